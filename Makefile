@@ -1,0 +1,125 @@
+# backpropd - make help lists the targets. Objects and programs go to $(B); nothing else is written.
+
+B        ?= build
+CC       ?= gcc
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+PYTHON   ?= python3
+ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
+
+# SAN=address,undefined or SAN=thread builds instrumented; OPENMP= builds the core without threads.
+SAN      ?=
+OPENMP   ?= -fopenmp
+WERROR   ?=
+OPT      ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
+WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unknown-pragmas $(WERROR)
+SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined))
+CFLAGS   ?= -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP
+CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) -O3 -fno-math-errno -fno-trapping-math -Icore/include -Icore
+KERNEL_CFLAGS = $(CORE_CFLAGS)
+SERVER_CFLAGS = $(ALL_CFLAGS) -Iserver -Icore/include
+
+# Looked up when needed, because `make demo` and `make check` install the packages first.
+PKGS      = libmicrohttpd jansson sqlite3 libarchive inih
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS  = $(shell pkg-config --libs $(PKGS))
+CHECK_LIBS = $(shell pkg-config --libs check)
+
+# ---- instruction sets: every core/kernels/*.c but kernels.c is compiled once for each ----
+ISAS_x86_64  = baseline avx2 avx512
+ISAS         = $(or $(ISAS_$(ARCH)),baseline)
+ISA_baseline =
+ISA_avx2     = -mavx2 -mfma
+ISA_avx512   = -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+
+CORE_SRC    := $(filter-out core/examples/%,$(filter-out core/kernels/%,$(wildcard core/*/*.c))) core/kernels/kernels.c
+KERNEL_SRC  := $(filter-out core/kernels/kernels.c,$(wildcard core/kernels/*.c))
+SERVER_SRC  := $(filter-out server/main.c,$(wildcard server/*.c server/*/*.c))
+
+core_objs    = $(CORE_SRC:%.c=$(B)/$(1)/%.o) $(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(B)/$(1)/$(i)/%.o))
+OBJ_F32      = $(call core_objs,f32)
+OBJ_F64      = $(call core_objs,f64)
+OBJ_SERVER   = $(SERVER_SRC:%.c=$(B)/%.o) $(B)/server/embed.o
+
+.PHONY: all
+all: $(B)/backpropd $(B)/libbackprop.a $(B)/bench_train
+
+$(B)/libbackprop.a: $(OBJ_F32)
+$(B)/libbackprop_f64.a: $(OBJ_F64)
+%.a:
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+define core_rules
+$(B)/$(1)/core/kernels/kernels.o: KERNEL_DEFS = $(ISAS:%=-DBP_HAVE_%)
+$(B)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CORE_CFLAGS) $(2) $$(KERNEL_DEFS) -c $$< -o $$@
+endef
+define kernel_rules
+$(B)/$(1)/$(3)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(KERNEL_CFLAGS) $(2) -DBP_ISA=$(3) $(ISA_$(3)) -c $$< -o $$@
+endef
+$(eval $(call core_rules,f32,))
+$(eval $(call core_rules,f64,-DBP_DOUBLE))
+$(foreach i,$(ISAS),$(eval $(call kernel_rules,f32,,$(i))))
+$(foreach i,$(ISAS),$(eval $(call kernel_rules,f64,-DBP_DOUBLE,$(i))))
+
+$(B)/server/%.o: server/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SERVER_CFLAGS) $(PKG_CFLAGS) -c $< -o $@
+
+# Migrations and the dashboard are linked into the program.
+EMBEDDED := $(sort $(wildcard migrations/*.sql server/web/*.html server/web/*.js server/web/*.css server/web/*.svg server/api/openapi.json))
+$(B)/server/embed.o: server/embed.S $(EMBEDDED)
+	@mkdir -p $(@D)
+	$(CC) -c $< -o $@
+
+$(B)/backpropd: $(B)/server/main.o $(OBJ_SERVER) $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) -lm -o $@
+
+$(B)/bench_train: $(B)/tests/bench/bench_train.o $(filter $(B)/server/spec/% $(B)/server/base/problem.o,$(OBJ_SERVER)) $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) -lm -o $@
+
+# ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
+$(B)/tests/core64/%.o: tests/core/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(OPENMP) -DBP_DOUBLE -Icore/include -Icore -Itests -c $< -o $@
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(OPENMP) -Icore/include -Icore -Iserver -Itests $(PKG_CFLAGS) -c $< -o $@
+
+TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
+TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
+TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c))
+TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c))
+$(B)/test_core: $(TEST_CORE) $(B)/tests/runner.o $(B)/libbackprop.a
+$(B)/test_core64: $(TEST_CORE64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
+$(B)/test_server: $(TEST_SERVER) $(B)/tests/runner.o $(OBJ_SERVER) $(B)/libbackprop.a
+$(B)/test_http: $(TEST_HTTP) $(B)/tests/runner.o
+$(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
+
+UNIT_TESTS = $(B)/test_core $(B)/test_core64 $(B)/test_server
+.PHONY: check-unit check-http
+check-unit: $(UNIT_TESTS)
+	@set -e; for t in $(UNIT_TESTS); do ./$$t; done
+check-http: $(B)/test_http $(B)/backpropd
+	BACKPROPD=$(B)/backpropd ./$(B)/test_http
+
+.PHONY: lint format format-check clean
+lint:
+	sh tests/tools/lint.sh
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(C_FILES)
+format-check:
+	clang-format --dry-run -Werror $(C_FILES)
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
+.SECONDARY:

@@ -1,0 +1,54 @@
+/*
+ * conv.h - drivers of convolution and linear layers: forward, data gradient, weight gradient.
+ *
+ * The same indirect GEMM serves all of them; a Linear layer is a 1x1 convolution on a 1x1 map. A plan is made once
+ * from shapes and the kernel table, and is read-only afterwards. How work is cut depends on the plan and the batch
+ * alone, each output element has one writer, and sums are taken in a fixed order: any thread count gives the same bits.
+ *
+ * Layouts: maps NHWC; weights [kh][kw][in/groups][out] ("HWIO"), which is how they lie in the flat parameter vector.
+ */
+#ifndef BP_CONV_H
+#define BP_CONV_H
+
+#include "kernels/kernels.h"
+
+struct bp_conv_shape {
+	int h, w, c;       /* input map and channels */
+	int oh, ow, oc;    /* output map and channels */
+	int kh, kw;
+	int sh, sw;        /* stride */
+	int pt, pl;        /* padding above and at the left; below and right follow from oh, ow */
+	int dh, dw;        /* dilation */
+	int groups;
+};
+
+enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
+
+struct bp_conv;
+
+/* max_batch: the largest n of any call. The plan owns no large memory (index tables only). NULL when out of memory. */
+struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch);
+void bp_conv_free(struct bp_conv *cv);
+/* Bytes of scratch that any one call with at most `threads` threads uses (64-byte aligned, uninitialised,
+ * contents not kept between calls, so all layers share one). */
+size_t bp_conv_workspace(const struct bp_conv *cv, int threads);
+
+/* y = act(conv(x, w) + bias). bias may be NULL. */
+void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,
+                     const bp_real *bias, enum bp_act act, bp_real *y, void *ws);
+/* dx = gradient through x; with accumulate, dx += it. */
+void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
+                           const bp_real *w, bool accumulate, bp_real *dx, void *ws);
+/* dw and db (db may be NULL) are overwritten. */
+void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
+                              const bp_real *dy, bp_real *dw, bp_real *db, void *ws);
+
+/* The plain C oracle of the three, one thread, no plan. */
+void bp_conv_ref_forward(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *w, const bp_real *bias,
+                         enum bp_act act, bp_real *y);
+void bp_conv_ref_backward_data(const struct bp_conv_shape *s, int n, const bp_real *dy, const bp_real *w,
+                               bool accumulate, bp_real *dx);
+void bp_conv_ref_backward_weights(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *dy, bp_real *dw,
+                                  bp_real *db);
+
+#endif

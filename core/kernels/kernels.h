@@ -1,0 +1,35 @@
+/*
+ * kernels.h - the table of vector kernels of one instruction set, and the choice among them.
+ *
+ * Kernels are written once, in the vocabulary of vec.h, and compiled once per instruction set (BP_ISA). Their
+ * pointers and block sizes travel together in this table, reached through struct bp_ctx; there is no global.
+ */
+#ifndef BP_KERNELS_H
+#define BP_KERNELS_H
+
+#include "backprop.h"
+
+struct bp_igemm; /* igemm.h */
+
+struct bp_kernels {
+	const char *name; /* "baseline", "avx2", "avx512" */
+	int vlen;         /* bp_real values in a vector */
+	int mr, nr;       /* register tile: rows (pixels), columns (channels; a multiple of vlen) */
+#define KERNEL(name, ret, args) ret(*name) args;
+#include "kernels.def"
+};
+
+/* Instruction sets built into the library, the plainest first. Static. NULL past the end. */
+const struct bp_kernels *bp_kernels_at(int i);
+/* Whether this processor and operating system can run the i-th. */
+bool bp_kernels_runs(int i);
+/* The last of those that run and whose bit (1u << i) is set in mask; the first when none is. */
+const struct bp_kernels *bp_kernels_choose(unsigned mask);
+
+/* What a driver needs to know about where it runs. Passed down, never stored by kernels. */
+struct bp_ctx {
+	const struct bp_kernels *k;
+	int threads; /* for num_threads(); results never depend on it */
+};
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * api.h - the HTTP wing: handlers of routes.def. One file a resource; a handler checks, asks the store, answers.
+ * It never trains and never includes the core; it reaches networks through spec/ and infer/ alone.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/config.h"
+#include "http/http.h"
+#include "store/store.h"
+
+/* Read by all handlers, changed by none. */
+struct api {
+	struct store *store;
+	struct hub *hub;
+	const struct config *config;
+	const char *state_dir, *boot_id;
+	int threads;            /* that jobs may use */
+	int64_t memory_limit;   /* bytes for one job */
+	double started_at;
+	struct http_server *http; /* set once started; for /metrics */
+};
+
+extern const struct route api_routes[];
+extern const int api_nroutes;
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * spec.h - JSON <-> the core's description structs. Pure functions: no file, no database, no thread.
+ *
+ * Everything is driven by the tables of bp_item_info, so a new layer, loss, optimizer or schedule needs no line here.
+ * Every problem found is added to `problems` with the JSON Pointer of the offending field under `at` (a pointer prefix
+ * such as "" or "/model"); parsing goes on after a problem so that all of them are told at once.
+ */
+#ifndef SPEC_SPEC_H
+#define SPEC_SPEC_H
+
+#include <jansson.h>
+
+#include "backprop.h"
+#include "base/problem.h"
+
+/* A parsed model definition. Owns its layers. */
+struct spec_model {
+	char name[65];
+	struct bp_net_spec net; /* net.layers == layers */
+	struct bp_layer_spec *layers;
+};
+/* False when problems were added; ret is then empty. */
+bool spec_model_parse(const json_t *json, const char *at, struct problems *problems, struct spec_model *ret);
+void spec_model_done(struct spec_model *m);
+/* The definition in full: every layer named, every argument with its value, every input named. New reference. */
+json_t *spec_model_to_json(const struct spec_model *m);
+/* Builds the net; core errors become problems with the pointer of the layer's field. NULL on a problem. */
+struct bp_net *spec_model_build(const struct spec_model *m, const char *at, struct problems *problems);
+/* layers with shapes, parameters and flops; totals; warnings about the definition ("lints"). New reference. */
+json_t *spec_model_summary(const struct spec_model *m, const struct bp_net *net);
+
+/* What the spec must know of a data set; filled from its info JSON by spec_dataset_parse. */
+struct spec_dataset {
+	struct bp_shape shape;
+	int classes;          /* 0 = regression */
+	int ntargets;
+	int64_t train, test;  /* samples */
+	float mean[4096], std[4096]; /* per channel; nmean values */
+	int nmean;
+	bool u8;
+};
+bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret);
+
+/* A job as resolved. */
+struct spec_job {
+	char name[65];
+	char dataset[65];
+	int priority;
+	struct bp_train_params params;
+	bool threads_auto;
+	int threads;
+	double validation_split;   /* 0 = none */
+	bool validation_on_test;   /* {"validation":{"split":"test"}} */
+	bool normalize;            /* by the data set's mean and std */
+	int checkpoint_every;      /* epochs */
+};
+/*
+ * Parses a job body: name, dataset, model (inline object or "mdl_..." id: not touched here), training, resources,
+ * priority. Defaults are filled in. `threads_available`: what "auto" means.
+ */
+bool spec_job_parse(const json_t *json, int threads_available, struct problems *problems, struct spec_job *ret);
+/* The job's spec as stored and shown (without the model). New reference. */
+json_t *spec_job_to_json(const struct spec_job *job);
+/* Back from what spec_job_to_json made (stored text). False when it does not parse (a newer version's). */
+bool spec_job_from_json(const json_t *json, struct spec_job *ret);
+/* Checks a job against its model and data set: shapes, loss against targets, classes against outputs, batch against
+ * samples, memory against the limit. Adds problems. Fills *ret_memory. */
+bool spec_job_check(const struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
+                    const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems,
+                    struct bp_memory *ret_memory);
+
+/* The catalogue of all items with arguments, defaults, bounds and help. New reference. */
+json_t *spec_catalog(void);
+
+/* A number for JSON; NaN and infinities become null (jansson would drop them silently). New reference. */
+json_t *spec_number(double v);
+
+/* A small vocabulary for checking JSON objects, used by api for its own bodies too. `at` is the pointer of obj. */
+struct spec_reader {
+	const json_t *obj;
+	const char *at;
+	struct problems *problems;
+	const char *seen[48]; /* names asked for, so that spec_reader_end can find unknown ones */
+	int nseen;
+};
+bool spec_reader_begin(struct spec_reader *r, const json_t *obj, const char *at, struct problems *problems);
+const json_t *spec_read(struct spec_reader *r, const char *name); /* NULL when absent */
+bool spec_read_string(struct spec_reader *r, const char *name, bool required, char *ret, size_t size);
+bool spec_read_int(struct spec_reader *r, const char *name, bool required, int64_t min, int64_t max, int64_t *ret);
+bool spec_read_real(struct spec_reader *r, const char *name, bool required, double min, double max, double *ret);
+bool spec_read_bool(struct spec_reader *r, const char *name, bool required, bool *ret);
+/* Reports fields that nobody asked for, with "did you mean". */
+void spec_reader_end(struct spec_reader *r);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * store.h - the only mailbox between api and work: data sets, models, jobs, events and checkpoints as rows.
+ *
+ * SQL only, on top of db/. Every function that writes is one transaction, durable when it returns STORE_OK
+ * (WAL, synchronous=FULL). The store never rings the hub; the caller does, after the return. Functions may be called
+ * from any thread. Row structs own their strings (heap) until *_row_done. Times are unix seconds as double.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum store_status {
+	STORE_OK = 0,
+	STORE_NOT_FOUND,
+	STORE_CONFLICT, /* the present state does not allow it; or a unique name is taken */
+	STORE_FULL,     /* disk full */
+	STORE_ERROR     /* logged; the client learns nothing more */
+};
+
+struct store;
+
+/* Opens or creates the database at path, migrates it, and marks the boot. NULL (logged) when it cannot be used. */
+struct store *store_open(const char *path, const char *boot_id);
+void store_close(struct store *s);
+
+enum { ID_MAX = 40, NAME_MAX_BYTES = 64 };
+
+struct page {
+	int limit;         /* 1..1000 */
+	const char *after; /* id of the last row the client has, or NULL; newest first */
+	bool has_more;     /* out */
+};
+
+/* ---- data sets ---------------------------------------------------------------------------------------- */
+
+struct dataset_row {
+	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	char *status; /* "receiving", "ready" */
+	char *sha256; /* of the packed file, names it under datasets/; NULL while receiving */
+	char *info;   /* JSON object made by ingest (shape, splits, classes, mean, std ...); NULL while receiving */
+	int64_t bytes;
+	double created_at, updated_at;
+};
+struct dataset_file_row {
+	char name[NAME_MAX_BYTES + 1];
+	char stored_as[ID_MAX]; /* file name under uploads/ */
+	int64_t bytes;
+};
+void dataset_row_done(struct dataset_row *row);
+
+/* Creates the data set in "receiving" when there is none of that name; a ready one goes back to nothing: CONFLICT. */
+enum store_status store_dataset_begin(struct store *s, const char *name, struct dataset_row *ret);
+/* Adds or replaces an uploaded file; ret_replaced gets the stored name that is no longer referenced, or "". */
+enum store_status store_dataset_file_add(struct store *s, const char *dataset_id, const struct dataset_file_row *file,
+                                         char ret_replaced[ID_MAX]);
+/* *ret: heap array, freed by the caller. */
+enum store_status store_dataset_files(struct store *s, const char *dataset_id, struct dataset_file_row **ret, int *ret_n);
+/* receiving -> ready; forgets the uploaded files. */
+enum store_status store_dataset_ready(struct store *s, const char *dataset_id, const char *sha256, const char *info,
+                                      int64_t bytes);
+enum store_status store_dataset_get(struct store *s, const char *name_or_id, struct dataset_row *ret);
+enum store_status store_dataset_list(struct store *s, struct page *page, struct dataset_row **ret, int *ret_n);
+/* CONFLICT while a job that has not ended uses it. *ret_last: no other data set shares the packed file. */
+enum store_status store_dataset_delete(struct store *s, const char *dataset_id, bool *ret_last);
+/* Whether any data set refers to the packed file / the uploaded file (for the sweep at start). */
+bool store_dataset_has_sha256(struct store *s, const char *sha256);
+bool store_dataset_has_upload(struct store *s, const char *stored_as);
+
+/* ---- models ------------------------------------------------------------------------------------------- */
+
+struct model_row {
+	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	char *definition; /* JSON, as resolved */
+	char *summary;    /* JSON: layers with shapes, parameters, flops */
+	double created_at;
+};
+void model_row_done(struct model_row *row);
+enum store_status store_model_add(struct store *s, const char *name, const char *definition, const char *summary,
+                                  struct model_row *ret);
+enum store_status store_model_get(struct store *s, const char *id, struct model_row *ret);
+enum store_status store_model_list(struct store *s, struct page *page, struct model_row **ret, int *ret_n);
+/* Jobs keep their own copy of the definition, so a model can always go. */
+enum store_status store_model_delete(struct store *s, const char *id);
+
+/* ---- jobs --------------------------------------------------------------------------------------------- */
+
+enum job_status {
+#define JOB_STATUS(name, terminal) JOB_##name,
+#include "store/job_status.def"
+	JOB_STATUS_COUNT
+};
+const char *job_status_name(enum job_status st); /* "queued" */
+int job_status_find(const char *name);           /* -1 when unknown */
+bool job_status_terminal(enum job_status st);
+
+struct job_row {
+	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	enum job_status status;
+	char *status_reason;  /* code, or NULL */
+	char *status_detail;  /* sentence for a person (why it failed), or NULL */
+	char dataset_id[ID_MAX], dataset_name[NAME_MAX_BYTES + 1];
+	char *dataset_sha256; /* the packed file */
+	char *model;          /* JSON definition, resolved */
+	char *spec;           /* JSON: everything else as resolved by spec (training, resources, normalization, plan) */
+	int priority;         /* 0..100, higher first */
+	int epochs, epoch;    /* asked for; finished */
+	char *metrics;        /* JSON object of the newest epoch, and at the end test_loss, test_accuracy; or NULL */
+	int64_t last_seq;     /* newest event */
+	int attempt;          /* claims so far */
+	bool cancel_requested;
+	double created_at, started_at, finished_at; /* 0 = not yet */
+	int64_t version;      /* grows with every change; the ETag */
+};
+void job_row_done(struct job_row *row);
+
+struct job_new {
+	const char *name, *dataset_id, *model, *spec;
+	int priority, epochs;
+	const char *idempotency_key;    /* or NULL */
+	const char *request_sha256;     /* of the request body, with the key */
+};
+/* Queues a job and writes its first event. With a known key and the same request: *ret_existing, nothing new;
+ * with another request: CONFLICT. NOT_FOUND: the data set is gone or not ready. */
+enum store_status store_job_add(struct store *s, const struct job_new *n, struct job_row *ret, bool *ret_existing);
+enum store_status store_job_get(struct store *s, const char *id, struct job_row *ret);
+struct job_filter {
+	int status;          /* enum job_status, -1 = any */
+	const char *dataset; /* name, or NULL */
+	const char *name;    /* or NULL */
+};
+enum store_status store_job_list(struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret,
+                                 int *ret_n);
+/* The queue in the order in which it will be claimed. */
+enum store_status store_job_queue(struct store *s, int limit, struct job_row **ret, int *ret_n);
+/* Sets name and/or priority (name NULL, priority -1: unchanged). if_version -1: any; else PRECONDITION -> CONFLICT. */
+enum store_status store_job_edit(struct store *s, const char *id, const char *name, int priority, int64_t if_version);
+/* The one function through which every status goes; it knows the legal moves (job_status.def), appends to the
+ * history and writes a "status" event. CONFLICT when the move is not legal from the present status. */
+enum store_status store_job_move(struct store *s, const char *id, enum job_status to, const char *reason,
+                                 const char *detail);
+/* Cancels: queued -> cancelled at once; running -> cancelling; a terminal job: CONFLICT. */
+enum store_status store_job_cancel(struct store *s, const char *id);
+/* Removes a terminal job with its events and checkpoint rows. */
+enum store_status store_job_delete(struct store *s, const char *id);
+/* History of statuses as a JSON array text (heap). */
+enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
+/* Claims the first of the queue for this boot: running, attempt + 1. NOT_FOUND when the queue is empty. */
+enum store_status store_job_claim(struct store *s, struct job_row *ret);
+/* At start: running jobs of another boot go back to queued (reason server_restart), cancelling ones to cancelled. */
+enum store_status store_job_requeue(struct store *s, int *ret_n);
+/* True when the job is to stop at the next batch (cancelling). Cheap: called once a batch. */
+bool store_job_cancelling(struct store *s, const char *id);
+struct job_counts { int64_t by_status[JOB_STATUS_COUNT]; };
+enum store_status store_job_counts(struct store *s, struct job_counts *ret);
+
+/* ---- events: (job, seq) dense from 1 ------------------------------------------------------------------ */
+
+struct event_row {
+	int64_t seq;
+	char job_id[ID_MAX];
+	int64_t global_seq; /* order over all jobs, for /v1/events */
+	char *type;         /* "status", "epoch", "checkpoint", "progress" */
+	char *data;         /* JSON object */
+	double created_at;
+};
+void event_row_done(struct event_row *row);
+struct checkpoint_new {
+	int epoch;
+	int64_t step;
+	const char *file;   /* file name under checkpoints/<job>/ */
+	int64_t bytes;
+	bool is_best;       /* the older best loses its mark */
+	const char *metrics;/* JSON or NULL */
+};
+/* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. */
+enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
+                                     int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */,
+                                     const struct checkpoint_new *ckpt, int64_t *ret_seq);
+/* Rows with seq > after, oldest first. job_id NULL: all jobs, by global_seq. type NULL: any. */
+enum store_status store_event_list(struct store *s, const char *job_id, int64_t after, const char *type, int limit,
+                                   struct event_row **ret, int *ret_n);
+
+/* ---- checkpoints -------------------------------------------------------------------------------------- */
+
+struct checkpoint_row {
+	char id[ID_MAX], job_id[ID_MAX];
+	int epoch;
+	int64_t step, bytes;
+	char *file;
+	char *metrics; /* JSON or NULL */
+	bool is_best, is_last;
+	double created_at;
+};
+void checkpoint_row_done(struct checkpoint_row *row);
+/* Newest first. */
+enum store_status store_checkpoint_list(struct store *s, const char *job_id, struct checkpoint_row **ret, int *ret_n);
+/* which: "best", "last", an epoch number, or a checkpoint id. */
+enum store_status store_checkpoint_get(struct store *s, const char *job_id, const char *which, struct checkpoint_row *ret);
+enum store_status store_checkpoint_remove(struct store *s, const char *id);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * work.h - the training wing: worker threads claim jobs from the store and run them through the core.
+ *
+ * Started and stopped by main. Each worker is one pthread that lives as long as the daemon (libgomp keeps one pool of
+ * threads per pthread). Jobs are only ever known through the store; the api never calls in here.
+ */
+#ifndef WORK_WORK_H
+#define WORK_WORK_H
+
+#include "base/config.h"
+#include "hub/hub.h"
+#include "store/store.h"
+
+struct work_options {
+	struct store *store;
+	struct hub *hub;
+	const char *state_dir; /* datasets/ and checkpoints/ are below it */
+	int workers, threads, keep_checkpoints;
+};
+struct work;
+struct work *work_start(const struct work_options *o); /* NULL (logged) */
+/* Asks every running job to checkpoint at its next batch and go back to the queue (server_restart), and waits. */
+void work_stop(struct work *w);
+
+#endif
