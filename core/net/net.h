@@ -1,0 +1,59 @@
+/*
+ * net.h - a built net: its nodes, its flat weights, and the table that says where each tensor lies.
+ *
+ * Weights, buffers and (in the trainer) gradients and optimizer state are flat vectors; a parameter is an offset into
+ * them. Weights and gradients share offsets. Built by net.c from a spec through the ops of each layer (layers/layer.h).
+ */
+#ifndef BP_NET_NET_H
+#define BP_NET_NET_H
+
+#include "backprop.h"
+
+struct bp_layer_ops; /* layers/layer.h */
+
+/* How a tensor lies inside, against PyTorch's order outside. */
+enum bp_order {
+	BP_ORDER_SAME,
+	BP_ORDER_HWIO, /* outside OIHW */
+	BP_ORDER_IO    /* outside (out, in) */
+};
+
+struct bp_param {
+	char name[32];        /* "weight", "running_mean" */
+	int layer;
+	bool trainable;       /* in weights; else in buffers */
+	int64_t offset, size; /* elements */
+	int ndim;
+	int64_t dim[4];       /* PyTorch's order */
+	enum bp_order order;
+};
+
+struct bp_node {
+	char name[BP_NAME_MAX + 1];
+	struct bp_item item;
+	const struct bp_layer_ops *ops;
+	int ninputs;
+	int inputs[BP_MAX_INPUTS];
+	struct bp_shape in[BP_MAX_INPUTS], out; /* CHW */
+	int first_param, nparams;               /* into net->params */
+	int64_t flops;                          /* forward, one sample */
+	int64_t flops_backward;                 /* without the gradient into the net's input */
+};
+
+struct bp_net {
+	struct bp_shape input;
+	int nnodes;
+	struct bp_node *nodes;
+	int nparams;
+	struct bp_param *params;       /* trainable ones first, each group in layer order */
+	int64_t nweights, nbuffers;    /* elements; both padded so that each tensor starts on 64 bytes */
+	bp_real *weights, *buffers;
+};
+
+/* PyTorch's order <-> inside, for any flat vector laid out like weights (or buffers for non-trainable ones). */
+void bp_param_get(const struct bp_param *p, const bp_real *flat, bp_real *ret_data);
+void bp_param_set(const struct bp_param *p, bp_real *flat, const bp_real *data);
+/* A hash of the net's description, for checkpoints: same layers, arguments, graph and shapes. */
+uint64_t bp_net_fingerprint(const struct bp_net *net);
+
+#endif
