@@ -13,6 +13,12 @@
 #include "backprop.h"
 #include "base/problem.h"
 
+enum {
+	SPEC_POINTER = 200,        /* bytes of a JSON Pointer, as struct problem holds it */
+	SPEC_MAX_CHANNELS = 4096,  /* means and deviations kept of a data set; see struct spec_dataset */
+	SPEC_MAX_SAMPLE = 1 << 26, /* elements of one sample */
+};
+
 /* A parsed model definition. Owns its layers. */
 struct spec_model {
 	char name[65];
@@ -32,23 +38,26 @@ json_t *spec_model_summary(const struct spec_model *m, const struct bp_net *net)
 /* What the spec must know of a data set; filled from its info JSON by spec_dataset_parse. */
 struct spec_dataset {
 	struct bp_shape shape;
-	int classes;          /* 0 = regression */
+	int classes;                     /* 0 = regression */
 	int ntargets;
-	int64_t train, test;  /* samples */
-	float mean[4096], std[4096]; /* per channel; nmean values */
-	int nmean;
+	int64_t train, test;             /* samples */
+	float mean[SPEC_MAX_CHANNELS], std[SPEC_MAX_CHANNELS];
+	int nmean;                       /* values in mean and std: shape.dim[0], or 1 that stands for all */
 	bool u8;
+	const json_t *class_names;       /* array of strings, borrowed from info; or NULL */
 };
 bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret);
 
 /* A job as resolved. */
 struct spec_job {
-	char name[65];
+	char name[65];             /* "" = none given */
 	char dataset[65];
+	bool model_inline;         /* the body's "model" was an object, so pointers may go into it */
 	int priority;
 	struct bp_train_params params;
+	bool loss_given;           /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;
-	int threads;
+	int threads;               /* with threads_auto: all available ones (0 after spec_job_from_json: the worker decides) */
 	double validation_split;   /* 0 = none */
 	bool validation_on_test;   /* {"validation":{"split":"test"}} */
 	bool normalize;            /* by the data set's mean and std */
@@ -56,18 +65,26 @@ struct spec_job {
 };
 /*
  * Parses a job body: name, dataset, model (inline object or "mdl_..." id: not touched here), training, resources,
- * priority. Defaults are filled in. `threads_available`: what "auto" means.
+ * priority. Defaults are filled in: 10 epochs, batch 64, seed 0, shuffled, Adam, ConstantLR, 10 % of the training
+ * samples for validation, normalised, a checkpoint each epoch, all threads, priority 50.
+ * `threads_available`: what "auto" means. False when problems were added.
  */
 bool spec_job_parse(const json_t *json, int threads_available, struct problems *problems, struct spec_job *ret);
-/* The job's spec as stored and shown (without the model). New reference. */
-json_t *spec_job_to_json(const struct spec_job *job);
+/* The job's spec as stored and shown (without the model), with what predictions need of the data set once that is
+ * gone: "normalization" {"u8","mean","std"} and "classes" (names or null). New reference. */
+json_t *spec_job_to_json(const struct spec_job *job, const struct spec_dataset *ds);
 /* Back from what spec_job_to_json made (stored text). False when it does not parse (a newer version's). */
 bool spec_job_from_json(const json_t *json, struct spec_job *ret);
 /* Checks a job against its model and data set: shapes, loss against targets, classes against outputs, batch against
- * samples, memory against the limit. Adds problems. Fills *ret_memory. */
-bool spec_job_check(const struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
+ * samples, memory against the limit (0 = none). Chooses the loss when none was given. Adds problems; false when it
+ * did. Fills *ret_memory. */
+bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
                     const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems,
                     struct bp_memory *ret_memory);
+/* How many of the data set's training samples are kept for validation. */
+int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train);
+/* Whether a loss compares with class labels (CrossEntropyLoss) and not with target values. */
+bool spec_loss_of_classes(const struct bp_item *loss);
 
 /* The catalogue of all items with arguments, defaults, bounds and help. New reference. */
 json_t *spec_catalog(void);
@@ -75,7 +92,11 @@ json_t *spec_catalog(void);
 /* A number for JSON; NaN and infinities become null (jansson would drop them silently). New reference. */
 json_t *spec_number(double v);
 
-/* A small vocabulary for checking JSON objects, used by api for its own bodies too. `at` is the pointer of obj. */
+/*
+ * A small vocabulary for checking JSON objects, used by api for its own bodies too. `at` is the pointer of obj.
+ * The spec_read_* functions return false when they added a problem; an optional field that is absent leaves *ret alone
+ * and is true. A string longer than size - 1 bytes is out of range.
+ */
 struct spec_reader {
 	const json_t *obj;
 	const char *at;
