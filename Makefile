@@ -83,6 +83,17 @@ $(B)/backpropd: $(B)/server/main.o $(OBJ_SERVER) $(B)/libbackprop.a
 $(B)/bench_train: $(B)/tests/bench/bench_train.o $(filter $(B)/server/spec/% $(B)/server/base/problem.o,$(OBJ_SERVER)) $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) -lm -o $@
 
+# ---- make bench: beside PyTorch, in the same run. BENCH="--workload w2,w3 --threads 2" narrows it ----
+$(B)/bench_peak: tests/bench/bench_peak.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O3 $(if $(filter x86_64 aarch64,$(ARCH)),-march=native) $(OPENMP) $(WARN) $< -o $@
+# A Python that has PyTorch: the one in $(PYTHON) if it does, else a virtual environment below $(B).
+.PHONY: bench
+bench: $(B)/bench_train $(B)/bench_peak
+	@if $(PYTHON) -c 'import torch' 2>/dev/null; then py=$(PYTHON); else py=$(B)/torch/bin/python; \
+	[ -x $$py ] || { echo "PyTorch 2.13.0 is installed into $(B)/torch"; $(PYTHON) -m venv $(B)/torch && $$py -m pip install -q torch==2.13.0 numpy; }; fi; \
+	$$py tests/bench/bench.py --build $(B) $(BENCH)
+
 # ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
 $(B)/tests/core64/%.o: tests/core/%.c
 	@mkdir -p $(@D)

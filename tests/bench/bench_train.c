@@ -1,0 +1,237 @@
+/*
+ * bench_train.c - training throughput of one model definition on synthetic data in memory.
+ *
+ *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
+ *                     [--rounds R] [--isa baseline|avx2|avx512]
+ *
+ * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit in
+ * S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
+ * backwards, none into the input), peak_rss_bytes, planned_bytes, first_step_seconds. bench.py runs it beside PyTorch.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "backprop.h"
+#include "spec/spec.h"
+
+enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
+
+struct options {
+	const char *model, *optimizer, *precision, *isa;
+	int batch, threads, rounds;
+	double secs;
+};
+
+struct bench {
+	struct spec_model model;
+	struct bp_net *net;
+	struct bp_trainer *trainer;
+	float *samples;
+	int32_t *labels;
+	struct bp_data data;
+	struct bp_train_params params;
+	struct bp_memory memory;
+	int64_t steps; /* so far; says which batch is next */
+};
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool options_read(struct options *o, int argc, char **argv)
+{
+	*o = (struct options){.optimizer = "sgd", .precision = "fp32", .batch = 128, .threads = 1, .rounds = 5, .secs = 1};
+	for (int i = 1; i + 1 < argc; i += 2) {
+		const char *key = argv[i], *value = argv[i + 1];
+		if (!strcmp(key, "--model"))
+			o->model = value;
+		else if (!strcmp(key, "--batch"))
+			o->batch = (int)strtol(value, NULL, 10);
+		else if (!strcmp(key, "--optimizer"))
+			o->optimizer = value;
+		else if (!strcmp(key, "--threads"))
+			o->threads = (int)strtol(value, NULL, 10);
+		else if (!strcmp(key, "--precision"))
+			o->precision = value;
+		else if (!strcmp(key, "--secs"))
+			o->secs = strtod(value, NULL);
+		else if (!strcmp(key, "--rounds"))
+			o->rounds = (int)strtol(value, NULL, 10);
+		else if (!strcmp(key, "--isa"))
+			o->isa = value;
+		else
+			return false;
+	}
+	return argc % 2 == 1 && o->model && o->batch > 0 && o->rounds > 0 && o->rounds <= MAX_ROUNDS &&
+	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32");
+}
+
+static bool model_read(const char *path, struct bench *b)
+{
+	json_error_t je;
+	json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &je);
+	if (!json) {
+		fprintf(stderr, "%s:%d: %s\n", path, je.line, je.text);
+		return false;
+	}
+	struct problems problems = {0};
+	if (spec_model_parse(json, "", &problems, &b->model))
+		b->net = spec_model_build(&b->model, "", &problems);
+	for (int i = 0; i < problems.count; i++)
+		fprintf(stderr, "%s: %s: %s\n", path, problems.list[i].param, problems.list[i].detail);
+	json_decref(json);
+	return b->net != NULL;
+}
+
+static void item_set(enum bp_item_kind kind, struct bp_item *item, const char *name, const char *arg, double value)
+{
+	bp_item_defaults(kind, bp_item_find(kind, name), item);
+	const struct bp_item_info *info = bp_item_info(kind, item->type);
+	for (int i = 0; i < info->nargs; i++)
+		if (!strcmp(info->args[i].name, arg))
+			item->args[i].v[0] = value;
+}
+
+static void params_set(struct bp_train_params *p, const struct options *o)
+{
+	bp_train_params_defaults(p);
+	p->batch_size = o->batch;
+	p->threads = p->max_threads = o->threads;
+	p->shuffle = false;
+	if (!strcmp(o->optimizer, "adam")) {
+		item_set(BP_OPTIMIZER, &p->optimizer, "Adam", "lr", 1e-3);
+	} else {
+		item_set(BP_OPTIMIZER, &p->optimizer, "SGD", "lr", 0.01);
+		const struct bp_item_info *info = bp_item_info(BP_OPTIMIZER, p->optimizer.type);
+		for (int i = 0; i < info->nargs; i++)
+			if (!strcmp(info->args[i].name, "momentum"))
+				p->optimizer.args[i].v[0] = 0.9;
+	}
+	static const char *const isas[] = {"baseline", "avx2", "avx512"};
+	for (unsigned i = 0; o->isa && i < 3; i++)
+		if (!strcmp(o->isa, isas[i]))
+			p->isa_mask = (2u << i) - 1;
+}
+
+/* Standard normal by Box-Muller over a linear congruential generator; the values do not matter, their spread does. */
+static float normal(uint64_t *state)
+{
+	double u[2];
+	for (int i = 0; i < 2; i++) {
+		*state = *state * 6364136223846793005u + 1442695040888963407u;
+		u[i] = ((double)(*state >> 11) + 0.5) / 9007199254740992.0;
+	}
+	return (float)(sqrt(-2 * log(u[0])) * cos(6.283185307179586 * u[1]));
+}
+
+static bool data_make(struct bench *b, int batch)
+{
+	struct bp_shape in = bp_net_input_shape(b->net), out = bp_net_output_shape(b->net);
+	int64_t size = bp_shape_size(&in), count = (int64_t)batch * BATCHES;
+	b->samples = malloc((size_t)(size * count) * sizeof(float));
+	b->labels = malloc((size_t)count * sizeof(int32_t));
+	if (!b->samples || !b->labels)
+		return false;
+	uint64_t state = 1;
+	for (int64_t i = 0; i < size * count; i++)
+		b->samples[i] = normal(&state);
+	for (int64_t i = 0; i < count; i++)
+		b->labels[i] = (int32_t)(i * 7919 % bp_shape_size(&out));
+	b->data = (struct bp_data){
+		.shape = in, .dtype = BP_F32, .samples = b->samples, .labels = b->labels, .count = count};
+	return true;
+}
+
+static bool steps_run(struct bench *b, int64_t n)
+{
+	struct bp_error err;
+	double loss;
+	for (int64_t i = 0; i < n; i++, b->steps++) {
+		int64_t first = b->steps % BATCHES * b->params.batch_size;
+		if (bp_trainer_step(b->trainer, first, b->params.batch_size, &loss, &err) != BP_OK) {
+			fprintf(stderr, "step: %s\n", err.message);
+			return false;
+		}
+	}
+	return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static bool measure(struct bench *b, const struct options *o)
+{
+	double t = now();
+	if (!steps_run(b, 1))
+		return false;
+	double first_step = now() - t;
+	t = now();
+	int64_t steps = 0;
+	while (steps < WARM_UP_STEPS || now() - t < fmin(1.0, o->secs)) {
+		if (!steps_run(b, 1))
+			return false;
+		steps++;
+	}
+	int64_t per_round = (int64_t)fmax(2, o->secs / ((now() - t) / (double)steps));
+	double rate[MAX_ROUNDS];
+	for (int r = 0; r < o->rounds; r++) {
+		t = now();
+		if (!steps_run(b, per_round))
+			return false;
+		rate[r] = (double)per_round * o->batch / (now() - t);
+	}
+	qsort(rate, (size_t)o->rounds, sizeof *rate, by_value);
+	double median = rate[o->rounds / 2];
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	printf("{\"model\":\"%s\",\"optimizer\":\"%s\",\"precision\":\"fp32\",\"isa\":\"%s\",\"batch\":%d,\"threads\":%d,"
+	       "\"samples_per_second\":{\"median\":%.1f,\"min\":%.1f,\"max\":%.1f},\"gflops\":%.1f,\"parameters\":%lld,"
+	       "\"peak_rss_bytes\":%lld,\"planned_bytes\":%lld,\"first_step_seconds\":%.4f}\n",
+		b->model.name, o->optimizer, bp_trainer_isa(b->trainer), o->batch, o->threads, median, rate[0],
+		rate[o->rounds - 1], (double)bp_net_training_flops(b->net) * median / 1e9,
+		(long long)bp_net_parameters(b->net), (long long)usage.ru_maxrss * 1024, (long long)b->memory.total,
+		first_step);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct bench b = {0};
+	struct bp_error err;
+	int exit_code = EXIT_FAILURE;
+	if (!options_read(&o, argc, argv)) {
+		fprintf(stderr, "usage: bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N "
+				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512]\n");
+		return 2;
+	}
+	if (!model_read(o.model, &b) || !data_make(&b, o.batch))
+		goto out;
+	params_set(&b.params, &o);
+	bp_net_init(b.net, 1);
+	if (bp_net_memory(b.net, &b.params, &b.memory, &err) != BP_OK ||
+		bp_trainer_new(b.net, &b.params, &b.data, NULL, &b.trainer, &err) != BP_OK) {
+		fprintf(stderr, "%s: %s\n", o.model, err.message);
+		goto out;
+	}
+	if (measure(&b, &o))
+		exit_code = EXIT_SUCCESS;
+out:
+	bp_trainer_free(b.trainer);
+	bp_net_free(b.net);
+	spec_model_done(&b.model);
+	free(b.samples);
+	free(b.labels);
+	return exit_code;
+}
