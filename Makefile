@@ -75,7 +75,7 @@ $(B)/server/%.o: server/%.c
 EMBEDDED := $(sort $(wildcard migrations/*.sql server/web/*.html server/web/*.js server/web/*.css server/web/*.svg server/api/openapi.json))
 $(B)/server/embed.o: server/embed.S $(EMBEDDED)
 	@mkdir -p $(@D)
-	$(CC) -c $< -o $@
+	$(CC) -Iserver -MMD -MP -c $< -o $@
 
 $(B)/backpropd: $(B)/server/main.o $(OBJ_SERVER) $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) -lm -o $@

@@ -1,8 +1,11 @@
-/* config.h - the settings of settings.def as a struct, from file, environment and flags. Main thread, before others start. */
+/* config.h - the settings of settings.def as a struct, from file, environment and flags. Main thread, before others
+ * start. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
 #include <stdint.h>
+
+#define BACKPROPD_VERSION "0.1.0"
 
 struct config {
 #define SETTING_INT(name, def, min, max, help) int64_t name;
@@ -10,7 +13,21 @@ struct config {
 #include "base/settings.def"
 };
 
-/* 0: go on. 1: something was printed that was asked for (--help, --version): exit 0. -1: a bad setting was printed: exit 2. */
+/*
+ * Defaults < file (--config, else /etc/backpropd.conf if it exists; INI, section [backpropd]) < environment < flags.
+ * state_dir comes out resolved: never empty.
+ * 0: go on. 1: something was printed that was asked for (--help, --version): exit 0. -1: a bad setting was printed:
+ * exit 2.
+ */
 int config_load(struct config *ret, int argc, char **argv);
+
+/* One setting as it stands, for /v1/system: i counts the lines of settings.def. */
+struct config_item {
+	const char *name, *help;
+	const char *text; /* of a string setting; NULL: it is a number */
+	int64_t number;
+};
+int config_count(void);
+struct config_item config_item_at(const struct config *c, int i);
 
 #endif
