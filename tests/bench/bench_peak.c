@@ -57,6 +57,6 @@ int main(int argc, char **argv)
 		double rate = 2.0 * 8 * CHAINS * INNER * (double)threads / (now() - t) / 1e9;
 		best = rate > best ? rate : best;
 	}
-	printf("%ld threads: %.1f GFLOP/s\n", threads, best);
+	printf("%ld threads: %.1f GFLOP/s%s\n", threads, best, sink[0] == 0 ? " (nothing was computed)" : "");
 	return 0;
 }
