@@ -13,7 +13,8 @@
 
 struct hub;
 
-/* A sleeper. Embedded in the caller's object; wake is called once, under the hub's lock, after unregistering. */
+/* A sleeper, zeroed by its owner before first use and embedded in its object. wake is called once for each registering,
+ * under the hub's lock and after unregistering: it must not call the hub. */
 struct hub_waiter {
 	void (*wake)(struct hub_waiter *w);
 	struct hub_waiter *next, **prev_next; /* the hub's */
