@@ -26,6 +26,7 @@ struct bp_param {
 	int ndim;
 	int64_t dim[4];       /* PyTorch's order */
 	enum bp_order order;
+	double init_value, init_bound; /* starts as init_value + U(-init_bound, init_bound) */
 };
 
 struct bp_node {

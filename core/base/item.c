@@ -1,0 +1,118 @@
+/* item.c - see item.h. */
+#include "base/item.h"
+
+#include "base/status.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct bp_item_table *table_of(enum bp_item_kind kind)
+{
+	switch (kind) {
+	case BP_LAYER:
+		return &bp_layer_items;
+	case BP_LOSS:
+		return &bp_loss_items;
+	case BP_OPTIMIZER:
+		return &bp_optimizer_items;
+	case BP_SCHEDULER:
+		return &bp_scheduler_items;
+	}
+	return NULL;
+}
+
+int bp_item_count(enum bp_item_kind kind)
+{
+	const struct bp_item_table *t = table_of(kind);
+	return t ? t->count : 0;
+}
+
+const struct bp_item_info *bp_item_info(enum bp_item_kind kind, int type)
+{
+	const struct bp_item_table *t = table_of(kind);
+	return t && type >= 0 && type < t->count ? t->infos[type] : NULL;
+}
+
+int bp_item_find(enum bp_item_kind kind, const char *name)
+{
+	for (int i = 0; i < bp_item_count(kind); i++)
+		if (strcmp(bp_item_info(kind, i)->name, name) == 0)
+			return i;
+	return -1;
+}
+
+void bp_item_defaults(enum bp_item_kind kind, int type, struct bp_item *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->type = type;
+	const struct bp_item_info *info = bp_item_info(kind, type);
+	for (int i = 0; info && i < info->nargs; i++)
+		for (int j = 0; j < 2 && !info->args[i].required; j++)
+			ret->args[i].v[j] = info->args[i].def[j];
+}
+
+const struct bp_value *bp_item_arg(enum bp_item_kind kind, const struct bp_item *item, const char *name)
+{
+	const struct bp_item_info *info = bp_item_info(kind, item->type);
+	for (int i = 0; info && i < info->nargs; i++)
+		if (strcmp(info->args[i].name, name) == 0)
+			return &item->args[i];
+	return NULL;
+}
+
+static int component_count(enum bp_arg_kind kind)
+{
+	return kind == BP_ARG_PAIR || kind == BP_ARG_PADDING || kind == BP_ARG_REAL_PAIR ? 2 : 1;
+}
+
+/* The value stands for a word or for "not given", outside the bounds of given numbers. */
+static bool is_special(const struct bp_arg *arg, const struct bp_value *value)
+{
+	if (arg->kind == BP_ARG_PADDING && value->v[0] == BP_SAME && value->v[1] == BP_SAME)
+		return true;
+	return !arg->required && arg->def[0] == BP_UNSET && value->v[0] == BP_UNSET &&
+		(component_count(arg->kind) == 1 || value->v[1] == BP_UNSET);
+}
+
+static int bar_count(const char *choices)
+{
+	int bars = 0;
+	for (const char *c = choices; *c; c++)
+		bars += *c == '|';
+	return bars;
+}
+
+static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value *value, int layer, struct bp_error *err)
+{
+	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
+	if (is_special(arg, value))
+		return BP_OK;
+	for (int i = 0; i < component_count(arg->kind); i++) {
+		double v = value->v[i];
+		if (!isfinite(v) || (!real && v != floor(v)))
+			return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be %s number", arg->name,
+				real ? "a finite" : "a whole");
+		double min = arg->min, max = arg->max;
+		if (arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE) {
+			min = 0;
+			max = arg->kind == BP_ARG_BOOL ? 1 : bar_count(arg->choices);
+		}
+		if (v < min || v > max)
+			return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be between %.10g and %.10g, not %.10g",
+				arg->name, min, max, v);
+	}
+	return BP_OK;
+}
+
+enum bp_status bp_item_check(enum bp_item_kind kind, const struct bp_item *item, int layer, struct bp_error *err)
+{
+	const struct bp_item_info *info = bp_item_info(kind, item->type);
+	if (!info)
+		return bp_fail(err, BP_EINVAL, layer, "type", "there is no item of type %d", item->type);
+	for (int i = 0; i < info->nargs; i++) {
+		enum bp_status st = check_arg(&info->args[i], &item->args[i], layer, err);
+		if (st)
+			return st;
+	}
+	return BP_OK;
+}
