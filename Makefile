@@ -104,7 +104,7 @@ $(B)/tests/%.o: tests/%.c
 
 TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
-TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c))
+TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c)
 TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c))
 $(B)/test_core: $(TEST_CORE) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
