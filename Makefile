@@ -72,7 +72,7 @@ $(B)/server/%.o: server/%.c
 	$(CC) $(SERVER_CFLAGS) $(PKG_CFLAGS) -c $< -o $@
 
 # Migrations and the dashboard are linked into the program.
-EMBEDDED := $(sort $(wildcard migrations/*.sql server/web/*.html server/web/*.js server/web/*.css server/web/*.svg server/api/openapi.json))
+EMBEDDED := $(sort $(wildcard migrations/*.sql server/web/*.html server/web/*.js server/web/*.css server/web/*.svg server/web/vendor/* server/api/openapi.json))
 $(B)/server/embed.o: server/embed.S $(EMBEDDED)
 	@mkdir -p $(@D)
 	$(CC) -Iserver -MMD -MP -c $< -o $@
