@@ -57,7 +57,7 @@ struct spec_job {
 	struct bp_train_params params;
 	bool loss_given;           /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;
-	int threads;               /* with threads_auto: all available ones (0 after spec_job_from_json: the worker decides) */
+	int threads;               /* with threads_auto all available ones; 0 after spec_job_from_json */
 	double validation_split;   /* 0 = none */
 	bool validation_on_test;   /* {"validation":{"split":"test"}} */
 	bool normalize;            /* by the data set's mean and std */
@@ -107,6 +107,8 @@ struct spec_reader {
 bool spec_reader_begin(struct spec_reader *r, const json_t *obj, const char *at, struct problems *problems);
 const json_t *spec_read(struct spec_reader *r, const char *name); /* NULL when absent */
 bool spec_read_string(struct spec_reader *r, const char *name, bool required, char *ret, size_t size);
+/* A name for people: 1 to size - 1 bytes without control characters. */
+bool spec_read_title(struct spec_reader *r, const char *name, bool required, char *ret, size_t size);
 bool spec_read_int(struct spec_reader *r, const char *name, bool required, int64_t min, int64_t max, int64_t *ret);
 bool spec_read_real(struct spec_reader *r, const char *name, bool required, double min, double max, double *ret);
 bool spec_read_bool(struct spec_reader *r, const char *name, bool required, bool *ret);

@@ -1,0 +1,75 @@
+/* catalog.c - all that can be asked for, as JSON from the core's tables. Called by api, any thread. */
+#include "spec/spec.h"
+
+#include "spec/item.h"
+
+static const char *kind_name(enum bp_arg_kind kind)
+{
+	switch (kind) {
+	case BP_ARG_BOOL:
+		return "bool";
+	case BP_ARG_INT:
+		return "int";
+	case BP_ARG_PAIR:
+		return "int_pair";
+	case BP_ARG_PADDING:
+		return "padding";
+	case BP_ARG_REAL:
+		return "real";
+	case BP_ARG_REAL_PAIR:
+		return "real_pair";
+	case BP_ARG_CHOICE:
+		return "choice";
+	}
+	return "";
+}
+
+/* Bounds are of a given value; a bound that stands for "none" is null. */
+static json_t *bound_json(const struct bp_arg *arg, double v)
+{
+	bool none = v <= -1e15 || v >= 1e15 || arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE;
+	if (none)
+		return json_null();
+	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
+	return real ? spec_number(v) : json_integer((json_int_t)v);
+}
+
+static json_t *argument_json(const struct bp_arg *arg)
+{
+	char word[64];
+	const struct bp_value def = {{arg->def[0], arg->def[1]}};
+	json_t *ret = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:o}", "name", arg->name, "kind", kind_name(arg->kind),
+		"required", arg->required, "help", arg->help, "min", bound_json(arg, arg->min), "max",
+		bound_json(arg, arg->max), "default", arg->required ? json_null() : item_value(arg, &def));
+	if (!ret || arg->kind != BP_ARG_CHOICE)
+		return ret;
+	json_t *choices = json_array();
+	for (int i = 0; item_choice(arg->choices, i, word, sizeof(word)); i++)
+		json_array_append_new(choices, json_string(word));
+	json_object_set_new(ret, "choices", choices);
+	return ret;
+}
+
+static json_t *items_json(enum bp_item_kind kind)
+{
+	json_t *ret = json_array();
+	for (int i = 0; i < bp_item_count(kind); i++) {
+		const struct bp_item_info *info = bp_item_info(kind, i);
+		json_t *arguments = json_array();
+		for (int k = 0; k < info->nargs; k++)
+			json_array_append_new(arguments, argument_json(&info->args[k]));
+		json_t *item =
+			json_pack("{s:s, s:s, s:o}", "name", info->name, "help", info->help, "arguments", arguments);
+		if (item && kind == BP_LAYER)
+			json_object_set_new(item, "inputs",
+				json_pack("{s:i, s:i}", "min", info->min_inputs, "max", info->max_inputs));
+		json_array_append_new(ret, item);
+	}
+	return ret;
+}
+
+json_t *spec_catalog(void)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "losses", items_json(BP_LOSS),
+		"optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER));
+}

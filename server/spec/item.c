@@ -1,0 +1,263 @@
+/* item.c - items and their arguments between JSON and struct bp_item. Called by model.c, job.c, catalog.c, any thread.
+ */
+#include "spec/item.h"
+
+#include <string.h>
+
+#include "spec/text.h"
+
+enum { NAMES_MAX = 256, WORD_MAX = 64 };
+
+const char *item_kind_name(enum bp_item_kind kind)
+{
+	static const char *const names[] = {"layer", "loss", "optimizer", "scheduler"};
+	return names[kind];
+}
+
+const char *item_choice(const char *choices, int i, char *ret, size_t size)
+{
+	for (; choices && i > 0; i--) {
+		choices = strchr(choices, '|');
+		choices = choices ? choices + 1 : NULL;
+	}
+	if (!choices || i < 0)
+		return NULL;
+	size_t n = strcspn(choices, "|");
+	if (n >= size)
+		n = size - 1;
+	memcpy(ret, choices, n);
+	ret[n] = '\0';
+	return ret;
+}
+
+/* Where a value goes while it is read: its argument, its pointer and the place for problems. */
+struct place {
+	const struct bp_arg *arg;
+	const char *at;
+	struct problems *problems;
+};
+
+static bool wrong_type(const struct place *pl, const char *want, const json_t *v)
+{
+	problems_add(
+		pl->problems, ERR_WRONG_TYPE, pl->at, "\"%s\" must be %s, not %s.", pl->arg->name, want, text_kind(v));
+	return false;
+}
+
+static bool in_range(const struct place *pl, double v, double *ret)
+{
+	if (v >= pl->arg->min && v <= pl->arg->max) {
+		*ret = v;
+		return true;
+	}
+	char words[SPEC_WORDS];
+	problems_add(pl->problems, ERR_OUT_OF_RANGE, pl->at, "\"%s\" must be %s, not %.10g.", pl->arg->name,
+		text_range(words, pl->arg->min, pl->arg->max), v);
+	return false;
+}
+
+static bool read_number(const struct place *pl, const json_t *v, bool real, const char *want, double *ret)
+{
+	if (real ? !json_is_number(v) : !json_is_integer(v))
+		return wrong_type(pl, want, v);
+	return in_range(pl, json_number_value(v), ret);
+}
+
+/* Two numbers; one alone means both, unless two are wanted. */
+static bool read_pair(const struct place *pl, const json_t *v, bool real, const char *want, struct bp_value *ret)
+{
+	if (!json_is_array(v)) {
+		if (real || !read_number(pl, v, real, want, &ret->v[0]))
+			return real ? wrong_type(pl, want, v) : false;
+		ret->v[1] = ret->v[0];
+		return true;
+	}
+	if (json_array_size(v) != 2) {
+		problems_add(pl->problems, ERR_WRONG_TYPE, pl->at, "\"%s\" must be %s, not an array of %zu.",
+			pl->arg->name, want, json_array_size(v));
+		return false;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		char at[SPEC_POINTER];
+		text_pointer_index(at, pl->at, i);
+		struct place part = {pl->arg, at, pl->problems};
+		const char *one = real ? "two numbers" : "two integers";
+		if (!read_number(&part, json_array_get(v, i), real, one, &ret->v[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool read_padding(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	const char *want = "an integer, two integers, \"same\" or \"valid\"";
+	if (!json_is_string(v))
+		return read_pair(pl, v, false, want, ret);
+	bool same = strcmp(json_string_value(v), "same") == 0;
+	if (!same && strcmp(json_string_value(v), "valid") != 0) {
+		char quote[SPEC_QUOTE];
+		problems_add(pl->problems, ERR_UNKNOWN_NAME, pl->at, "\"%s\" must be %s, not \"%s\".", pl->arg->name,
+			want, text_quote(quote, json_string_value(v)));
+		return false;
+	}
+	ret->v[0] = ret->v[1] = same ? BP_SAME : 0;
+	return true;
+}
+
+static bool read_choice(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	if (!json_is_string(v))
+		return wrong_type(pl, "a string", v);
+	char word[WORD_MAX], quote[SPEC_QUOTE];
+	for (int i = 0; item_choice(pl->arg->choices, i, word, sizeof(word)); i++) {
+		if (strcmp(word, json_string_value(v)) != 0)
+			continue;
+		ret->v[0] = i;
+		return true;
+	}
+	problems_add(pl->problems, ERR_UNKNOWN_NAME, pl->at, "\"%s\" must be one of %s, not \"%s\".", pl->arg->name,
+		pl->arg->choices, text_quote(quote, json_string_value(v)));
+	return false;
+}
+
+/* The item derives the value itself when it is not given. */
+static bool is_optional(const struct bp_arg *arg)
+{
+	return !arg->required && arg->def[0] == BP_UNSET && arg->min > BP_UNSET;
+}
+
+static bool read_value(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	if (json_is_null(v) && is_optional(pl->arg))
+		return true;
+	switch (pl->arg->kind) {
+	case BP_ARG_BOOL:
+		if (!json_is_boolean(v))
+			return wrong_type(pl, "true or false", v);
+		ret->v[0] = json_is_true(v);
+		return true;
+	case BP_ARG_INT:
+		return read_number(pl, v, false, "an integer", &ret->v[0]);
+	case BP_ARG_REAL:
+		return read_number(pl, v, true, "a number", &ret->v[0]);
+	case BP_ARG_PAIR:
+		return read_pair(pl, v, false, "an integer or two integers", ret);
+	case BP_ARG_PADDING:
+		return read_padding(pl, v, ret);
+	case BP_ARG_REAL_PAIR:
+		return read_pair(pl, v, true, "an array of two numbers", ret);
+	case BP_ARG_CHOICE:
+		return read_choice(pl, v, ret);
+	}
+	return false;
+}
+
+/* Index of the item called name, or -1 with a problem. */
+static int find_type(const char *name, enum bp_item_kind kind, const char *at, struct problems *problems)
+{
+	int index = bp_item_find(kind, name);
+	if (index >= 0)
+		return index;
+	const char *names[NAMES_MAX];
+	int n = 0;
+	for (; n < bp_item_count(kind) && n < NAMES_MAX; n++)
+		names[n] = bp_item_info(kind, n)->name;
+	char quote[SPEC_QUOTE];
+	const char *near = nearest_word(name, names, n);
+	problems_add(problems, ERR_UNKNOWN_NAME, at, "There is no %s \"%s\"%s%s%s", item_kind_name(kind),
+		text_quote(quote, name), near ? "; did you mean \"" : "; ", near ? near : "GET /v1/catalog lists them.",
+		near ? "\"?" : "");
+	return -1;
+}
+
+static bool missing(
+	const struct bp_item_info *info, const struct bp_arg *arg, const char *at, struct problems *problems)
+{
+	problems_add(problems, ERR_MISSING_FIELD, at, "%s needs \"%s\": %s", info->name, arg->name, arg->help);
+	return false;
+}
+
+bool item_from_name(
+	const char *name, enum bp_item_kind kind, const char *at, struct problems *problems, struct bp_item *ret)
+{
+	int index = find_type(name, kind, at, problems);
+	if (index < 0)
+		return false;
+	bp_item_defaults(kind, index, ret);
+	const struct bp_item_info *info = bp_item_info(kind, index);
+	bool ok = true;
+	for (int i = 0; i < info->nargs; i++)
+		if (info->args[i].required)
+			ok = missing(info, &info->args[i], at, problems);
+	return ok;
+}
+
+bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *ret, bool *ret_known)
+{
+	char at[SPEC_POINTER];
+	text_pointer(at, r->at, "type");
+	const json_t *type = spec_read(r, "type");
+	if (!json_is_string(type))
+		problems_add(r->problems, type ? ERR_WRONG_TYPE : ERR_MISSING_FIELD, at,
+			"\"type\" must be the name of a %s, not %s.", item_kind_name(kind), text_kind(type));
+	int index = json_is_string(type) ? find_type(json_string_value(type), kind, at, r->problems) : -1;
+	*ret_known = index >= 0;
+	if (index < 0)
+		return false;
+	bp_item_defaults(kind, index, ret);
+	const struct bp_item_info *info = bp_item_info(kind, index);
+	bool ok = true;
+	for (int i = 0; i < info->nargs; i++) {
+		const struct bp_arg *arg = &info->args[i];
+		const json_t *v = spec_read(r, arg->name);
+		text_pointer(at, r->at, arg->name);
+		if (v)
+			ok = read_value(&(struct place){arg, at, r->problems}, v, &ret->args[i]) && ok;
+		else if (arg->required)
+			ok = missing(info, arg, at, r->problems);
+	}
+	return ok;
+}
+
+static json_t *integer(double v)
+{
+	return json_integer((json_int_t)v);
+}
+
+json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
+{
+	char word[WORD_MAX];
+	double a = value->v[0], b = value->v[1];
+	if (a == BP_UNSET && is_optional(arg))
+		return json_null();
+	switch (arg->kind) {
+	case BP_ARG_BOOL:
+		return json_boolean(a != 0);
+	case BP_ARG_INT:
+		return integer(a);
+	case BP_ARG_REAL:
+		return spec_number(a);
+	case BP_ARG_PADDING:
+		if (a == BP_SAME)
+			return json_string("same");
+		return a == b ? integer(a) : json_pack("[oo]", integer(a), integer(b));
+	case BP_ARG_PAIR:
+		return a == b ? integer(a) : json_pack("[oo]", integer(a), integer(b));
+	case BP_ARG_REAL_PAIR:
+		return json_pack("[oo]", spec_number(a), spec_number(b));
+	case BP_ARG_CHOICE:
+		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
+	}
+	return NULL;
+}
+
+bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item)
+{
+	const struct bp_item_info *info = bp_item_info(kind, item->type);
+	if (!info || json_object_set_new(obj, "type", json_string(info->name)) != 0)
+		return false;
+	for (int i = 0; i < info->nargs; i++)
+		if (json_object_set_new(obj, info->args[i].name, item_value(&info->args[i], &item->args[i])) != 0)
+			return false;
+	return true;
+}

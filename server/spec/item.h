@@ -1,0 +1,26 @@
+/*
+ * item.h - one configured layer, loss, optimizer or scheduler as JSON, driven by the tables of bp_item_info.
+ *
+ * For the files of spec/ alone. Pure functions.
+ */
+#ifndef SPEC_ITEM_H
+#define SPEC_ITEM_H
+
+#include "spec/spec.h"
+
+/* Reads "type" and the arguments of an object that spec_reader_begin has opened; other fields and spec_reader_end are
+ * the caller's. *ret_known: the type exists (else unknown fields cannot be told). False when problems were added. */
+bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *ret, bool *ret_known);
+/* The item that a string names, with its defaults; at is the string's pointer. False when problems were added. */
+bool item_from_name(
+	const char *name, enum bp_item_kind kind, const char *at, struct problems *problems, struct bp_item *ret);
+/* Sets "type" and every argument. An argument left to the item itself is null, and may be given so. */
+bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item);
+/* "layer", "loss", "optimizer", "scheduler". Static. */
+const char *item_kind_name(enum bp_item_kind kind);
+/* Value of one argument as JSON. New reference. */
+json_t *item_value(const struct bp_arg *arg, const struct bp_value *value);
+/* Word i of "a|b|c" in ret; NULL when there are fewer. */
+const char *item_choice(const char *choices, int i, char *ret, size_t size);
+
+#endif

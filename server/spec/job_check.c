@@ -1,0 +1,195 @@
+/*
+ * job_check.c - a job against its model and data set, before anything is queued. Called by api and work, any thread.
+ */
+#include "spec/spec.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "spec/text.h"
+
+static bool read_floats(const json_t *v, int64_t all, float *ret, int *ret_n)
+{
+	size_t n = json_array_size(v);
+	if (!json_is_array(v) || n < 1 || n > SPEC_MAX_CHANNELS || (n != 1 && (int64_t)n != all))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *x = json_array_get(v, i);
+		ret[i] = (float)json_number_value(x);
+		if (!json_is_number(x) || !isfinite(ret[i]))
+			return false;
+	}
+	*ret_n = (int)n;
+	return true;
+}
+
+static bool read_count(const json_t *info, const char *name, int64_t max, int64_t *ret)
+{
+	const json_t *v = json_object_get(info, name);
+	*ret = json_integer_value(v);
+	return json_is_integer(v) && *ret >= 0 && *ret <= max;
+}
+
+bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	const json_t *shape = json_object_get(info, "shape");
+	const char *dtype = json_string_value(json_object_get(info, "dtype"));
+	size_t n = json_array_size(shape);
+	if (!json_is_array(shape) || (n != 1 && n != 3) || !dtype)
+		return false;
+	ret->shape.ndim = (int)n;
+	for (size_t i = 0; i < n; i++)
+		ret->shape.dim[i] = json_integer_value(json_array_get(shape, i));
+	int64_t classes = 0, targets = 0;
+	bool ok = bp_shape_size(&ret->shape) > 0 && read_count(info, "classes", INT32_MAX, &classes) &&
+		  read_count(info, "targets", INT32_MAX, &targets) &&
+		  read_count(info, "train", INT64_MAX, &ret->train) && read_count(info, "test", INT64_MAX, &ret->test);
+	int nstd = 0;
+	ok = ok && read_floats(json_object_get(info, "mean"), ret->shape.dim[0], ret->mean, &ret->nmean) &&
+	     read_floats(json_object_get(info, "std"), ret->shape.dim[0], ret->std, &nstd) && nstd == ret->nmean;
+	ret->classes = (int)classes;
+	ret->ntargets = (int)targets;
+	ret->u8 = strcmp(dtype, "u8") == 0;
+	const json_t *names = json_object_get(info, "class_names");
+	ret->class_names = json_is_array(names) ? names : NULL;
+	return ok;
+}
+
+bool spec_loss_of_classes(const struct bp_item *loss)
+{
+	return loss->type == bp_item_find(BP_LOSS, "CrossEntropyLoss");
+}
+
+int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train)
+{
+	return job->validation_on_test ? 0 : llround(job->validation_split * (double)train);
+}
+
+/* Everything the checks look at. */
+struct checking {
+	struct spec_job *job;
+	const struct spec_model *model;
+	const struct bp_net *net;
+	const struct spec_dataset *ds;
+	struct problems *problems;
+	int64_t samples; /* left for training */
+};
+
+/* A pointer into an inline model, else to the id that stands for it. */
+static const char *in_model(const struct checking *c, const char *pointer)
+{
+	return c->job->model_inline ? pointer : "/model";
+}
+
+static void check_input(const struct checking *c)
+{
+	const struct bp_shape *want = &c->ds->shape, *have = &c->model->net.input;
+	bool same = want->ndim == have->ndim;
+	for (int i = 0; same && i < want->ndim; i++)
+		same = want->dim[i] == have->dim[i];
+	if (same)
+		return;
+	char a[SPEC_WORDS], b[SPEC_WORDS];
+	bool flat = have->ndim == 1 && want->ndim == 3 && have->dim[0] == bp_shape_size(want);
+	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, "/model/input/shape"),
+		"The model takes samples of shape %s, but those of the data set have the shape %s.%s",
+		text_shape(a, have), text_shape(b, want),
+		flat ? " Declare that shape and begin with a Flatten layer." : "");
+}
+
+static void check_output(const struct checking *c)
+{
+	const struct spec_job *job = c->job;
+	const char *loss = bp_item_info(BP_LOSS, job->params.loss.type)->name;
+	bool of_classes = spec_loss_of_classes(&job->params.loss);
+	if (of_classes ? c->ds->classes == 0 : c->ds->ntargets == 0) {
+		problems_add(c->problems, ERR_INVALID_DATA, "/training/loss",
+			"%s needs a data set with %s; this one has %s.", loss,
+			of_classes ? "class labels" : "target values", of_classes ? "target values" : "class labels");
+		return;
+	}
+	struct bp_shape out = bp_net_output_shape(c->net);
+	int want = of_classes ? c->ds->classes : c->ds->ntargets;
+	if (out.ndim == 1 && out.dim[0] == want)
+		return;
+	char words[SPEC_WORDS];
+	const char *last = c->model->layers[c->model->net.nlayers - 1].name;
+	char at[SPEC_POINTER];
+	text_pointer_index(at, "/model/layers", (size_t)c->model->net.nlayers - 1);
+	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, at),
+		"The last layer \"%s\" gives %s%s, but the data set has %d %s: %s needs exactly [%d].%s", last,
+		text_shape(words, &out), out.ndim == 3 ? " (a map)" : "", want,
+		of_classes ? "classes" : "target values", loss, want,
+		out.ndim == 3 ? " End with Flatten and Linear." : "");
+}
+
+static void check_samples(struct checking *c)
+{
+	struct spec_job *job = c->job;
+	int64_t train = c->ds->train, val = spec_job_validation_samples(job, train);
+	c->samples = train - val;
+	if (job->validation_on_test && c->ds->test == 0)
+		problems_add(c->problems, ERR_INVALID_DATA, "/training/validation/split",
+			"The data set has no test samples.");
+	if (job->validation_split > 0 && (val < 1 || c->samples < 1))
+		problems_add(c->problems, ERR_OUT_OF_RANGE, "/training/validation/split",
+			"A split of %g leaves %lld of %lld samples for validation and %lld for training; both need at "
+			"least one.",
+			job->validation_split, (long long)val, (long long)train, (long long)c->samples);
+	else if (job->params.batch_size > c->samples)
+		problems_add(c->problems, ERR_OUT_OF_RANGE, "/training/batch_size",
+			"A batch of %d is more than the %lld samples to train on.", job->params.batch_size,
+			(long long)c->samples);
+}
+
+/* PyTorch refuses a batch norm over one value per channel, and so do we: it has no variance. */
+static void check_batch_norm(const struct checking *c)
+{
+	int batch = c->job->params.batch_size;
+	int64_t last = batch > 0 ? c->samples % batch : 0;
+	if (c->samples < 1 || batch > c->samples || (batch != 1 && last != 1))
+		return;
+	for (int i = 0; i < c->model->net.nlayers; i++) {
+		struct bp_layer_info info;
+		bp_net_layer_info(c->net, i, &info);
+		if (strncmp(info.type, "BatchNorm", 9) != 0 || bp_shape_size(&info.out) != info.out.dim[0])
+			continue;
+		problems_add(c->problems, ERR_OUT_OF_RANGE, "/training/batch_size",
+			"%s batch would hold one sample, of which \"%s\" (%s) cannot take a variance; choose another "
+			"batch_size.",
+			batch == 1 ? "Each" : "The last", info.name, info.type);
+		return;
+	}
+}
+
+static void check_memory(const struct checking *c, int64_t limit, struct bp_memory *ret)
+{
+	struct bp_error err = {.layer = -1};
+	char need[SPEC_WORDS], allowed[SPEC_WORDS];
+	enum bp_status status = bp_net_memory(c->net, &c->job->params, ret, &err);
+	if (status != BP_OK)
+		problems_add(c->problems, status == BP_EINVAL ? ERR_OUT_OF_RANGE : ERR_MODEL_TOO_LARGE,
+			status == BP_EINVAL ? "/training" : "/model", "%s", err.message);
+	else if (limit > 0 && ret->total > limit)
+		problems_add(c->problems, ERR_MODEL_TOO_LARGE, "/model",
+			"The training needs %s of memory with a batch of %d, more than the %s that one job may have.",
+			text_bytes(need, ret->total), c->job->params.batch_size, text_bytes(allowed, limit));
+}
+
+bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
+	const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems, struct bp_memory *ret_memory)
+{
+	int before = problems->count;
+	struct checking c = {.job = job, .model = model, .net = net, .ds = ds, .problems = problems};
+	*ret_memory = (struct bp_memory){0};
+	if (!job->loss_given)
+		bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, ds->classes > 0 ? "CrossEntropyLoss" : "MSELoss"),
+			&job->params.loss);
+	check_input(&c);
+	check_output(&c);
+	check_samples(&c);
+	check_batch_norm(&c);
+	check_memory(&c, memory_limit, ret_memory);
+	return problems->count == before && !problems->more;
+}
