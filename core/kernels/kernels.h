@@ -3,6 +3,13 @@
  *
  * Kernels are written once, in the vocabulary of vec.h, and compiled once per instruction set (BP_ISA). Their
  * pointers and block sizes travel together in this table, reached through struct bp_ctx; there is no global.
+ *
+ * To add a kernel: (1) a line in kernels.def, KERNEL(name, ret, (args)), with a struct for more than six arguments,
+ * declared below and defined in a header of its own; (2) its code, in a file of this folder that includes vec.h, as
+ *	ret KERNEL_NAME(name)(args) { ... }
+ * every *.c here but kernels.c is compiled once for each instruction set, table.c gathers them, and helpers in them are
+ * static; (3) a function check_name in tests/core/test_kernels_*.c (see tests/core/kernel_cases.h): without it the tests
+ * do not link. Drivers call it as ctx->k->name(...). Kernels have no threads, no allocation, and no state.
  */
 #ifndef BP_KERNELS_H
 #define BP_KERNELS_H

@@ -1,0 +1,115 @@
+/*
+ * igemm.c - the indirect GEMM's register tile (igemm.h). Called by the drivers in core/conv, on any thread.
+ *
+ * rows x nv accumulators stay in registers while the sum runs over taps and channels: each step broadcasts one element
+ * of each row and multiplies it with nv vectors of B. Rows come through pointers, so that a convolution's input is
+ * never copied (the idea of Dukhan, "The Indirect Convolution Algorithm", 2019). Each height of the tile is a function
+ * of its own, because only then do the accumulators have names that the compiler can give to registers.
+ */
+#include "kernels/igemm.h"
+#include "kernels/vec.h"
+
+/* Every accumulator s[i][j]; unrolled, so that each index is a constant. */
+#define EACH_VECTOR(rows, nv)                                                                                          \
+	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 2") for (int j = 0; j < (nv); j++)
+
+VEC_INLINE vec load_cols(const bp_real *p, int left)
+{
+	return left >= VLEN ? vec_load(p) : vec_load_n(p, left);
+}
+
+/* Adds what C holds and the bias, applies ReLU, and stores. Only the last vector of a row can be partial. */
+VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, const bool full, vec (*s)[TILE_VECS])
+{
+	const int left = full ? VLEN : p->cols - (nv - 1) * VLEN;
+	if (p->acc) {
+		EACH_VECTOR(rows, nv)
+		{
+			s[i][j] += load_cols(p->c[i] + p->col + j * VLEN, j == nv - 1 ? left : VLEN);
+		}
+	}
+	if (p->bias) {
+		vec bias[TILE_VECS];
+#pragma GCC unroll 2
+		for (int j = 0; j < nv; j++)
+			bias[j] = load_cols(p->bias + j * VLEN, j == nv - 1 ? left : VLEN);
+		EACH_VECTOR(rows, nv)
+		{
+			s[i][j] += bias[j];
+		}
+	}
+	if (p->relu) {
+		EACH_VECTOR(rows, nv)
+		{
+			s[i][j] = vec_relu(s[i][j]);
+		}
+	}
+	EACH_VECTOR(rows, nv)
+	{
+		bp_real *c = p->c[i] + p->col + j * VLEN;
+		if (full || j < nv - 1)
+			vec_store(c, s[i][j]);
+		else
+			vec_store_n(c, s[i][j], left);
+	}
+}
+
+VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
+{
+	vec s[TILE_ROWS][TILE_VECS];
+	EACH_VECTOR(rows, nv)
+	{
+		s[i][j] = vec_zero();
+	}
+	const bp_real *b = p->b;
+	const size_t ldb = p->ldb, kc = p->kc;
+	for (size_t t = 0; t < p->taps; t++) {
+		const bp_real *a[TILE_ROWS];
+#pragma GCC unroll 16
+		for (int i = 0; i < rows; i++)
+			a[i] = p->a[t * p->a_stride + i] + p->k0;
+		for (size_t k = 0; k < kc; k++) {
+			vec w[TILE_VECS];
+#pragma GCC unroll 2
+			for (int j = 0; j < nv; j++)
+				w[j] = vec_load(b + j * VLEN);
+			b += ldb;
+#pragma GCC unroll 16
+			for (int i = 0; i < rows; i++) {
+				vec x = vec_splat(a[i][k]);
+#pragma GCC unroll 2
+				for (int j = 0; j < nv; j++)
+					s[i][j] += x * w[j];
+			}
+		}
+	}
+	if (p->cols == nv * VLEN)
+		finish(p, rows, nv, true, s);
+	else
+		finish(p, rows, nv, false, s);
+}
+
+#define HEIGHTS_TO_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#if TILE_ROWS == 12
+#define HEIGHTS(X) HEIGHTS_TO_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define HEIGHTS(X) HEIGHTS_TO_6(X)
+#endif
+
+#define TILE(r)                                                                                                        \
+	static void wide_##r(const struct bp_igemm *p)                                                                 \
+	{                                                                                                              \
+		tile(p, r, 2);                                                                                         \
+	}                                                                                                              \
+	static void slim_##r(const struct bp_igemm *p)                                                                 \
+	{                                                                                                              \
+		tile(p, r, 1);                                                                                         \
+	}
+HEIGHTS(TILE)
+
+void KERNEL_NAME(igemm)(const struct bp_igemm *p)
+{
+#define PAIR(r) {slim_##r, wide_##r},
+	static void (*const tiles[TILE_ROWS][TILE_VECS])(const struct bp_igemm *) = {HEIGHTS(PAIR)};
+	tiles[p->rows - 1][p->cols > VLEN](p);
+}

@@ -1,0 +1,26 @@
+/* igemm.h - the arguments of the indirect GEMM, the kernel under every convolution and linear layer. */
+#ifndef BP_IGEMM_H
+#define BP_IGEMM_H
+
+#include "backprop.h"
+
+/*
+ * C[i][j] = (acc ? C[i][j] : 0) + sum over t < taps and k < kc of A_t[i][k] * B[t * kc + k][j], then + bias[j] and
+ * ReLU, for i < rows <= mr and j < cols <= nr. Row i of C is at c[i] + col; row i of A_t is at a[t * a_stride + i] +
+ * k0. B has rows of ldb elements and may be read up to the next multiple of the vector's length of cols.
+ */
+struct bp_igemm {
+	int rows, cols;
+	size_t taps, kc;
+	const bp_real *const *a;
+	size_t a_stride; /* pointers from one tap to the next */
+	size_t k0;
+	const bp_real *b;
+	size_t ldb;
+	bp_real *const *c;
+	size_t col;
+	const bp_real *bias; /* cols values, or NULL */
+	bool acc, relu;
+};
+
+#endif

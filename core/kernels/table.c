@@ -1,0 +1,17 @@
+/* table.c - the kernels of one instruction set, gathered from kernels.def. Compiled once for each; read by kernels.c.
+ */
+#include "kernels/vec.h"
+
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+
+extern const struct bp_kernels KERNEL_NAME(kernels);
+
+const struct bp_kernels KERNEL_NAME(kernels) = {
+	.name = TEXT(BP_ISA),
+	.vlen = VLEN,
+	.mr = TILE_ROWS,
+	.nr = TILE_COLS,
+#define KERNEL(name, ret, args) .name = KERNEL_NAME(name),
+#include "kernels/kernels.def"
+};

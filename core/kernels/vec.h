@@ -1,0 +1,192 @@
+/*
+ * vec.h - the small vocabulary in which kernels are written: vectors of bp_real as wide as the instruction set's
+ * registers, over GNU vector extensions. Included by kernel files alone; no width or type is named outside.
+ *
+ * BP_ISA (from the build) names the instruction set; VLEN is the number of elements. A multiplication followed by an
+ * addition is written a * b + c: the compiler contracts it where there is FMA. Loads and stores need no alignment
+ * but an element's. Everything is inline: none of these are symbols.
+ */
+#ifndef BP_VEC_H
+#define BP_VEC_H
+
+#include "kernels/kernels.h"
+
+#include <stdint.h>
+
+#if defined __AVX2__ || defined __AVX512F__
+#include <immintrin.h>
+#endif
+
+/* BP_VEC_BYTES: given by tests alone, which run the widest kernels' logic on narrower processors. */
+#if defined BP_VEC_BYTES
+#define VBYTES BP_VEC_BYTES
+#elif defined __AVX512F__
+#define VBYTES 64
+#elif defined __AVX2__
+#define VBYTES 32
+#else
+#define VBYTES 16
+#endif
+
+#define VLEN ((int)(VBYTES / sizeof(bp_real)))
+
+/* Rows of the register tile, chosen so that rows x 2 accumulators, 2 vectors of B and the broadcast value fit in the
+ * registers, and the row pointers in the integer ones: 16 on x86-64 below AVX-512, 32 above and on aarch64. */
+#if VBYTES == 64 || defined __aarch64__
+#define TILE_ROWS 12
+#else
+#define TILE_ROWS 6
+#endif
+#define TILE_VECS 2
+#define TILE_COLS (TILE_VECS * VLEN)
+
+/* Name of this instruction set's version of a kernel: bp_avx2_igemm. */
+#define KERNEL_NAME3(isa, name) bp_##isa##_##name
+#define KERNEL_NAME2(isa, name) KERNEL_NAME3(isa, name)
+#define KERNEL_NAME(name) KERNEL_NAME2(BP_ISA, name)
+#define KERNEL(name, ret, args) ret KERNEL_NAME(name) args;
+#include "kernels/kernels.def"
+
+#define VEC_INLINE static inline __attribute__((always_inline, unused))
+
+#ifdef BP_DOUBLE
+typedef int64_t lane; /* integer as wide as bp_real */
+#else
+typedef int32_t lane;
+#endif
+typedef bp_real vec __attribute__((vector_size(VBYTES)));
+typedef lane vint __attribute__((vector_size(VBYTES))); /* also a mask: each lane 0 or -1 */
+typedef bp_real vec_memory __attribute__((vector_size(VBYTES), aligned(sizeof(bp_real)), may_alias));
+
+VEC_INLINE vec vec_load(const bp_real *p)
+{
+	return *(const vec_memory *)p;
+}
+VEC_INLINE void vec_store(bp_real *p, vec v)
+{
+	*(vec_memory *)p = v;
+}
+VEC_INLINE vec vec_zero(void)
+{
+	return (vec){0};
+}
+VEC_INLINE vec vec_splat(bp_real s)
+{
+	return s - (vec){0};
+} /* s + 0 would make -0 a 0 and cost an addition */
+VEC_INLINE vint vint_splat(lane s)
+{
+	return (vint){0} + s;
+}
+
+/* 0, 1, 2, ... */
+VEC_INLINE vint vint_iota(void)
+{
+	vint v;
+	for (int i = 0; i < VLEN; i++)
+		v[i] = i;
+	return v;
+}
+
+/* The first n lanes, 0 <= n <= VLEN. */
+VEC_INLINE vint vec_first(int n)
+{
+	return vint_iota() < vint_splat(n);
+}
+
+/* yes where the mask is set (a comparison gives one: vec_select(a > b, a, b)), else no. */
+VEC_INLINE vec vec_select(vint mask, vec yes, vec no)
+{
+	return (vec)((mask & (vint)yes) | (~mask & (vint)no));
+}
+/* yes where the mask is set, else 0. */
+VEC_INLINE vec vec_keep(vint mask, vec yes)
+{
+	return (vec)(mask & (vint)yes);
+}
+/* b where a < b, else a: a NaN in a stays. */
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+	return vec_select(a < b, b, a);
+}
+VEC_INLINE vec vec_min(vec a, vec b)
+{
+	return vec_select(b < a, b, a);
+}
+/* max(a, 0); a NaN stays a NaN, so that it is seen and not hidden. */
+VEC_INLINE vec vec_relu(vec a)
+{
+	return (vec)(~(a < vec_zero()) & (vint)a);
+}
+VEC_INLINE vec vec_abs(vec a)
+{
+	return (vec)((vint)a & ~(vint)vec_splat((bp_real)-0.0));
+}
+
+/* The first n elements, 0 <= n <= VLEN, the other lanes 0; touches no memory past them. */
+VEC_INLINE vec vec_load_n(const bp_real *p, int n)
+{
+#if !defined BP_VEC_BYTES && defined __AVX512F__ && !defined BP_DOUBLE
+	return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif !defined BP_VEC_BYTES && defined __AVX512F__
+	return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif !defined BP_VEC_BYTES && defined __AVX2__ && !defined BP_DOUBLE
+	return (vec)_mm256_maskload_ps(p, (__m256i)vec_first(n));
+#elif !defined BP_VEC_BYTES && defined __AVX2__
+	return (vec)_mm256_maskload_pd(p, (__m256i)vec_first(n));
+#else
+	bp_real t[VLEN] = {0};
+	for (int i = 0; i < n; i++)
+		t[i] = p[i];
+	return vec_load(t);
+#endif
+}
+
+/* Stores the first n lanes, 0 <= n <= VLEN, and touches no memory past them. */
+VEC_INLINE void vec_store_n(bp_real *p, vec v, int n)
+{
+#if !defined BP_VEC_BYTES && defined __AVX512F__ && !defined BP_DOUBLE
+	_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif !defined BP_VEC_BYTES && defined __AVX512F__
+	_mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif !defined BP_VEC_BYTES && defined __AVX2__ && !defined BP_DOUBLE
+	_mm256_maskstore_ps(p, (__m256i)vec_first(n), (__m256)v);
+#elif !defined BP_VEC_BYTES && defined __AVX2__
+	_mm256_maskstore_pd(p, (__m256i)vec_first(n), (__m256d)v);
+#else
+	bp_real t[VLEN];
+	vec_store(t, v);
+	for (int i = 0; i < n; i++)
+		p[i] = t[i];
+#endif
+}
+
+/* Sum of the lanes, halves onto halves: always in this order. */
+VEC_INLINE bp_real vec_sum(vec v)
+{
+	bp_real t[VLEN];
+	vec_store(t, v);
+	for (int half = VLEN / 2; half; half /= 2)
+		for (int i = 0; i < half; i++)
+			t[i] += t[i + half];
+	return t[0];
+}
+
+/* Largest of the lanes; a NaN may be lost. */
+VEC_INLINE bp_real vec_largest(vec v)
+{
+	bp_real t[VLEN];
+	vec_store(t, v);
+	for (int half = VLEN / 2; half; half /= 2)
+		for (int i = 0; i < half; i++)
+			t[i] = t[i] < t[i + half] ? t[i + half] : t[i];
+	return t[0];
+}
+
+/* Asks for the line at p, to be read soon. */
+VEC_INLINE void vec_prefetch(const void *p)
+{
+	__builtin_prefetch(p, 0, 3);
+}
+
+#endif
