@@ -1,15 +1,19 @@
 /*
  * api.h - the HTTP wing: handlers of routes.def. One file a resource; a handler checks, asks the store, answers.
  * It never trains and never includes the core; it reaches networks through spec/ and infer/ alone.
+ *
+ * Quick handlers run on event threads, SLOW ones on http's slow threads; several at once, all on the same struct api.
  */
 #ifndef API_API_H
 #define API_API_H
+
+#include <pthread.h>
 
 #include "base/config.h"
 #include "http/http.h"
 #include "store/store.h"
 
-/* Read by all handlers, changed by none. */
+/* Read by all handlers, changed by none; filled by main before http starts. */
 struct api {
 	struct store *store;
 	struct hub *hub;
@@ -19,6 +23,9 @@ struct api {
 	int64_t memory_limit;   /* bytes for one job */
 	double started_at;
 	struct http_server *http; /* set once started; for /metrics */
+	/* Held while a packed file gets or loses a reference, so that equal uploads and deletions do not cross.
+	 * PTHREAD_MUTEX_INITIALIZER (all zero is the same). */
+	pthread_mutex_t files_lock;
 };
 
 extern const struct route api_routes[];

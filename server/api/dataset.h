@@ -1,0 +1,14 @@
+/* dataset.h - what the files about data sets share. */
+#ifndef API_DATASET_H
+#define API_DATASET_H
+
+#include "api/answer.h"
+
+/* A data set as shown; files: the uploaded ones of a data set that is still being received, else NULL. */
+json_t *dataset_json(const struct dataset_row *row, const struct dataset_file_row *files, int nfiles);
+/* The data set of the route's {name}; false when it has replied. With ready also a 409 while it is being received. */
+bool dataset_find(struct http_request *rq, bool ready, struct dataset_row *ret);
+/* Adds "unknown_name" under param, with the nearest name of a data set that exists. */
+void dataset_unknown(struct api *api, const char *name, const char *param, struct problems *problems);
+
+#endif
