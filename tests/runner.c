@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
