@@ -67,6 +67,13 @@ $(eval $(call core_rules,f64,-DBP_DOUBLE))
 $(foreach i,$(ISAS),$(eval $(call kernel_rules,f32,,$(i))))
 $(foreach i,$(ISAS),$(eval $(call kernel_rules,f64,-DBP_DOUBLE,$(i))))
 
+# "wide", in tests alone: the code of 64-byte vectors and the large tile, lowered to what this machine can run.
+ISA_wide     = -DBP_VEC_BYTES=64 -Wno-psabi $(if $(filter x86_64,$(ARCH)),$(ISA_avx2))
+WIDE_F32     = $(KERNEL_SRC:%.c=$(B)/f32/wide/%.o)
+WIDE_F64     = $(KERNEL_SRC:%.c=$(B)/f64/wide/%.o)
+$(eval $(call kernel_rules,f32,,wide))
+$(eval $(call kernel_rules,f64,-DBP_DOUBLE,wide))
+
 $(B)/server/%.o: server/%.c
 	@mkdir -p $(@D)
 	$(CC) $(SERVER_CFLAGS) $(PKG_CFLAGS) -c $< -o $@
@@ -106,8 +113,8 @@ TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
 TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c)
 TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c))
-$(B)/test_core: $(TEST_CORE) $(B)/tests/runner.o $(B)/libbackprop.a
-$(B)/test_core64: $(TEST_CORE64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
+$(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
+$(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
 $(B)/test_server: $(TEST_SERVER) $(B)/tests/runner.o $(OBJ_SERVER) $(B)/libbackprop.a
 $(B)/test_http: $(TEST_HTTP) $(B)/tests/runner.o
 $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:

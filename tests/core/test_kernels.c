@@ -1,0 +1,76 @@
+/*
+ * test_kernels.c - every kernel of kernels.def on every instruction set, against plain C (kernel_cases.h says how).
+ */
+#include "kernel_cases.h"
+
+#include "base/cpu.h"
+#include "runner.h"
+
+#include <math.h>
+#include <string.h>
+
+extern const struct bp_kernels bp_wide_kernels;
+
+const struct bp_kernels *tested_kernels_at(int i)
+{
+	for (int j = 0; bp_kernels_at(j); j++)
+		if (bp_kernels_runs(j) && i-- == 0)
+			return bp_kernels_at(j);
+#ifdef __x86_64__
+	if (!(bp_cpu_features() & BP_CPU_AVX2))
+		return NULL;
+#endif
+	return i == 0 ? &bp_wide_kernels : NULL;
+}
+
+void check_near(const struct bp_kernels *k, const char *where, size_t i, bp_real got, double want, double tolerance)
+{
+	bool near = isnan(want) ? isnan(got) : fabs((double)got - want) <= tolerance * (1 + fabs(want));
+	ck_assert_msg(
+		near, "%s: %s[%zu] is %.9g, not %.9g (within %g)", k->name, where, i, (double)got, want, tolerance);
+}
+
+static const struct {
+	const char *name;
+	void (*check)(const struct bp_kernels *k, struct draw *d);
+} cases[] = {
+#define KERNEL(name, ret, args) {#name, check_##name},
+#include "kernels/kernels.def"
+};
+
+enum { CASES = sizeof cases / sizeof cases[0], ROUNDS = 40 };
+
+START_TEST(every_kernel_agrees_with_plain_c_on_every_instruction_set)
+{
+	const struct bp_kernels *k;
+	for (int i = 0; (k = tested_kernels_at(i)); i++) {
+		struct draw d = {(uint64_t)_i};
+		for (int round = 0; round < ROUNDS; round++)
+			cases[_i].check(k, &d);
+	}
+}
+END_TEST
+
+START_TEST(the_widest_allowed_instruction_set_that_runs_is_chosen)
+{
+	int last = 0;
+	for (int i = 0; bp_kernels_at(i); i++)
+		if (bp_kernels_runs(i))
+			last = i;
+	ck_assert_ptr_eq(bp_kernels_choose(BP_ISA_ALL), bp_kernels_at(last));
+	ck_assert_ptr_eq(bp_kernels_choose(1), bp_kernels_at(0));
+	ck_assert_ptr_eq(bp_kernels_choose(0), bp_kernels_at(0));
+	ck_assert_str_eq(bp_kernels_at(0)->name, "baseline");
+	ck_assert_ptr_null(bp_kernels_at(-1));
+	ck_assert(!bp_kernels_runs(100));
+	for (int i = 0; bp_kernels_at(i); i++)
+		if (bp_kernels_runs(i))
+			ck_assert_ptr_eq(bp_kernels_choose(1u << i), bp_kernels_at(i));
+}
+END_TEST
+
+TEST_SUITE(kernels, 60)
+{
+	tcase_add_loop_test(tc, every_kernel_agrees_with_plain_c_on_every_instruction_set, 0, CASES);
+	tcase_add_test(tc, the_widest_allowed_instruction_set_that_runs_is_chosen);
+}
