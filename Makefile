@@ -1,11 +1,23 @@
 # backpropd - make help lists the targets. Objects and programs go to $(B); nothing else is written.
+#? make            build build/backpropd, build/libbackprop.a and build/bench_train
+#? make demo       install what is missing, build, train a CNN on Fashion-MNIST over HTTP, show it live
+#? make check      install what is missing, build, run all tests
+#? make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
+#? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
+#? make bench      speed of training beside PyTorch, in the same run
+#? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
+#? make lint       the house rules; make format and make format-check: the layout of the sources
+#? make clean      remove build/
+#?
+#? Variables: B=directory  CC=compiler  WERROR=-Werror  SAN=address,undefined|thread  OPENMP=  PYTHON=
 
 B        ?= build
 CC       ?= gcc
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 PYTHON   ?= python3
-ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
+ARCH     := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 
 # SAN=address,undefined or SAN=thread builds instrumented; OPENMP= builds the core without threads.
 SAN      ?=
@@ -121,11 +133,69 @@ $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
 
 UNIT_TESTS = $(B)/test_core $(B)/test_core64 $(B)/test_server
-.PHONY: check-unit check-http
+.PHONY: check check-unit check-http check-systemd asan ubsan tsan
+# All processors, unless the caller said how many.
+PARALLEL     = $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+# The packages come first, so everything that looks at compilers and libraries happens in a make of its own.
+check:
+	@sh tests/tools/packages.sh check
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(UNIT_TESTS) $(B)/test_http
+	@$(MAKE) --no-print-directory check-systemd
+	@$(MAKE) --no-print-directory check-unit
+	@$(MAKE) --no-print-directory check-http
 check-unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do ./$$t; done
 check-http: $(B)/test_http $(B)/backpropd
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
+check-systemd: $(B)/backpropd
+	@sh tests/systemd/check.sh $(B)
+
+# The unit tests, instrumented; each in a build directory of its own. libgomp is not instrumented, so under
+# ThreadSanitizer the core runs without it.
+asan:
+	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined check-unit
+ubsan:
+	@$(MAKE) --no-print-directory B=$(B)/ubsan SAN=undefined check-unit
+tsan:
+	@$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
+
+# ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
+.PHONY: demo
+demo:
+	@sh tests/tools/packages.sh run
+	@echo "Building (log: $(B)/demo/build.log)"
+	@mkdir -p $(B)/demo
+	@$(MAKE) --no-print-directory $(PARALLEL) $(B)/backpropd >$(B)/demo/build.log 2>&1 || \
+		{ tail -20 $(B)/demo/build.log; exit 1; }
+	@sh tests/demo/demo.sh $(B)
+
+# ---- make install: PREFIX and DESTDIR as usual; units find the program where it was put ----
+BINDIR     ?= $(PREFIX)/bin
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DOCDIR     ?= $(PREFIX)/share/doc/backpropd
+UNITS       = backpropd.service backpropd.socket
+DOCS        = $(wildcard README.md ARCHITECTURE.md CHANGELOG.md LICENSE server/api/openapi.json)
+SUBST       = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g'
+.PHONY: install uninstall
+install: $(B)/backpropd
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(SYSCONFDIR) $(UNITDIR) $(SYSUSERSDIR) $(DOCDIR))
+	install -m 755 $(B)/backpropd $(DESTDIR)$(BINDIR)/backpropd
+	@set -e; for u in $(UNITS); do \
+		echo "install $(DESTDIR)$(UNITDIR)/$$u"; \
+		$(SUBST) systemd/$$u >$(DESTDIR)$(UNITDIR)/$$u; chmod 644 $(DESTDIR)$(UNITDIR)/$$u; done
+	install -m 644 systemd/backpropd.sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/backpropd.conf
+	[ -e $(DESTDIR)$(SYSCONFDIR)/backpropd.conf ] || install -m 644 systemd/backpropd.conf $(DESTDIR)$(SYSCONFDIR)/backpropd.conf
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+# Settings and the state directory stay.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/backpropd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/backpropd.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+.PHONY: help
+help:
+	@sed -n 's/^#? //p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: lint format format-check clean
 lint:

@@ -1,0 +1,210 @@
+/*
+ * main.c - a table of contents: start in order, wait for a signal, stop in reverse. The main thread does nothing else
+ * but tell systemd that all is well.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/cpus.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/notify.h"
+#include "base/statedir.h"
+#include "http/http.h"
+#include "hub/hub.h"
+#include "store/store.h"
+#include "work/sweep.h"
+#include "work/work.h"
+
+enum { STATUS_SECONDS = 10 };
+
+struct daemon {
+	struct config config;
+	char boot_id[ID_MAX];
+	int lock; /* of the state directory, -1 = not taken */
+	struct store *store;
+	struct hub *hub;
+	struct work *work;
+	struct api api;
+	struct http_server *http;
+};
+
+/* Idle OpenMP threads would spin and take the cores from other jobs. libgomp reads this before main, so it must be in
+ * the environment that the program is started with. */
+static void openmp_settle(char **argv)
+{
+	if (getenv("OMP_WAIT_POLICY"))
+		return;
+	setenv("OMP_WAIT_POLICY", "passive", 1);
+	execv("/proc/self/exe", argv);
+	log_line(LOG_WARNING, "cannot start again with OMP_WAIT_POLICY=passive; idle threads will spin");
+}
+
+/* Before any thread is started, so that all inherit it: only main takes these signals. */
+static void signals_block(sigset_t *ret)
+{
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+static bool store_start(struct daemon *d)
+{
+	char path[sizeof(d->config.state_dir) + 16];
+	int requeued;
+	snprintf(path, sizeof(path), "%s/backpropd.db", d->config.state_dir);
+	id_new("boot_", d->boot_id, sizeof(d->boot_id));
+	d->store = store_open(path, d->boot_id);
+	if (!d->store)
+		return false;
+	sweep_state(d->store, d->config.state_dir);
+	if (store_job_requeue(d->store, &requeued) != STORE_OK)
+		return false;
+	if (requeued > 0)
+		log_line(LOG_NOTICE, "%d job(s) of the last run go on", requeued);
+	return true;
+}
+
+static bool work_begin(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	struct work_options o = {.store = d->store, .hub = d->hub, .state_dir = c->state_dir, .workers = (int)c->workers,
+		.threads = d->api.threads, .keep_checkpoints = (int)c->keep_checkpoints};
+	d->work = work_start(&o);
+	return d->work;
+}
+
+static bool http_begin(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char uploads[sizeof(c->state_dir) + 16];
+	snprintf(uploads, sizeof(uploads), "%s/uploads", c->state_dir);
+	struct http_options o = {.address = c->address, .port = (int)c->port,
+		.unix_socket = c->unix_socket[0] ? c->unix_socket : NULL, .listen_fd = notify_listen_fd(),
+		.event_threads = (int)c->event_threads, .slow_threads = (int)c->slow_threads,
+		.max_connections = (int)c->max_connections, .max_json_bytes = c->max_json_kb << 10,
+		.max_upload_bytes = c->max_upload_mb << 20, .upload_dir = uploads,
+		.allowed_hosts = c->allowed_hosts[0] ? c->allowed_hosts : NULL, .hub = d->hub, .routes = api_routes,
+		.nroutes = api_nroutes, .app = &d->api};
+	d->http = http_start(&o);
+	d->api.http = d->http;
+	return d->http;
+}
+
+/* Whoever waits for this file reads a whole number or finds no file. */
+static bool port_write(const struct daemon *d)
+{
+	char partial[sizeof(d->config.port_file) + 16];
+	const char *path = d->config.port_file;
+	if (!path[0])
+		return true;
+	snprintf(partial, sizeof(partial), "%s.partial", path);
+	FILE *f = fopen(partial, "we");
+	bool ok = f && fprintf(f, "%d\n", http_port(d->http)) > 0;
+	ok = f && fclose(f) == 0 && ok && rename(partial, path) == 0;
+	if (!ok)
+		log_line(LOG_ERROR, "cannot write %s: %s", path, strerror(errno));
+	return ok;
+}
+
+static bool daemon_start(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	umask(077);
+	d->lock = statedir_open(c->state_dir);
+	if (d->lock < 0)
+		return false;
+	json_object_seed(0);
+	d->api = (struct api){.config = c, .state_dir = c->state_dir, .boot_id = d->boot_id, .started_at = clock_now(),
+		.threads = c->threads ? (int)c->threads : cpus_available(),
+		.memory_limit = c->memory_limit_mb ? c->memory_limit_mb << 20 : memory_available() / 4 * 3};
+	if (!store_start(d))
+		return false;
+	d->api.store = d->store;
+	d->api.hub = d->hub = hub_new();
+	return d->hub && work_begin(d) && http_begin(d) && port_write(d);
+}
+
+/* False when the store does not answer: then the watchdog is not fed, and systemd starts the daemon anew. */
+static bool status_send(struct daemon *d, bool first)
+{
+	struct job_counts n;
+	char state[256];
+	if (store_job_counts(d->store, &n) != STORE_OK)
+		return false;
+	snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=Port %d, %lld running, %lld queued", first ? "READY=1\n" : "",
+		http_port(d->http), (long long)n.by_status[JOB_RUNNING], (long long)n.by_status[JOB_QUEUED]);
+	notify_send(state);
+	return true;
+}
+
+static void daemon_wait(struct daemon *d, const sigset_t *signals)
+{
+	double watchdog = notify_watchdog_seconds();
+	double tick = watchdog > 0 && watchdog < STATUS_SECONDS ? watchdog : STATUS_SECONDS;
+	struct timespec timeout = {.tv_sec = (time_t)tick, .tv_nsec = (long)((tick - (double)(time_t)tick) * 1e9)};
+	status_send(d, true);
+	log_line(LOG_NOTICE, "backpropd %s listens on port %d", BACKPROPD_VERSION, http_port(d->http));
+	for (;;) {
+		int sig = sigtimedwait(signals, NULL, &timeout);
+		if (sig > 0) {
+			log_line(LOG_NOTICE, "%s: stops", strsignal(sig));
+			return;
+		}
+		if (!status_send(d, false))
+			log_line(LOG_ERROR, "the database does not answer");
+	}
+}
+
+/* Also half started. Clients hear of the jobs' last changes before their streams end. */
+static void daemon_stop(struct daemon *d)
+{
+	sigset_t interrupt;
+	notify_send("STOPPING=1\nSTATUS=Jobs write their checkpoints");
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL); /* a second Ctrl-C ends at once; the next start recovers from that */
+	work_stop(d->work);
+	if (d->hub)
+		hub_close(d->hub);
+	if (d->http)
+		http_stop(d->http);
+	if (d->config.port_file[0] && d->http)
+		unlink(d->config.port_file);
+	hub_free(d->hub);
+	store_close(d->store);
+	if (d->lock >= 0)
+		close(d->lock);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.lock = -1};
+	sigset_t signals;
+	openmp_settle(argv);
+	int rc = config_load(&d.config, argc, argv);
+	if (rc != 0)
+		return rc > 0 ? EXIT_SUCCESS : 2;
+	log_level_set((enum log_level)log_level_find(d.config.log_level));
+	signals_block(&signals);
+	bool started = daemon_start(&d);
+	if (started)
+		daemon_wait(&d, &signals);
+	else
+		log_line(LOG_ERROR, "backpropd does not start");
+	daemon_stop(&d);
+	return started ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,64 @@
+/* evaluate.c - see evaluate.h. */
+#include "work/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+enum { SLICE_SAMPLES = 4096, SMALLEST_BATCH = 32 };
+
+/* Entries [first, first + n) of data, as a view of its own; index holds n. */
+static struct bp_data slice_of(const struct bp_data *data, int64_t first, int64_t n, uint32_t *index)
+{
+	struct bp_data slice = *data;
+	for (int64_t i = 0; i < n; i++)
+		index[i] = data->index ? data->index[first + i] : (uint32_t)(first + i);
+	slice.index = index;
+	slice.count = n;
+	return slice;
+}
+
+bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const struct bp_data *data,
+                  bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f)
+{
+	struct bp_predictor *predictor = NULL;
+	struct bp_error err;
+	bool ok = false;
+	double loss_sum = 0, accuracy_sum = 0, started = clock_mono();
+	int batch = job->params.batch_size < SMALLEST_BATCH ? SMALLEST_BATCH : job->params.batch_size;
+	uint32_t *index = malloc(SLICE_SAMPLES * sizeof(*index));
+	*ret_done = false;
+	if (!index) {
+		failure_set(f, "out_of_memory", "There was not enough memory for the test.");
+		return false;
+	}
+	if (bp_predictor_new(net, batch, job->params.threads, &predictor, &err) != BP_OK) {
+		failure_from_core(f, "evaluation_failed", &err);
+		goto out;
+	}
+	for (int64_t first = 0, n; first < data->count; first += n) {
+		double loss, accuracy;
+		if (stop(user)) {
+			ok = true;
+			goto out;
+		}
+		n = data->count - first < SLICE_SAMPLES ? data->count - first : SLICE_SAMPLES;
+		struct bp_data slice = slice_of(data, first, n, index);
+		if (bp_predictor_evaluate(predictor, &slice, &job->params.loss, &loss, &accuracy, &err) != BP_OK) {
+			failure_from_core(f, "evaluation_failed", &err);
+			goto out;
+		}
+		loss_sum += loss * (double)n;
+		accuracy_sum += accuracy * (double)n;
+	}
+	ret->loss = loss_sum / (double)data->count;
+	ret->accuracy = accuracy_sum / (double)data->count;
+	ret->samples = data->count;
+	ret->seconds = clock_mono() - started;
+	*ret_done = ok = true;
+out:
+	bp_predictor_free(predictor);
+	free(index);
+	return ok;
+}

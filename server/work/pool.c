@@ -1,0 +1,93 @@
+/*
+ * pool.c - the worker threads (see work.h): claim, run, sleep on the hub until there may be something to claim.
+ *
+ * The queue's sequence number is read before each claim, so a job queued between an empty claim and the sleep wakes
+ * the worker at once.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "work/run.h"
+#include "work/work.h"
+
+enum { CLAIM_RETRY_MS = 1000 };
+
+struct work {
+	struct work_context ctx;
+	int nworkers;
+	pthread_t *workers; /* nworkers of them are running */
+};
+
+static void *worker_main(void *arg)
+{
+	struct work_context *ctx = arg;
+	while (!atomic_load(&ctx->stopping) && !hub_closed(ctx->hub)) {
+		struct job_row row;
+		uint64_t seen = hub_seq(ctx->hub, HUB_QUEUE);
+		switch (store_job_claim(ctx->store, &row)) {
+		case STORE_OK:
+			run_ring(ctx, row.id);
+			train_job(ctx, &row);
+			run_ring(ctx, row.id);
+			hub_ring(ctx->hub, HUB_QUEUE);
+			job_row_done(&row);
+			break;
+		case STORE_NOT_FOUND:
+			/* work_stop sets stopping and then rings: either it is seen here, or the topic has moved on. */
+			if (!atomic_load(&ctx->stopping))
+				hub_wait(ctx->hub, HUB_QUEUE, seen, -1);
+			break;
+		case STORE_CONFLICT:
+		case STORE_FULL:
+		case STORE_ERROR:
+			hub_wait(ctx->hub, HUB_QUEUE, seen, CLAIM_RETRY_MS);
+			break;
+		}
+	}
+	return NULL;
+}
+
+struct work *work_start(const struct work_options *o)
+{
+	struct work *w = calloc(1, sizeof(*w));
+	if (!w || !(w->workers = calloc((size_t)o->workers, sizeof(*w->workers)))) {
+		log_line(LOG_ERROR, "no memory for the workers");
+		free(w);
+		return NULL;
+	}
+	int share = o->threads / o->workers;
+	w->ctx.store = o->store;
+	w->ctx.hub = o->hub;
+	w->ctx.state_dir = o->state_dir;
+	w->ctx.threads_per_job = share < 1 ? 1 : share > BP_MAX_THREADS ? BP_MAX_THREADS : share;
+	w->ctx.keep_checkpoints = o->keep_checkpoints;
+	atomic_init(&w->ctx.stopping, false);
+	for (; w->nworkers < o->workers; w->nworkers++) {
+		char name[16];
+		int rc = pthread_create(&w->workers[w->nworkers], NULL, worker_main, &w->ctx);
+		if (rc != 0) {
+			log_line(LOG_ERROR, "cannot start a worker: %s", strerror(rc));
+			work_stop(w);
+			return NULL;
+		}
+		snprintf(name, sizeof(name), "worker-%d", w->nworkers);
+		pthread_setname_np(w->workers[w->nworkers], name);
+	}
+	log_line(LOG_INFO, "%d worker(s) with %d thread(s) each", w->nworkers, w->ctx.threads_per_job);
+	return w;
+}
+
+void work_stop(struct work *w)
+{
+	if (!w)
+		return;
+	atomic_store(&w->ctx.stopping, true);
+	hub_ring(w->ctx.hub, HUB_QUEUE);
+	for (int i = 0; i < w->nworkers; i++)
+		pthread_join(w->workers[i], NULL);
+	free(w->workers);
+	free(w);
+}

@@ -1,0 +1,106 @@
+/* prepare.c - see prepare.h. */
+#include "work/prepare.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "work/split.h"
+
+static void failure_from_problems(struct failure *f, const struct problems *problems, const char *otherwise)
+{
+	const struct problem *p = problems->count ? &problems->list[0] : NULL;
+	if (p)
+		failure_set(f, "invalid_job", "%s%s%s", p->param, p->param[0] ? ": " : "", p->detail);
+	else
+		failure_set(f, "invalid_job", "%s", otherwise);
+}
+
+static bool net_build(struct prepared *p, const struct job_row *row, struct failure *f)
+{
+	struct problems problems = {0};
+	json_t *model = json_loads(row->model, JSON_REJECT_DUPLICATES, NULL);
+	bool ok = model && spec_model_parse(model, "/model", &problems, &p->model) &&
+		(p->net = spec_model_build(&p->model, "/model", &problems));
+	json_decref(model);
+	if (!ok)
+		failure_from_problems(f, &problems, "The stored model definition cannot be read by this version.");
+	return ok;
+}
+
+static bool job_read(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
+{
+	json_t *spec = json_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
+	bool ok = spec && spec_job_from_json(spec, &p->job);
+	json_decref(spec);
+	if (!ok) {
+		failure_set(f, "invalid_job", "The stored training options cannot be read by this version.");
+		return false;
+	}
+	int threads = p->job.threads_auto || p->job.threads > ctx->threads_per_job ? ctx->threads_per_job : p->job.threads;
+	p->job.params.threads = p->job.params.max_threads = threads < 1 ? 1 : threads;
+	if (p->job.checkpoint_every < 1)
+		p->job.checkpoint_every = 1;
+	return true;
+}
+
+static bool data_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/datasets/%s", ctx->state_dir, row->dataset_sha256 ? row->dataset_sha256 : "");
+	if (!row->dataset_sha256 || !packed_open(path, true, &p->packed)) {
+		memset(&p->packed, 0, sizeof(p->packed));
+		failure_set(f, "dataset_unreadable", "The stored data set is missing or damaged; upload it again.");
+		return false;
+	}
+	p->train = p->packed.split[SPLIT_TRAIN];
+	p->test = p->packed.split[SPLIT_TEST];
+	if (!p->job.normalize)
+		p->train.mean = p->train.std = p->test.mean = p->test.std = NULL;
+	return true;
+}
+
+/* Validation samples come from the training split, or are the test split. */
+static bool data_split(struct prepared *p, struct failure *f)
+{
+	if (p->job.validation_on_test) {
+		p->val = p->test;
+		return true;
+	}
+	if (p->job.validation_split <= 0)
+		return true;
+	int64_t count = p->train.count, nval = spec_job_validation_samples(&p->job, count);
+	if (p->train.index || count > UINT32_MAX || nval < 1 || nval >= count) {
+		failure_set(f, "invalid_job", "The training data cannot be split for validation.");
+		return false;
+	}
+	p->index = malloc((size_t)count * sizeof(*p->index));
+	if (!p->index || !split_draw(p->job.params.seed, (uint32_t)count, (uint32_t)nval, p->index)) {
+		failure_set(f, "out_of_memory", "There was not enough memory to split the data for validation.");
+		return false;
+	}
+	p->val = p->train;
+	p->train.index = p->index;
+	p->train.count = count - nval;
+	p->val.index = p->index + (count - nval);
+	p->val.count = nval;
+	return true;
+}
+
+bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
+{
+	memset(p, 0, sizeof(*p));
+	return net_build(p, row, f) && job_read(p, ctx, row, f) && data_open(p, ctx, row, f) && data_split(p, f);
+}
+
+void prepared_close(struct prepared *p)
+{
+	bp_net_free(p->net);
+	spec_model_done(&p->model);
+	if (p->packed.map)
+		packed_close(&p->packed);
+	free(p->index);
+	memset(p, 0, sizeof(*p));
+}
