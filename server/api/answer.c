@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-struct api *answer_api(const struct http_request *rq) { return http_app(rq); }
+struct api *answer_api(const struct http_request *rq)
+{
+	return http_app(rq);
+}
 
 bool answer_refused(struct http_request *rq, const struct problems *problems)
 {
@@ -38,9 +41,15 @@ json_t *answer_list(json_t *data, bool has_more)
 	return json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more", (int)has_more);
 }
 
-json_t *answer_time(double t) { return t > 0 ? json_real(t) : json_null(); }
+json_t *answer_time(double t)
+{
+	return t > 0 ? json_real(t) : json_null();
+}
 
-json_t *answer_stored(const char *text) { return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null(); }
+json_t *answer_stored(const char *text)
+{
+	return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
+}
 
 bool answer_query_refused(struct http_request *rq)
 {
@@ -68,8 +77,8 @@ void answer_query_bool(const struct http_request *rq, const char *name, bool *va
 	*value = strcmp(text, "true") == 0;
 }
 
-int answer_query_word(const struct http_request *rq, const char *name, const char *const *words, int n,
-                      struct problems *problems)
+int answer_query_word(
+	const struct http_request *rq, const char *name, const char *const *words, int n, struct problems *problems)
 {
 	const char *text = http_query(rq, name);
 	if (!text)

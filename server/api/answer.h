@@ -30,8 +30,8 @@ void answer_page(const struct http_request *rq, struct page *ret, struct problem
 /* A true|false query parameter; *value keeps its default when absent. */
 void answer_query_bool(const struct http_request *rq, const char *name, bool *value, struct problems *problems);
 /* A query parameter that is one of n words: its index; absent: 0; another: 0 with a problem. */
-int answer_query_word(const struct http_request *rq, const char *name, const char *const *words, int n,
-                      struct problems *problems);
+int answer_query_word(
+	const struct http_request *rq, const char *name, const char *const *words, int n, struct problems *problems);
 
 /* <state_dir>/<folder>/<name>; name NULL: the folder. name comes from the store or from an id, never from a client. */
 void answer_path(const struct api *api, const char *folder, const char *name, char ret[PATH_SIZE]);

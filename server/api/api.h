@@ -19,8 +19,8 @@ struct api {
 	struct hub *hub;
 	const struct config *config;
 	const char *state_dir, *boot_id;
-	int threads;            /* that jobs may use */
-	int64_t memory_limit;   /* bytes for one job */
+	int threads;          /* that jobs may use */
+	int64_t memory_limit; /* bytes for one job */
 	double started_at;
 	struct http_server *http; /* set once started; for /metrics */
 	/* Held while a packed file gets or loses a reference, so that equal uploads and deletions do not cross.

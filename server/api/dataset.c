@@ -11,8 +11,8 @@ static json_t *files_json(const struct dataset_file_row *files, int n)
 {
 	json_t *list = json_array();
 	for (int i = 0; i < n; i++)
-		if (json_array_append_new(list, json_pack("{s:s, s:I}", "name", files[i].name, "bytes",
-		                                          (json_int_t)files[i].bytes)) < 0) {
+		if (json_array_append_new(list,
+			    json_pack("{s:s, s:I}", "name", files[i].name, "bytes", (json_int_t)files[i].bytes)) < 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -22,9 +22,9 @@ static json_t *files_json(const struct dataset_file_row *files, int n)
 json_t *dataset_json(const struct dataset_row *row, const struct dataset_file_row *files, int nfiles)
 {
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?, s:o, s:o, s:o}", "object", "dataset", "id", row->id,
-	                         "name", row->name, "status", row->status, "bytes", (json_int_t)row->bytes, "sha256",
-	                         row->sha256, "info", answer_stored(row->info), "created_at",
-	                         answer_time(row->created_at), "updated_at", answer_time(row->updated_at));
+		"name", row->name, "status", row->status, "bytes", (json_int_t)row->bytes, "sha256", row->sha256,
+		"info", answer_stored(row->info), "created_at", answer_time(row->created_at), "updated_at",
+		answer_time(row->updated_at));
 	if (json && files && json_object_set_new(json, "files", files_json(files, nfiles)) < 0) {
 		json_decref(json);
 		return NULL;
@@ -59,7 +59,8 @@ void dataset_unknown(struct api *api, const char *name, const char *param, struc
 		words[i] = rows[i].name;
 	const char *near = nearest_word(name, words, n);
 	if (near)
-		problems_add(problems, ERR_UNKNOWN_NAME, param, "There is no data set '%s'. Did you mean '%s'?", name, near);
+		problems_add(
+			problems, ERR_UNKNOWN_NAME, param, "There is no data set '%s'. Did you mean '%s'?", name, near);
 	else
 		problems_add(problems, ERR_UNKNOWN_NAME, param, "There is no data set '%s'.", name);
 	for (int i = 0; i < n; i++)

@@ -15,7 +15,7 @@ static json_t *values_json(const struct bp_data *data, int64_t row, int64_t size
 	for (int64_t k = 0; values && k < size; k++) {
 		int64_t at = row * size + k;
 		json_t *v = data->dtype == BP_U8 ? json_integer(((const uint8_t *)data->samples)[at])
-		                                 : spec_number((double)((const float *)data->samples)[at]);
+						 : spec_number((double)((const float *)data->samples)[at]);
 		if (json_array_append_new(values, v) < 0) {
 			json_decref(values);
 			return NULL;
@@ -32,10 +32,9 @@ static json_t *sample_json(const struct bp_data *data, const struct dataset_row 
 		size *= data->shape.dim[d];
 		json_array_append_new(shape, json_integer((json_int_t)data->shape.dim[d]));
 	}
-	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "object", "sample", "dataset", row->name, "split",
-	                         split_names[split], "index", (json_int_t)i, "dtype",
-	                         data->dtype == BP_U8 ? "u8" : "f32", "shape", shape, "values",
-	                         values_json(data, at, size));
+	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "object", "sample", "dataset", row->name,
+		"split", split_names[split], "index", (json_int_t)i, "dtype", data->dtype == BP_U8 ? "u8" : "f32",
+		"shape", shape, "values", values_json(data, at, size));
 	if (json && data->labels)
 		json_object_set_new(json, "label", json_integer(data->labels[at]));
 	if (json && data->targets) {
@@ -81,7 +80,7 @@ void api_dataset_sample(struct http_request *rq)
 		const struct bp_data *data = &packed.split[split];
 		if (i >= data->count) {
 			http_reply_error(rq, ERR_NOT_FOUND, "i", "The %s split has %lld samples.", split_names[split],
-			                 (long long)data->count);
+				(long long)data->count);
 		} else {
 			json_t *json = sample_json(data, &row, split, i);
 			name_label(json, row.info);

@@ -19,7 +19,10 @@
 enum { FILES_MAX = 64, SAMPLES_MAX = 1 << 28 };
 
 /* Names become labels in answers and in file listings: no leading dot or dash. */
-static bool name_valid(const char *name) { return isalnum((unsigned char)name[0]); }
+static bool name_valid(const char *name)
+{
+	return isalnum((unsigned char)name[0]);
+}
 
 static bool names_refused(struct http_request *rq)
 {
@@ -28,7 +31,8 @@ static bool names_refused(struct http_request *rq)
 	for (int i = 0; i < 2; i++) {
 		const char *name = http_segment(rq, segments[i]);
 		if (name && !name_valid(name))
-			problems_add(&problems, ERR_INVALID_NAME, segments[i], "A name begins with a letter or a digit.");
+			problems_add(
+				&problems, ERR_INVALID_NAME, segments[i], "A name begins with a letter or a digit.");
 	}
 	return answer_refused(rq, &problems);
 }
@@ -56,7 +60,7 @@ static bool same_files(const struct dataset_file_row *a, int na, const struct da
  * packed. A deletion may have removed an equal packed file since it was written: NOT_FOUND, and the caller packs again.
  */
 static enum store_status take(struct api *api, const char *name, const struct ingest_result *packed,
-                              const struct dataset_file_row *files, int n)
+	const struct dataset_file_row *files, int n)
 {
 	struct dataset_row row;
 	struct dataset_file_row *now = NULL;
@@ -82,9 +86,10 @@ static enum store_status take(struct api *api, const char *name, const struct in
 	return st;
 }
 
-/* Packs the files (labels and paths in sources) and replies; files are the rows they came from, n 0 for a single body. */
+/* Packs the files (labels and paths in sources) and replies; files are the rows they came from, n 0 for a single body.
+ */
 static enum store_status publish(struct http_request *rq, const char *name, const struct ingest_file *sources,
-                                 int nsources, const struct dataset_file_row *files, int n)
+	int nsources, const struct dataset_file_row *files, int n)
 {
 	struct api *api = answer_api(rq);
 	struct ingest_limits limits = {.max_bytes = api->config->max_upload_mb << 20, .max_samples = SAMPLES_MAX};
@@ -110,7 +115,7 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 		dataset_row_done(&row);
 	} else {
 		answer_store(rq, shown == STORE_NOT_FOUND ? STORE_ERROR : shown, "data set",
-		             "The data set was committed or changed by another request meanwhile.");
+			"The data set was committed or changed by another request meanwhile.");
 	}
 	return st;
 }
@@ -139,8 +144,10 @@ void api_dataset_put(struct http_request *rq)
 	http_query_only(rq, (const char *const[]){"filename"}, 1, &problems);
 	const char *label = http_query(rq, "filename");
 	if (label && (!name_valid(label) || strlen(label) > NAME_MAX_BYTES ||
-	              strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(label)))
-		problems_add(&problems, ERR_INVALID_NAME, "filename", "A file name has at most 64 of A-Z a-z 0-9 . _ -");
+			     strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+				     strlen(label)))
+		problems_add(
+			&problems, ERR_INVALID_NAME, "filename", "A file name has at most 64 of A-Z a-z 0-9 . _ -");
 	if (answer_refused(rq, &problems) || names_refused(rq))
 		return;
 	struct api *api = answer_api(rq);
@@ -151,8 +158,8 @@ void api_dataset_put(struct http_request *rq)
 		bool ready = strcmp(row.status, "ready") == 0;
 		dataset_row_done(&row);
 		http_reply_error(rq, ERR_CONFLICT, "", "%s",
-		                 ready ? "There is a data set of that name: delete it first."
-		                       : "Files are being uploaded under that name: commit or delete it first.");
+			ready ? "There is a data set of that name: delete it first."
+			      : "Files are being uploaded under that name: commit or delete it first.");
 		return;
 	}
 	if (st != STORE_NOT_FOUND) {
@@ -185,7 +192,7 @@ static bool keep(const struct api *api, const char *from, const char *stored_as)
 
 /* Under the lock. *ret_replaced: the stored name of an older upload of the same file, or "". */
 static enum store_status add_file(struct api *api, const char *name, const struct dataset_file_row *file,
-                                  char ret_replaced[ID_MAX], bool *ret_too_many)
+	char ret_replaced[ID_MAX], bool *ret_too_many)
 {
 	struct dataset_row row;
 	struct dataset_file_row *files = NULL;
@@ -233,8 +240,8 @@ void api_dataset_file_put(struct http_request *rq)
 		http_reply_error(rq, ERR_TOO_MANY, "", "A data set takes at most %d files.", FILES_MAX);
 	else if (added)
 		http_reply_json(rq, replaced[0] ? 200 : 201,
-		                json_pack("{s:s, s:s, s:s, s:I}", "object", "dataset_file", "dataset", name, "name",
-		                          file.name, "bytes", (json_int_t)file.bytes));
+			json_pack("{s:s, s:s, s:s, s:I}", "object", "dataset_file", "dataset", name, "name", file.name,
+				"bytes", (json_int_t)file.bytes));
 	else
 		answer_store(rq, st, "data set", "The data set is complete: delete it to upload it anew.");
 }

@@ -9,8 +9,8 @@
 static json_t *model_json(const struct model_row *row)
 {
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "object", "model", "id", row->id, "name", row->name,
-	                 "definition", answer_stored(row->definition), "summary", answer_stored(row->summary),
-	                 "created_at", answer_time(row->created_at));
+		"definition", answer_stored(row->definition), "summary", answer_stored(row->summary), "created_at",
+		answer_time(row->created_at));
 }
 
 /* The definition in full and its summary, from the body; false when it has replied with the problems. */
@@ -42,8 +42,9 @@ void api_model_validate(struct http_request *rq)
 	json_t *definition, *summary;
 	if (!resolve(rq, &model, &definition, &summary))
 		return;
-	http_reply_json(rq, 200, json_pack("{s:s, s:b, s:o, s:o}", "object", "model_validation", "valid", 1, "definition",
-	                                   definition, "summary", summary));
+	http_reply_json(rq, 200,
+		json_pack("{s:s, s:b, s:o, s:o}", "object", "model_validation", "valid", 1, "definition", definition,
+			"summary", summary));
 	spec_model_done(&model);
 }
 
@@ -59,7 +60,7 @@ void api_model_create(struct http_request *rq)
 	enum store_status st = STORE_ERROR;
 	if (definition_text && summary_text)
 		st = store_model_add(answer_api(rq)->store, model.name[0] ? model.name : "model", definition_text,
-		                     summary_text, &row);
+			summary_text, &row);
 	if (st == STORE_OK) {
 		char location[ID_MAX + 16];
 		snprintf(location, sizeof location, "/v1/models/%s", row.id);

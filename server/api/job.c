@@ -1,0 +1,245 @@
+/* job.c - jobs: list, show and wait, change, delete, cancel. Submission is in job_submit.c. */
+#include "api/job.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "spec/spec.h"
+
+bool job_find(struct http_request *rq, struct job_row *ret)
+{
+	enum store_status st = store_job_get(answer_api(rq)->store, http_segment(rq, "id"), ret);
+	if (st != STORE_OK)
+		answer_store(rq, st, "job", "");
+	return st == STORE_OK;
+}
+
+bool job_name_valid(const char *name)
+{
+	size_t size = strlen(name);
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			return false;
+	return size >= 1 && size <= NAME_MAX_BYTES;
+}
+
+static void version_text(int64_t version, char ret[32])
+{
+	snprintf(ret, 32, "\"%lld\"", (long long)version);
+}
+
+static void reply_row(struct http_request *rq, int status, const struct job_row *row)
+{
+	char etag[32];
+	char *history = NULL;
+	enum store_status st = store_job_history(answer_api(rq)->store, row->id, &history);
+	if (st == STORE_OK) {
+		version_text(row->version, etag);
+		http_reply_header(rq, "ETag", etag);
+		http_reply_json(rq, status, job_json(row, false, history));
+	} else {
+		answer_store(rq, st, "job", "");
+	}
+	free(history);
+}
+
+void job_reply(struct http_request *rq, int status, const char *id)
+{
+	struct job_row row;
+	enum store_status st = store_job_get(answer_api(rq)->store, id, &row);
+	if (st != STORE_OK) {
+		answer_store(rq, st, "job", "");
+		return;
+	}
+	reply_row(rq, status, &row);
+	job_row_done(&row);
+}
+
+void api_job_list(struct http_request *rq)
+{
+	static const char *const names[] = {"status", "dataset", "name", "limit", "after"};
+	struct problems problems = {0};
+	struct page page;
+	struct job_filter filter = {.status = -1, .dataset = http_query(rq, "dataset"), .name = http_query(rq, "name")};
+	const char *status = http_query(rq, "status");
+	http_query_only(rq, names, sizeof names / sizeof names[0], &problems);
+	answer_page(rq, &page, &problems);
+	if (status && (filter.status = job_status_find(status)) < 0)
+		problems_add(
+			&problems, ERR_INVALID_QUERY, "status", "There is no such status; /v1/catalog lists them.");
+	if (answer_refused(rq, &problems))
+		return;
+	struct job_row *rows = NULL;
+	int n = 0;
+	enum store_status st = store_job_list(answer_api(rq)->store, &filter, &page, &rows, &n);
+	if (st != STORE_OK) {
+		answer_store(rq, st, "job", "");
+		return;
+	}
+	json_t *data = json_array();
+	for (int i = 0; i < n; i++) {
+		if (data && json_array_append_new(data, job_json(&rows[i], true, NULL)) < 0) {
+			json_decref(data);
+			data = NULL;
+		}
+		job_row_done(&rows[i]);
+	}
+	free(rows);
+	http_reply_json(rq, 200, answer_list(data, page.has_more));
+}
+
+/* Whether a list of entity tags (RFC 9110, 8.8.3) names this version. Comparison is weak: W/ is skipped. */
+static bool etag_listed(const char *list, int64_t version)
+{
+	char tag[32];
+	version_text(version, tag);
+	size_t size = strlen(tag);
+	for (const char *p = list; *p;) {
+		p += strspn(p, " \t,");
+		if (*p == '*')
+			return true;
+		if (p[0] == 'W' && p[1] == '/')
+			p += 2;
+		if (strncmp(p, tag, size) == 0)
+			return true;
+		const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
+		p = end ? end + 1 : p + strcspn(p, ",");
+	}
+	return false;
+}
+
+/*
+ * With wait: answers once the job is no longer at the version that the client knows (version= or If-None-Match), or has
+ * ended, or the time is over; a client that names no version waits for the end.
+ */
+void api_job_get(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct problems problems = {0};
+	int64_t wait = 0, known = -1;
+	const char *none_match = http_header(rq, "If-None-Match");
+	http_query_only(rq, (const char *const[]){"wait", "version"}, 2, &problems);
+	http_query_int(rq, "wait", 0, WAIT_MAX, &wait, &problems);
+	http_query_int(rq, "version", 0, INT64_MAX, &known, &problems);
+	if (answer_refused(rq, &problems))
+		return;
+	const char *id = http_segment(rq, "id");
+	uint64_t seen = hub_seq(api->hub, id);
+	struct job_row row;
+	if (!job_find(rq, &row))
+		return;
+	bool listed = none_match && etag_listed(none_match, row.version);
+	bool news = known >= 0 ? row.version != known : none_match && !listed;
+	if (wait > 0 && !http_waited(rq) && !news && !job_status_terminal(row.status)) {
+		http_reply_later(rq, id, seen, (int)wait);
+	} else if (listed) {
+		char etag[32];
+		version_text(row.version, etag);
+		http_reply_header(rq, "ETag", etag);
+		http_reply_empty(rq, 304);
+	} else {
+		reply_row(rq, 200, &row);
+	}
+	job_row_done(&row);
+}
+
+/* The version that If-Match asks for; -1: any. False: it can match no version. */
+static bool wanted_version(const struct http_request *rq, const struct job_row *row, int64_t *ret)
+{
+	const char *match = http_header(rq, "If-Match");
+	*ret = match ? row->version : -1;
+	return !match || etag_listed(match, row->version);
+}
+
+void api_job_edit(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct problems problems = {0};
+	struct spec_reader reader;
+	char name[NAME_MAX_BYTES + 1] = "";
+	int64_t priority = -1, version;
+	http_query_only(rq, NULL, 0, &problems);
+	if (spec_reader_begin(&reader, http_json(rq), "", &problems)) {
+		bool named = spec_read(&reader, "name") != NULL;
+		if (spec_read_string(&reader, "name", false, name, sizeof name) && named && !job_name_valid(name))
+			problems_add(&problems, ERR_INVALID_NAME, "/name", "A name has 1 to 64 printable bytes.");
+		spec_read_int(&reader, "priority", false, 0, 100, &priority);
+		spec_reader_end(&reader);
+	}
+	struct job_row row;
+	if (answer_refused(rq, &problems) || !job_find(rq, &row))
+		return;
+	enum store_status st = STORE_CONFLICT;
+	if (wanted_version(rq, &row, &version))
+		st = store_job_edit(api->store, row.id, name[0] ? name : NULL, (int)priority, version);
+	if (st == STORE_OK) {
+		answer_ring(api, row.id);
+		job_reply(rq, 200, row.id);
+	} else if (st == STORE_CONFLICT && http_header(rq, "If-Match")) {
+		http_reply_error(rq, ERR_PRECONDITION_FAILED, "If-Match", "The job is at another version.");
+	} else {
+		answer_store(rq, st, "job", "The job's present status does not allow that.");
+	}
+	job_row_done(&row);
+}
+
+/* Removes a folder of plain files. What cannot be removed stays for the sweep at the next start. */
+static void remove_folder(const char *path)
+{
+	DIR *dir = opendir(path);
+	if (!dir)
+		return;
+	for (struct dirent *entry; (entry = readdir(dir));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	rmdir(path);
+}
+
+void api_job_delete(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct job_row row;
+	if (answer_query_refused(rq) || !job_find(rq, &row))
+		return;
+	enum store_status st = store_job_delete(api->store, row.id);
+	if (st == STORE_OK) {
+		char path[PATH_SIZE];
+		answer_path(api, "checkpoints", row.id, path);
+		remove_folder(path);
+		answer_ring(api, row.id);
+		http_reply_empty(rq, 204);
+	} else {
+		answer_store(rq, st, "job", "The job has not ended: cancel it first.");
+	}
+	job_row_done(&row);
+}
+
+void api_job_cancel(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct job_row row;
+	if (answer_query_refused(rq) || !job_find(rq, &row))
+		return;
+	/* Asking twice is no error: the job is on its way already. */
+	bool asked = row.status == JOB_CANCELLING;
+	enum store_status st = asked ? STORE_OK : store_job_cancel(api->store, row.id);
+	char id[ID_MAX];
+	snprintf(id, sizeof id, "%s", row.id);
+	job_row_done(&row);
+	if (st == STORE_OK && !asked)
+		answer_ring(api, id);
+	if (st == STORE_OK)
+		st = store_job_get(api->store, id, &row);
+	if (st != STORE_OK) {
+		answer_store(rq, st, "job", "The job has ended already.");
+		return;
+	}
+	reply_row(rq, job_status_terminal(row.status) ? 200 : 202, &row);
+	job_row_done(&row);
+}

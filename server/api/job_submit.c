@@ -1,0 +1,226 @@
+/*
+ * job_submit.c - POST /v1/jobs: everything that can be known to be wrong is told at once, and nothing is queued before
+ * all of it is right. With dry_run the resolved job is shown instead of stored.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/dataset.h"
+#include "api/handlers.h"
+#include "api/job.h"
+#include "base/sha256.h"
+#include "spec/spec.h"
+
+/* What a body became. Everything is owned. */
+struct submission {
+	struct spec_job job;
+	struct spec_model model;
+	struct spec_dataset data; /* borrows from info */
+	struct dataset_row dataset;
+	struct bp_net *net;
+	struct bp_memory memory;
+	json_t *definition, *summary, *info, *spec;
+	bool has_model, has_dataset;
+};
+
+static void submission_free(struct submission *s)
+{
+	if (!s)
+		return;
+	bp_net_free(s->net);
+	if (s->has_model)
+		spec_model_done(&s->model);
+	if (s->has_dataset)
+		dataset_row_done(&s->dataset);
+	json_decref(s->definition);
+	json_decref(s->summary);
+	json_decref(s->info);
+	json_decref(s->spec);
+	free(s);
+}
+
+/* The model of the body: a definition, or the id of a stored one. */
+static void read_model(struct api *api, const json_t *body, struct submission *s, struct problems *problems)
+{
+	const json_t *given = json_object_get(body, "model");
+	if (json_is_object(given)) {
+		s->has_model = spec_model_parse(given, "/model", problems, &s->model);
+		return;
+	}
+	if (!json_is_string(given))
+		return; /* spec_job_parse has said so */
+	struct model_row row;
+	const char *id = json_string_value(given);
+	enum store_status st = store_model_get(api->store, id, &row);
+	if (st == STORE_NOT_FOUND) {
+		problems_add(problems, ERR_UNKNOWN_NAME, "/model", "There is no model '%.64s'.", id);
+	} else if (st != STORE_OK) {
+		problems_add(problems, ERR_INTERNAL, "/model", "The server's database failed.");
+	} else {
+		json_t *definition = answer_stored(row.definition);
+		s->has_model = spec_model_parse(definition, "/model", problems, &s->model);
+		json_decref(definition);
+		model_row_done(&row);
+	}
+}
+
+static void read_dataset(struct api *api, const json_t *body, struct submission *s, struct problems *problems)
+{
+	const char *name = json_string_value(json_object_get(body, "dataset"));
+	if (!name || !name[0])
+		return; /* spec_job_parse has said so */
+	enum store_status st = store_dataset_get(api->store, name, &s->dataset);
+	s->has_dataset = st == STORE_OK;
+	if (st == STORE_NOT_FOUND) {
+		char shown[NAME_MAX_BYTES + 1];
+		snprintf(shown, sizeof shown, "%s", name);
+		dataset_unknown(api, shown, "/dataset", problems);
+	} else if (st != STORE_OK) {
+		problems_add(problems, ERR_INTERNAL, "/dataset", "The server's database failed.");
+	} else if (strcmp(s->dataset.status, "ready") != 0) {
+		problems_add(
+			problems, ERR_CONFLICT, "/dataset", "The data set is still being received: commit it first.");
+	} else {
+		s->info = answer_stored(s->dataset.info);
+		if (!spec_dataset_parse(s->info, &s->data))
+			problems_add(problems, ERR_INTERNAL, "/dataset", "The data set's description cannot be read.");
+	}
+}
+
+static json_t *memory_json(const struct bp_memory *m)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters, "gradients",
+		(json_int_t)m->gradients, "optimizer_state", (json_int_t)m->optimizer_state, "activations",
+		(json_int_t)m->activations, "workspace", (json_int_t)m->workspace, "total", (json_int_t)m->total);
+}
+
+/* Checks the body in full. NULL with problems. */
+static struct submission *submission_read(struct api *api, const json_t *body, struct problems *problems)
+{
+	struct submission *s = calloc(1, sizeof *s);
+	if (!s) {
+		problems_add(problems, ERR_INTERNAL, "", "The server is out of memory.");
+		return NULL;
+	}
+	bool parsed = spec_job_parse(body, api->threads, problems, &s->job);
+	read_model(api, body, s, problems);
+	read_dataset(api, body, s, problems);
+	if (s->has_model)
+		s->net = spec_model_build(&s->model, "/model", problems);
+	if (parsed && s->net && s->info && !problems_any(problems))
+		spec_job_check(&s->job, &s->model, s->net, &s->data, api->memory_limit, problems, &s->memory);
+	if (!problems_any(problems)) {
+		s->definition = spec_model_to_json(&s->model);
+		s->summary = spec_model_summary(&s->model, s->net);
+		s->spec = spec_job_to_json(&s->job, &s->data);
+		if (!s->definition || !s->summary ||
+			json_object_set_new(s->spec, "memory", memory_json(&s->memory)) < 0)
+			problems_add(problems, ERR_INTERNAL, "", "The server is out of memory.");
+	}
+	if (!problems_any(problems))
+		return s;
+	submission_free(s);
+	return NULL;
+}
+
+/* The job's own name, else its model's, else its data set's. */
+static const char *submission_name(const struct submission *s)
+{
+	if (s->job.name[0])
+		return s->job.name;
+	return s->model.name[0] ? s->model.name : s->dataset.name;
+}
+
+static void reply_dry(struct http_request *rq, const struct api *api, const struct submission *s)
+{
+	json_t *json = json_pack("{s:s, s:b, s:s, s:s, s:s, s:O, s:i, s:i, s:O, s:I}", "object", "job", "dry_run", 1,
+		"name", submission_name(s), "dataset", s->dataset.name, "dataset_id", s->dataset.id, "model",
+		s->definition, "priority", s->job.priority, "epochs", s->job.params.epochs, "summary", s->summary,
+		"memory_limit", (json_int_t)api->memory_limit);
+	if (json && json_object_update_missing(json, s->spec) < 0) {
+		json_decref(json);
+		json = NULL;
+	}
+	http_reply_json(rq, 200, json);
+}
+
+/* A key of 1 to 255 printable characters, or none. */
+static const char *idempotency_key(const struct http_request *rq, struct problems *problems)
+{
+	const char *key = http_header(rq, "Idempotency-Key");
+	size_t size = key ? strlen(key) : 1;
+	for (size_t i = 0; key && i < size; i++)
+		if (key[i] < ' ' || key[i] == 0x7f)
+			size = 0;
+	if (size < 1 || size > 255)
+		problems_add(
+			problems, ERR_INVALID_REQUEST, "Idempotency-Key", "A key has 1 to 255 printable characters.");
+	return key;
+}
+
+static bool queue_is_full(struct http_request *rq, const struct api *api)
+{
+	struct job_counts counts;
+	if (store_job_counts(api->store, &counts) != STORE_OK || counts.by_status[JOB_QUEUED] < api->config->max_queued)
+		return false;
+	http_reply_header(rq, "Retry-After", "30");
+	http_reply_error(rq, ERR_TOO_MANY, "", "%lld jobs are waiting: no more are taken for now.",
+		(long long)counts.by_status[JOB_QUEUED]);
+	return true;
+}
+
+static void store_submission(struct http_request *rq, struct api *api, const struct submission *s, const char *key)
+{
+	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
+	char sha256[65], location[ID_MAX + 16];
+	size_t size = 0;
+	const char *bytes = http_body_bytes(rq, &size);
+	sha256_hex(bytes, size, sha256);
+	struct job_new job = {.name = submission_name(s),
+		.dataset_id = s->dataset.id,
+		.model = model,
+		.spec = spec,
+		.priority = s->job.priority,
+		.epochs = s->job.params.epochs,
+		.idempotency_key = key,
+		.request_sha256 = sha256};
+	struct job_row row;
+	bool existing = false;
+	enum store_status st = model && spec ? store_job_add(api->store, &job, &row, &existing) : STORE_ERROR;
+	free(model);
+	free(spec);
+	if (st == STORE_CONFLICT) {
+		http_reply_error(
+			rq, ERR_IDEMPOTENCY_MISMATCH, "Idempotency-Key", "The key was used with another body.");
+	} else if (st == STORE_NOT_FOUND) {
+		http_reply_error(rq, ERR_UNKNOWN_NAME, "/dataset", "The data set was deleted meanwhile.");
+	} else if (st != STORE_OK) {
+		answer_store(rq, st, "job", "");
+	} else {
+		if (!existing)
+			answer_ring(api, row.id);
+		snprintf(location, sizeof location, "/v1/jobs/%s", row.id);
+		http_reply_header(rq, "Location", location);
+		job_reply(rq, existing ? 200 : 201, row.id);
+		job_row_done(&row);
+	}
+}
+
+void api_job_create(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct problems problems = {0};
+	bool dry_run = false;
+	http_query_only(rq, (const char *const[]){"dry_run"}, 1, &problems);
+	answer_query_bool(rq, "dry_run", &dry_run, &problems);
+	const char *key = idempotency_key(rq, &problems);
+	struct submission *s = submission_read(api, http_json(rq), &problems);
+	if (!answer_refused(rq, &problems)) {
+		if (dry_run)
+			reply_dry(rq, api, s);
+		else if (!queue_is_full(rq, api))
+			store_submission(rq, api, s, key);
+	}
+	submission_free(s);
+}

@@ -1,0 +1,175 @@
+/* system.c - what the server is, what can be asked of it, what waits in its queue, and whether it is well. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/answer.h"
+#include "api/handlers.h"
+#include "base/clock.h"
+#include "infer/infer.h"
+#include "spec/spec.h"
+
+/* Paths are the administrator's business. */
+static bool setting_private(const char *name)
+{
+	static const char *const names[] = {"state_dir", "unix_socket", "port_file"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static json_t *settings_json(const struct config *config)
+{
+	json_t *settings = json_object();
+	for (int i = 0; i < config_count(); i++) {
+		struct config_item item = config_item_at(config, i);
+		if (!setting_private(item.name))
+			json_object_set_new(settings, item.name,
+				item.text ? json_string(item.text) : json_integer((json_int_t)item.number));
+	}
+	return settings;
+}
+
+static json_t *counts_json(const struct job_counts *counts)
+{
+	json_t *json = json_object();
+	for (int i = 0; i < JOB_STATUS_COUNT; i++)
+		json_object_set_new(
+			json, job_status_name((enum job_status)i), json_integer((json_int_t)counts->by_status[i]));
+	return json;
+}
+
+void api_system(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct job_counts counts;
+	if (answer_query_refused(rq))
+		return;
+	enum store_status st = store_job_counts(api->store, &counts);
+	if (st != STORE_OK) {
+		answer_store(rq, st, "system", "");
+		return;
+	}
+	json_t *memory = json_pack("{s:I, s:I}", "machine_bytes",
+		(json_int_t)sysconf(_SC_PHYS_PAGES) * (json_int_t)sysconf(_SC_PAGESIZE), "job_limit_bytes",
+		(json_int_t)api->memory_limit);
+	http_reply_json(rq, 200,
+		json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:I, s:o, s:o, s:o}", "object", "system", "version",
+			BACKPROPD_VERSION, "boot_id", api->boot_id, "started_at", api->started_at, "uptime_seconds",
+			clock_now() - api->started_at, "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads",
+			api->threads, "workers", (json_int_t)api->config->workers, "memory", memory, "settings",
+			settings_json(api->config), "jobs", counts_json(&counts)));
+}
+
+static json_t *errors_json(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < ERR_COUNT; i++) {
+		const struct error_info *e = error_info((enum error_code)i);
+		json_array_append_new(
+			list, json_pack("{s:s, s:i, s:s}", "code", e->code, "status", e->status, "title", e->title));
+	}
+	return list;
+}
+
+static json_t *statuses_json(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < JOB_STATUS_COUNT; i++)
+		json_array_append_new(list, json_pack("{s:s, s:b}", "name", job_status_name((enum job_status)i),
+						    "terminal", (int)job_status_terminal((enum job_status)i)));
+	return list;
+}
+
+static json_t *routes_json(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < api_nroutes; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "method", api_routes[i].method, "path",
+						    api_routes[i].path, "summary", api_routes[i].summary));
+	return list;
+}
+
+void api_catalog(struct http_request *rq)
+{
+	if (answer_query_refused(rq))
+		return;
+	json_t *formats = json_array();
+	for (int i = 0; i < WEIGHTS_FORMAT_COUNT; i++)
+		json_array_append_new(formats, json_string(weights_formats[i]));
+	json_t *catalog = spec_catalog();
+	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:o}", "object", "catalog", "errors", errors_json(),
+		"job_statuses", statuses_json(), "routes", routes_json(), "weights_formats", formats);
+	if (json_object_update(catalog, more) < 0) {
+		json_decref(catalog);
+		catalog = NULL;
+	}
+	json_decref(more);
+	http_reply_json(rq, 200, catalog);
+}
+
+/* The first in the queue wait for a worker, the others for those before them; one with a free worker starts now. */
+static const char *queue_reason(int position, int64_t free_workers)
+{
+	if (position <= free_workers)
+		return "starting";
+	return position == 1 ? "waiting_for_worker" : "waiting_in_queue";
+}
+
+void api_queue(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct problems problems = {0};
+	int64_t limit = LIST_DEFAULT;
+	http_query_only(rq, (const char *const[]){"limit"}, 1, &problems);
+	http_query_int(rq, "limit", 1, LIST_MAX, &limit, &problems);
+	if (answer_refused(rq, &problems))
+		return;
+	struct job_row *rows = NULL;
+	struct job_counts counts;
+	int n = 0;
+	enum store_status st = store_job_counts(api->store, &counts);
+	if (st == STORE_OK)
+		st = store_job_queue(api->store, (int)limit, &rows, &n);
+	if (st != STORE_OK) {
+		answer_store(rq, st, "queue", "");
+		return;
+	}
+	int64_t busy = counts.by_status[JOB_RUNNING] + counts.by_status[JOB_CANCELLING];
+	json_t *data = json_array();
+	for (int i = 0; i < n; i++) {
+		const char *reason = queue_reason(i + 1, api->config->workers - busy);
+		json_array_append_new(data,
+			json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o}", "position", i + 1, "id",
+				rows[i].id, "name", rows[i].name, "dataset", rows[i].dataset_name, "reason", reason,
+				"priority", rows[i].priority, "epochs", rows[i].epochs, "epoch", rows[i].epoch,
+				"attempt", rows[i].attempt, "created_at", answer_time(rows[i].created_at)));
+		job_row_done(&rows[i]);
+	}
+	free(rows);
+	json_t *list = answer_list(data, counts.by_status[JOB_QUEUED] > n);
+	if (list) {
+		json_object_set_new(list, "queued", json_integer((json_int_t)counts.by_status[JOB_QUEUED]));
+		json_object_set_new(list, "running", json_integer((json_int_t)busy));
+		json_object_set_new(list, "workers", json_integer((json_int_t)api->config->workers));
+	}
+	http_reply_json(rq, 200, list);
+}
+
+void api_healthz(struct http_request *rq)
+{
+	http_reply_json(rq, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void api_readyz(struct http_request *rq)
+{
+	struct api *api = answer_api(rq);
+	struct job_counts counts;
+	if (hub_closed(api->hub))
+		http_reply_error(rq, ERR_UNAVAILABLE, "", "The server is stopping.");
+	else if (store_job_counts(api->store, &counts) != STORE_OK)
+		http_reply_error(rq, ERR_UNAVAILABLE, "", "The server's database does not answer.");
+	else
+		http_reply_json(rq, 200, json_pack("{s:s}", "status", "ready"));
+}

@@ -1,0 +1,143 @@
+/* tail.c - see tail.h. */
+#include "api/tail.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/answer.h"
+
+enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10 };
+
+struct tail {
+	struct api *api;
+	enum tail_format format;
+	bool global, follow;
+	char job_id[ID_MAX], type[32];
+	int64_t after;
+	int limit;        /* events of the next batch, so that one client never holds much more than BATCH_BYTES */
+	struct text text; /* made, and sent up to offset */
+	size_t offset;
+};
+
+/* The stored data is a compact JSON object; its members follow ours. */
+static void write_event(FILE *out, const struct event_row *e)
+{
+	fprintf(out, "{\"seq\":%lld,\"global_seq\":%lld,\"job_id\":\"%s\",\"type\":\"%s\",\"created_at\":%.3f",
+		(long long)e->seq, (long long)e->global_seq, e->job_id, e->type, e->created_at);
+	const char *members = e->data && e->data[0] == '{' ? e->data + 1 : "}";
+	fprintf(out, "%s%s", members[0] == '}' ? "" : ",", members);
+}
+
+bool tail_event_text(const struct event_row *event, struct text *ret)
+{
+	*ret = (struct text){0};
+	FILE *out = open_memstream(&ret->bytes, &ret->size);
+	if (!out)
+		return false;
+	write_event(out, event);
+	return fclose(out) == 0;
+}
+
+static bool write_batch(struct tail *t, const struct event_row *rows, int n)
+{
+	free(t->text.bytes);
+	t->text = (struct text){0};
+	t->offset = 0;
+	FILE *out = open_memstream(&t->text.bytes, &t->text.size);
+	if (!out)
+		return false;
+	for (int i = 0; i < n; i++) {
+		t->after = t->global ? rows[i].global_seq : rows[i].seq;
+		if (t->format == TAIL_SSE)
+			fprintf(out, "id: %lld\nevent: %s\ndata: ", (long long)t->after, rows[i].type);
+		write_event(out, &rows[i]);
+		fputs(t->format == TAIL_SSE ? "\n\n" : "\n", out);
+	}
+	if (fclose(out) != 0)
+		return false;
+	size_t each = t->text.size / (size_t)n + 1;
+	t->limit = each > BATCH_BYTES ? 1 : (int)(BATCH_BYTES / each < BATCH_MAX ? BATCH_BYTES / each : BATCH_MAX);
+	return true;
+}
+
+/* Whether no event can follow those that the next list will show. Asked before the list, so that none is missed. */
+static bool at_end(struct tail *t)
+{
+	if (!t->follow)
+		return true;
+	if (t->global)
+		return false;
+	struct job_row row;
+	if (store_job_get(t->api->store, t->job_id, &row) != STORE_OK)
+		return true;
+	bool ended = job_status_terminal(row.status);
+	job_row_done(&row);
+	return ended;
+}
+
+/* 1: there is text to send; 0: nothing now; -1: the end. */
+static int refill(struct tail *t)
+{
+	bool last = at_end(t);
+	struct event_row *rows = NULL;
+	int n = 0;
+	if (store_event_list(t->api->store, t->global ? NULL : t->job_id, t->after, t->type[0] ? t->type : NULL,
+		    t->limit, &rows, &n) != STORE_OK)
+		return -1;
+	int result = n > 0 ? 1 : last ? -1 : 0;
+	if (n > 0 && !write_batch(t, rows, n))
+		result = -1;
+	for (int i = 0; i < n; i++)
+		event_row_done(&rows[i]);
+	free(rows);
+	return result;
+}
+
+static long pull(void *state, char *buf, size_t max)
+{
+	struct tail *t = state;
+	if (t->offset == t->text.size) {
+		int result = refill(t);
+		if (result <= 0)
+			return result;
+	}
+	size_t n = t->text.size - t->offset < max ? t->text.size - t->offset : max;
+	memcpy(buf, t->text.bytes + t->offset, n);
+	t->offset += n;
+	return (long)n;
+}
+
+static void done(void *state)
+{
+	struct tail *t = state;
+	free(t->text.bytes);
+	free(t);
+}
+
+void tail_reply(struct http_request *rq, enum tail_format format, const struct tail_query *q)
+{
+	static const char *const types[TAIL_FORMAT_COUNT] = {[TAIL_JSON] = "application/json",
+		[TAIL_SSE] = "text/event-stream",
+		[TAIL_NDJSON] = "application/x-ndjson"};
+	struct tail *t = calloc(1, sizeof *t);
+	if (!t) {
+		http_reply_error(rq, ERR_INTERNAL, "", "The server is out of memory.");
+		return;
+	}
+	t->api = answer_api(rq);
+	t->format = format;
+	t->global = !q->job_id;
+	t->follow = q->follow;
+	t->after = q->after;
+	t->limit = BATCH_MAX;
+	snprintf(t->job_id, sizeof t->job_id, "%s", q->job_id ? q->job_id : "");
+	snprintf(t->type, sizeof t->type, "%s", q->type ? q->type : "");
+	if (format == TAIL_SSE && (t->text.bytes = strdup("retry: 2000\n\n")))
+		t->text.size = strlen(t->text.bytes);
+	struct http_stream stream = {
+		.heartbeat = format == TAIL_SSE ? ": ping\n\n" : "\n", .pull = pull, .done = done, .state = t};
+	snprintf(stream.topic, sizeof stream.topic, "%s", q->job_id ? q->job_id : HUB_JOBS);
+	http_reply_header(rq, "Cache-Control", "no-store");
+	http_reply_stream(rq, types[format], &stream);
+}
