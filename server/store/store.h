@@ -24,6 +24,8 @@ struct store;
 /* Opens or creates the database at path, migrates it, and marks the boot. NULL (logged) when it cannot be used. */
 struct store *store_open(const char *path, const char *boot_id);
 void store_close(struct store *s);
+/* True once a sync failed or the file proved corrupt: every write is refused from then on; the daemon should stop. */
+bool store_failed(const struct store *s);
 
 enum { ID_MAX = 40, NAME_MAX_BYTES = 64 };
 
@@ -56,7 +58,8 @@ enum store_status store_dataset_begin(struct store *s, const char *name, struct 
 enum store_status store_dataset_file_add(struct store *s, const char *dataset_id, const struct dataset_file_row *file,
                                          char ret_replaced[ID_MAX]);
 /* *ret: heap array, freed by the caller. */
-enum store_status store_dataset_files(struct store *s, const char *dataset_id, struct dataset_file_row **ret, int *ret_n);
+enum store_status store_dataset_files(struct store *s, const char *dataset_id, struct dataset_file_row **ret,
+                                      int *ret_n);
 /* receiving -> ready; forgets the uploaded files. */
 enum store_status store_dataset_ready(struct store *s, const char *dataset_id, const char *sha256, const char *info,
                                       int64_t bytes);
@@ -94,6 +97,7 @@ enum job_status {
 const char *job_status_name(enum job_status st); /* "queued" */
 int job_status_find(const char *name);           /* -1 when unknown */
 bool job_status_terminal(enum job_status st);
+bool job_status_move_legal(enum job_status from, enum job_status to);
 
 struct job_row {
 	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
@@ -140,7 +144,8 @@ enum store_status store_job_edit(struct store *s, const char *id, const char *na
  * history and writes a "status" event. CONFLICT when the move is not legal from the present status. */
 enum store_status store_job_move(struct store *s, const char *id, enum job_status to, const char *reason,
                                  const char *detail);
-/* Cancels: queued -> cancelled at once; running -> cancelling; a terminal job: CONFLICT. */
+/* Cancels: queued, paused -> cancelled at once; running, pausing, stopping -> cancelling; a cancelling one stays so
+ * (OK); a terminal job: CONFLICT. */
 enum store_status store_job_cancel(struct store *s, const char *id);
 /* Removes a terminal job with its events and checkpoint rows. */
 enum store_status store_job_delete(struct store *s, const char *id);
@@ -148,7 +153,8 @@ enum store_status store_job_delete(struct store *s, const char *id);
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
 /* Claims the first of the queue for this boot: running, attempt + 1. NOT_FOUND when the queue is empty. */
 enum store_status store_job_claim(struct store *s, struct job_row *ret);
-/* At start: running jobs of another boot go back to queued (reason server_restart), cancelling ones to cancelled. */
+/* At start, for jobs of another boot: running and stopping ones go back to queued (reason server_restart), pausing ones
+ * to paused, cancelling ones to cancelled. */
 enum store_status store_job_requeue(struct store *s, int *ret_n);
 /* True when the job is to stop at the next batch (cancelling). Cheap: called once a batch. */
 bool store_job_cancelling(struct store *s, const char *id);
@@ -197,7 +203,8 @@ void checkpoint_row_done(struct checkpoint_row *row);
 /* Newest first. */
 enum store_status store_checkpoint_list(struct store *s, const char *job_id, struct checkpoint_row **ret, int *ret_n);
 /* which: "best", "last", an epoch number, or a checkpoint id. */
-enum store_status store_checkpoint_get(struct store *s, const char *job_id, const char *which, struct checkpoint_row *ret);
+enum store_status store_checkpoint_get(struct store *s, const char *job_id, const char *which,
+                                       struct checkpoint_row *ret);
 enum store_status store_checkpoint_remove(struct store *s, const char *id);
 
 #endif

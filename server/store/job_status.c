@@ -1,0 +1,193 @@
+/*
+ * job_status.c - the status of a job: its names, its legal moves, and the one function through which it changes.
+ *
+ * A move is the new status in the row, a line of history and a "status" event, in one transaction.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "store/rows.h"
+
+const char *job_status_name(enum job_status st)
+{
+	switch (st) {
+	case JOB_QUEUED:
+		return "queued";
+	case JOB_RUNNING:
+		return "running";
+	case JOB_PAUSING:
+		return "pausing";
+	case JOB_PAUSED:
+		return "paused";
+	case JOB_STOPPING:
+		return "stopping";
+	case JOB_CANCELLING:
+		return "cancelling";
+	case JOB_SUCCEEDED:
+		return "succeeded";
+	case JOB_FAILED:
+		return "failed";
+	case JOB_CANCELLED:
+		return "cancelled";
+	case JOB_STATUS_COUNT:
+		break;
+	}
+	return "unknown";
+}
+
+int job_status_find(const char *name)
+{
+	for (int i = 0; i < JOB_STATUS_COUNT; i++)
+		if (strcmp(job_status_name(i), name) == 0)
+			return i;
+	return -1;
+}
+
+bool job_status_terminal(enum job_status st)
+{
+	static const bool table[JOB_STATUS_COUNT] = {
+#define JOB_STATUS(name, terminal) [JOB_##name] = terminal,
+#include "store/job_status.def"
+	};
+	return table[st];
+}
+
+/*
+ * Where each status may go. Back to the queue: the daemon stops, or died. A job that is cancelling may still succeed
+ * or fail: the training ended before it saw the request.
+ */
+#define TO(status) (1u << JOB_##status)
+static const unsigned moves[JOB_STATUS_COUNT] = {
+	[JOB_QUEUED] = TO(RUNNING) | TO(PAUSED) | TO(FAILED) | TO(CANCELLED),
+	[JOB_RUNNING] = TO(QUEUED) | TO(PAUSING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
+	[JOB_PAUSING] = TO(PAUSED) | TO(RUNNING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
+	[JOB_PAUSED] = TO(QUEUED) | TO(CANCELLED),
+	[JOB_STOPPING] = TO(QUEUED) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
+	[JOB_CANCELLING] = TO(CANCELLED) | TO(SUCCEEDED) | TO(FAILED),
+};
+
+bool job_status_move_legal(enum job_status from, enum job_status to)
+{
+	return moves[from] >> to & 1;
+}
+
+void job_status_record(struct db_tx *tx, const struct job_change *change, int64_t seq, double now)
+{
+	static const char *const texts[] = {
+		"INSERT INTO job_status_history (job_id, seq, status, reason, detail, at)"
+		" VALUES (:job, :seq, :status, :reason, :detail, :now)",
+		"INSERT INTO event (job_id, seq, type, data, created_at) VALUES (:job, :seq, 'status',"
+		" json_object('status', :status, 'reason', :reason, 'detail', :detail), :now)",
+	};
+	for (int i = 0; i < 2; i++) {
+		struct db_stmt *st = db_query(tx, texts[i]);
+		db_bind_text(st, ":job", change->id);
+		db_bind_int(st, ":seq", seq);
+		db_bind_text(st, ":status", job_status_name(change->to));
+		db_bind_text(st, ":reason", change->reason);
+		db_bind_text(st, ":detail", change->detail);
+		db_bind_real(st, ":now", now);
+		db_run(st);
+	}
+}
+
+/* The present status; false: there is no such job. */
+static bool present(struct db_tx *tx, const char *id, enum job_status *ret)
+{
+	char name[16];
+	struct db_stmt *st = db_query(tx, "SELECT status FROM job WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	if (!db_step(st))
+		return false;
+	db_text_into(st, "status", name, sizeof name);
+	int found = job_status_find(name);
+	*ret = found < 0 ? JOB_FAILED : (enum job_status)found; /* the table's CHECK allows only known ones */
+	return true;
+}
+
+bool job_any_cancelling(struct db_tx *tx)
+{
+	return db_step(db_query(tx, "SELECT 1 FROM job WHERE status = 'cancelling' LIMIT 1"));
+}
+
+enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_change *change)
+{
+	enum job_status from;
+	if (!present(tx, change->id, &from))
+		return STORE_NOT_FOUND;
+	if (!job_status_move_legal(from, change->to))
+		return STORE_CONFLICT;
+	double now = clock_now();
+	struct db_stmt *st =
+		db_query(tx, "UPDATE job SET status = :status, status_reason = :reason, status_detail = :detail,"
+			     " started_at = CASE WHEN :starts THEN coalesce(started_at, :now) ELSE started_at END,"
+			     " finished_at = CASE WHEN :ends THEN :now END,"
+			     " last_seq = last_seq + 1, version = version + 1 WHERE id = :id RETURNING last_seq");
+	db_bind_text(st, ":id", change->id);
+	db_bind_text(st, ":status", job_status_name(change->to));
+	db_bind_text(st, ":reason", change->reason);
+	db_bind_text(st, ":detail", change->detail);
+	db_bind_int(st, ":starts", change->to == JOB_RUNNING);
+	db_bind_int(st, ":ends", job_status_terminal(change->to));
+	db_bind_real(st, ":now", now);
+	int64_t seq = db_step(st) ? db_int(st, "last_seq") : 0;
+	db_run(st);
+	job_status_record(tx, change, seq, now);
+	if (change->to == JOB_CANCELLING)
+		atomic_store(&s->may_be_cancelling, true);
+	else if (from == JOB_CANCELLING)
+		atomic_store(&s->may_be_cancelling, job_any_cancelling(tx));
+	return STORE_OK;
+}
+
+enum store_status store_job_move(
+	struct store *s, const char *id, enum job_status to, const char *reason, const char *detail)
+{
+	struct job_change change = {.id = id, .to = to, .reason = reason, .detail = detail};
+	struct db_tx *tx = db_begin(s->db);
+	return store_end(s, tx, job_move(s, tx, &change));
+}
+
+enum store_status store_job_cancel(struct store *s, const char *id)
+{
+	struct job_change change = {.id = id, .to = JOB_CANCELLED, .reason = "client_request"};
+	enum job_status from;
+	struct db_tx *tx = db_begin(s->db);
+	if (!present(tx, id, &from))
+		return store_end(s, tx, STORE_NOT_FOUND);
+	if (from == JOB_CANCELLING)
+		return store_end(s, tx, STORE_OK);
+	if (from != JOB_QUEUED && from != JOB_PAUSED) /* a worker has it; of a terminal one the move is illegal */
+		change.to = JOB_CANCELLING;
+	return store_end(s, tx, job_move(s, tx, &change));
+}
+
+bool store_job_cancelling(struct store *s, const char *id)
+{
+	if (!atomic_load(&s->may_be_cancelling))
+		return false;
+	struct db_tx *tx = db_snapshot(s->db);
+	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE id = :id AND status = 'cancelling'");
+	db_bind_text(st, ":id", id);
+	bool found = db_step(st);
+	db_end(tx, false);
+	return found;
+}
+
+enum store_status store_job_history(struct store *s, const char *id, char **ret_json)
+{
+	*ret_json = NULL;
+	struct db_tx *tx = db_snapshot(s->db);
+	/* An aggregate over no rows is still a row: the outer WHERE makes an unknown job none. */
+	struct db_stmt *st = db_query(tx,
+		"SELECT (SELECT json_group_array(json_object('status', status, 'reason', reason, 'detail', detail,"
+		" 'at', at)) FROM (SELECT * FROM job_status_history WHERE job_id = job.id ORDER BY seq)) AS history"
+		" FROM job WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	enum store_status status = STORE_NOT_FOUND;
+	if (db_step(st)) {
+		*ret_json = db_text(st, "history");
+		status = STORE_OK;
+	}
+	return store_end(s, tx, status);
+}

@@ -1,0 +1,50 @@
+/* rows.h - what the files of store/ share. Nobody else includes it. */
+#ifndef STORE_ROWS_H
+#define STORE_ROWS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "db/db.h"
+#include "store/store.h"
+
+struct store {
+	struct db *db;
+	char boot_id[ID_MAX];
+	/* False: certainly no job is cancelling, so that a worker need not look. Changed under the writer's lock. */
+	atomic_bool may_be_cancelling;
+};
+
+/* Ends the transaction, keeping a write if status is STORE_OK, and returns what a caller is told: the database's error
+ * if there was one, for then status was decided on missing rows. */
+enum store_status store_end(struct store *s, struct db_tx *tx, enum store_status status);
+
+/* One resource as rows. */
+struct row_kind {
+	size_t size;
+	void (*read)(struct db_stmt *st, void *ret); /* fills a zeroed row from the present one */
+	void (*done)(void *row);
+};
+struct rows {
+	void *list; /* heap */
+	int n;
+};
+/* Reads every row of st and ends the transaction. With a page the statement asked for one row more than its limit:
+ * that one becomes has_more. On an error there is nothing to free. */
+enum store_status rows_collect(
+	struct store *s, struct db_stmt *st, const struct row_kind *kind, struct page *page, struct rows *ret);
+
+/* ---- of jobs, inside a transaction ---- */
+enum store_status job_find(struct db_tx *tx, const char *id, struct job_row *ret);
+struct job_change {
+	const char *id;
+	enum job_status to;
+	const char *reason, *detail; /* or NULL */
+};
+bool job_any_cancelling(struct db_tx *tx);
+/* The one function through which every status goes. */
+enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_change *change);
+/* Writes the status of a new job, or of a move, as history and event number seq. */
+void job_status_record(struct db_tx *tx, const struct job_change *change, int64_t seq, double now);
+
+#endif
