@@ -107,6 +107,8 @@ bool checkpoints_restore(struct checkpoints *c, struct bp_trainer *tr, bool *ret
 		} else {
 			warn_unsound(c, &rows[i], &err);
 			discard(c, &rows[i]);
+			if (rows[i].is_best)
+				c->best = NAN; /* the next one is better than none */
 		}
 	}
 	rows_free(rows, n);

@@ -33,7 +33,6 @@ struct run {
 	struct checkpoints checkpoints;
 	enum outcome outcome;
 	struct failure failure;
-	int finished;              /* epochs finished so far */
 	double started;            /* monotonic; all below too */
 	double looked, progressed; /* last look for a cancel, last progress event */
 	int64_t batches_run;       /* since started */
@@ -81,13 +80,13 @@ static bool cancelling(struct run *r)
 }
 
 /* A checkpoint in mid-epoch, with an event of its own. */
-static bool save_step(struct run *r, const struct bp_trainer *tr, int64_t step)
+static bool save_step(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev)
 {
 	char file[CHECKPOINT_FILE_MAX];
-	struct report_checkpoint ckpt = {.epoch = r->finished, .step = step};
+	struct report_checkpoint ckpt = {.epoch = ev->epoch - 1, .step = ev->step};
 	if (!checkpoints_write(&r->checkpoints, tr, false, &ckpt, NAN, file, &r->failure))
 		return false;
-	struct checkpoint_new row = {.epoch = ckpt.epoch, .step = step, .file = file, .bytes = ckpt.bytes};
+	struct checkpoint_new row = {.epoch = ckpt.epoch, .step = ckpt.step, .file = file, .bytes = ckpt.bytes};
 	if (!append(r, "checkpoint", report_checkpoint(&ckpt), -1, NULL, &row))
 		return false;
 	checkpoints_recorded(&r->checkpoints, &ckpt, NAN);
@@ -121,7 +120,7 @@ static enum bp_answer batch_done(struct run *r, struct bp_trainer *tr, const str
 	r->epoch_loss += ev->loss;
 	if (atomic_load_explicit(&r->ctx->stopping, memory_order_relaxed)) {
 		/* Without this checkpoint the job goes on from the one before: no reason to fail it. */
-		if (!save_step(r, tr, ev->step))
+		if (!save_step(r, tr, ev))
 			log_line(LOG_WARNING, "%s: stops without a checkpoint: %s", r->row->id, r->failure.detail);
 		return run_stop(r, OUT_INTERRUPTED);
 	}
@@ -188,7 +187,6 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	double loss = checkpoint_loss(m, validated(r));
 	bool due = m->epoch % r->prepared.job.checkpoint_every == 0 || m->epoch >= r->row->epochs;
 	bool broken = !isfinite(m->loss);
-	r->finished = m->epoch;
 	r->epoch_loss = 0;
 	r->epoch_batches = 0;
 	/* An epoch that went wrong is told, but its weights are worth nothing. */
