@@ -19,15 +19,6 @@ bool job_find(struct http_request *rq, struct job_row *ret)
 	return st == STORE_OK;
 }
 
-bool job_name_valid(const char *name)
-{
-	size_t size = strlen(name);
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
-			return false;
-	return size >= 1 && size <= NAME_MAX_BYTES;
-}
-
 static void version_text(int64_t version, char ret[32])
 {
 	snprintf(ret, 32, "\"%lld\"", (long long)version);
@@ -165,9 +156,7 @@ void api_job_edit(struct http_request *rq)
 	int64_t priority = -1, version;
 	http_query_only(rq, NULL, 0, &problems);
 	if (spec_reader_begin(&reader, http_json(rq), "", &problems)) {
-		bool named = spec_read(&reader, "name") != NULL;
-		if (spec_read_string(&reader, "name", false, name, sizeof name) && named && !job_name_valid(name))
-			problems_add(&problems, ERR_INVALID_NAME, "/name", "A name has 1 to 64 printable bytes.");
+		spec_read_title(&reader, "name", false, name, sizeof name);
 		spec_read_int(&reader, "priority", false, 0, 100, &priority);
 		spec_reader_end(&reader);
 	}

@@ -10,7 +10,5 @@ json_t *job_json(const struct job_row *row, bool brief, const char *history);
 bool job_find(struct http_request *rq, struct job_row *ret);
 /* Reads the job anew and replies with it in full, with its ETag. */
 void job_reply(struct http_request *rq, int status, const char *id);
-/* A job's name: 1 to 64 bytes of UTF-8 without control characters. */
-bool job_name_valid(const char *name);
 
 #endif

@@ -88,11 +88,15 @@ static void read_dataset(struct api *api, const json_t *body, struct submission 
 	}
 }
 
-static json_t *memory_json(const struct bp_memory *m)
+/* What the job will need, shown with it. */
+static json_t *plan_json(const struct submission *s)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters, "gradients",
-		(json_int_t)m->gradients, "optimizer_state", (json_int_t)m->optimizer_state, "activations",
+	const struct bp_memory *m = &s->memory;
+	json_t *memory = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters,
+		"gradients", (json_int_t)m->gradients, "optimizer_state", (json_int_t)m->optimizer_state, "activations",
 		(json_int_t)m->activations, "workspace", (json_int_t)m->workspace, "total", (json_int_t)m->total);
+	return json_pack("{s:O, s:O, s:o}", "parameters", json_object_get(s->summary, "parameters"), "training_flops",
+		json_object_get(s->summary, "training_flops"), "memory", memory);
 }
 
 /* Checks the body in full. NULL with problems. */
@@ -114,8 +118,7 @@ static struct submission *submission_read(struct api *api, const json_t *body, s
 		s->definition = spec_model_to_json(&s->model);
 		s->summary = spec_model_summary(&s->model, s->net);
 		s->spec = spec_job_to_json(&s->job, &s->data);
-		if (!s->definition || !s->summary ||
-			json_object_set_new(s->spec, "memory", memory_json(&s->memory)) < 0)
+		if (!s->definition || !s->summary || json_object_set_new(s->spec, "plan", plan_json(s)) < 0)
 			problems_add(problems, ERR_INTERNAL, "", "The server is out of memory.");
 	}
 	if (!problems_any(problems))

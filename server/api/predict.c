@@ -36,7 +36,8 @@ static void read_selection(const json_t *body, struct problems *problems, struct
 	if (strcmp(split, "train") == 0)
 		ret->split = SPLIT_TRAIN;
 	else if (strcmp(split, "test") != 0)
-		problems_add(problems, ERR_UNKNOWN_NAME, "/split", "split is train or test.");}
+		problems_add(problems, ERR_UNKNOWN_NAME, "/split", "split is train or test.");
+}
 
 static json_t *predict_selection(
 	struct api *api, struct infer *in, const struct selection *sel, struct problems *problems)

@@ -193,6 +193,7 @@ bool spec_job_from_json(const json_t *json, struct spec_job *ret)
 	if (!spec_reader_begin(&r, json, "", &problems))
 		return false;
 	spec_read(&r, "normalization");
+	spec_read(&r, "plan"); /* what api shows beside it */
 	spec_read(&r, "classes");
 	read_common(&r, BP_MAX_THREADS, ret);
 	spec_reader_end(&r);
