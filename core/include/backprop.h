@@ -213,7 +213,7 @@ struct bp_train_params {
 };
 #define BP_ISA_ALL (~0u)
 
-/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, ConstantLR, 1 thread, no clipping. */
+/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
 /* Bytes a training needs beside its data set; exact, from the plan that the trainer then allocates. */

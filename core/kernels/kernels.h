@@ -17,6 +17,8 @@
 #include "backprop.h"
 
 struct bp_igemm; /* igemm.h */
+struct bp_update; /* update.h */
+struct bp_grad_sums;
 
 struct bp_kernels {
 	const char *name; /* "baseline", "avx2", "avx512" */

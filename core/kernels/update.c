@@ -1,0 +1,172 @@
+/*
+ * update.c - the kernels that read a gradient for its statistics and move the weights. Called by train/update.c, inside
+ * its parallel loop, one block each.
+ *
+ * Squares are summed by lane in bp_real, over short strips and then over the block, so that no sum has many terms; the
+ * caller adds blocks in double. Gradients whose squares do not fit in bp_real do occur in a training that goes wrong:
+ * the sum shows it, and is then taken again in double.
+ */
+#include "kernels/update.h"
+
+#include "kernels/vec.h"
+
+#include <float.h>
+#include <math.h>
+
+#ifdef BP_DOUBLE
+#define REAL_MAX DBL_MAX
+#define SQUARES_MIN 1e-290
+#else
+#define REAL_MAX FLT_MAX
+#define SQUARES_MIN 1e-25f /* a sum of squares above it has lost nothing that matters to underflow */
+#endif
+
+enum { STRIP = 16 }; /* vectors */
+
+/* n is VLEN but at the end of a block; the test is gone once this is inlined. */
+VEC_INLINE vec load(const bp_real *p, int n) { return n == VLEN ? vec_load(p) : vec_load_n(p, n); }
+VEC_INLINE void store(bp_real *p, vec v, int n)
+{
+	if (n == VLEN)
+		vec_store(p, v);
+	else
+		vec_store_n(p, v, n);
+}
+
+struct grad_lanes {
+	vec squares; /* of the strip */
+	vec max;
+	vint finite; /* minus their number */
+};
+
+VEC_INLINE void read_gradient(const bp_real *g, int n, struct grad_lanes *l)
+{
+	vec v = load(g, n), a = vec_abs(v);
+	l->squares += v * v;
+	l->max = vec_max(l->max, a);
+	l->finite += a <= vec_splat(REAL_MAX);
+}
+
+/* sum, or the same in double when it has overflowed or was all but lost to underflow. */
+static double squares_checked(bp_real sum, const bp_real *g, int64_t n)
+{
+	if (sum >= SQUARES_MIN && sum <= REAL_MAX)
+		return (double)sum;
+	double squares = 0;
+	for (int64_t i = 0; i < n; i++)
+		squares += (double)g[i] * (double)g[i];
+	return squares;
+}
+
+void KERNEL_NAME(grad_stats)(const bp_real *g, int64_t n, struct bp_grad_sums *ret)
+{
+	vec squares = vec_zero(), max = vec_zero();
+	vint finite = {0};
+	for (int64_t i = 0; i < n;) {
+		struct grad_lanes l = {.squares = vec_zero(), .max = max, .finite = finite};
+		int64_t end = n - i < STRIP * VLEN ? n : i + STRIP * VLEN;
+		for (; i + VLEN <= end; i += VLEN)
+			read_gradient(g + i, VLEN, &l);
+		if (i < end)
+			read_gradient(g + i, (int)(end - i), &l);
+		i = end;
+		squares += l.squares;
+		max = l.max;
+		finite = l.finite;
+	}
+	ret->squares = squares_checked(vec_sum(squares), g, n);
+	ret->max_abs = (double)vec_largest(max);
+	ret->nonfinite = (n + VLEN - 1) / VLEN * VLEN;
+	for (int j = 0; j < VLEN; j++)
+		ret->nonfinite += finite[j];
+}
+
+void KERNEL_NAME(grad_clamp)(bp_real *g, int64_t n, bp_real limit)
+{
+	int64_t i = 0;
+	for (; i + VLEN <= n; i += VLEN)
+		vec_store(g + i, vec_min(vec_max(vec_load(g + i), vec_splat(-limit)), vec_splat(limit)));
+	for (; i < n; i++)
+		g[i] = g[i] < -limit ? -limit : limit < g[i] ? limit : g[i];
+}
+
+enum rule { SGD_PLAIN, SGD_MOMENTUM, ADAM };
+
+VEC_INLINE vec sgd(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec buf = c->keep * load(u->state[0] + i, n) + c->take * g;
+	store(u->state[0] + i, buf, n);
+	return w - c->lr * (c->nesterov ? g + c->look * buf : buf);
+}
+
+/* exp_avg.lerp_, exp_avg_sq.mul_.addcmul_, and param.addcdiv_ of PyTorch, in its order. */
+VEC_INLINE vec adam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec mean = load(u->state[0] + i, n), square = load(u->state[1] + i, n), root;
+	mean = mean + c->blend1 * (g - mean);
+	square = c->beta2 * square + c->blend2 * (g * g);
+	store(u->state[0] + i, mean, n);
+	store(u->state[1] + i, square, n);
+	for (int j = 0; j < VLEN; j++)
+		root[j] = (bp_real)sqrt(square[j]);
+	return w - c->lr * (mean / (root / c->root_correction2 + c->eps));
+}
+
+VEC_INLINE void move(const struct bp_update *u, const struct bp_update_coef *c, enum rule rule, int64_t i, int n,
+		     vec *update, vec *weight)
+{
+	vec old = load(u->w + i, n), g = load(u->g + i, n), w = old;
+	if (c->scale != 1) {
+		g = c->scale * g;
+		store(u->g + i, g, n);
+	}
+	g = g + c->l2 * w;
+	switch (rule) {
+	case SGD_PLAIN:
+		w = w - c->lr * g;
+		break;
+	case SGD_MOMENTUM:
+		w = sgd(w, g, u, c, i, n);
+		break;
+	case ADAM:
+		w = adam(c->decay * w, g, u, c, i, n);
+		break;
+	}
+	store(u->w + i, w, n);
+	if (n < VLEN) /* Adam with eps 0 makes a NaN of the lanes past the end */
+		w = vec_keep(vec_first(n), w);
+	*update += (w - old) * (w - old);
+	*weight += w * w;
+}
+
+/* Copies *u and its coefficients first: else each store could change them, as far as the compiler knows. */
+VEC_INLINE void move_block(const struct bp_update *from, enum rule rule)
+{
+	const struct bp_update u = *from;
+	const struct bp_update_coef c = *from->coef;
+	vec update = vec_zero(), weight = vec_zero();
+	int64_t i = 0;
+	while (i < u.n) {
+		vec strip_update = vec_zero(), strip_weight = vec_zero();
+		int64_t end = u.n - i < STRIP * VLEN ? u.n : i + STRIP * VLEN;
+		for (; i + VLEN <= end; i += VLEN)
+			move(&u, &c, rule, i, VLEN, &strip_update, &strip_weight);
+		if (i < end)
+			move(&u, &c, rule, i, (int)(end - i), &strip_update, &strip_weight);
+		i = end;
+		update += strip_update;
+		weight += strip_weight;
+	}
+	u.ret_sums->update_squares = (double)vec_sum(update);
+	u.ret_sums->weight_squares = (double)vec_sum(weight);
+}
+
+void KERNEL_NAME(update_sgd)(const struct bp_update *u)
+{
+	if (u->state[0])
+		move_block(u, SGD_MOMENTUM);
+	else
+		move_block(u, SGD_PLAIN);
+}
+
+void KERNEL_NAME(update_adam)(const struct bp_update *u) { move_block(u, ADAM); }

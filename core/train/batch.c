@@ -1,0 +1,146 @@
+/*
+ * batch.c - the gather of samples into the net's input, and the score of its outputs. Called by the trainer and the
+ * predictor on their own thread; each sample is one thread's.
+ *
+ * A data set lies as its owner packed it, channels first and often as bytes; the net reads channels-last bp_real. A byte
+ * has 256 possible values, so a map of bytes is normalised by looking each up in its channel's table.
+ */
+#include "train/batch.h"
+
+#include <math.h>
+
+/* Below that many elements in a batch, starting threads costs more than they save. */
+enum { GATHER_PARALLEL = 32768 };
+
+int64_t bp_feed_table(const struct bp_shape *shape) { return shape->ndim == 3 ? shape->dim[0] * 256 : 0; }
+
+static bp_real normal(bp_real x, const float *mean, const float *std, int64_t c)
+{
+	return (x - (mean ? (bp_real)mean[c] : 0)) / (std ? (bp_real)std[c] : 1);
+}
+
+void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, bp_real *table)
+{
+	feed->data = *data;
+	feed->channels = data->shape.dim[0];
+	feed->size = bp_shape_size(&data->shape);
+	feed->area = feed->size / feed->channels;
+	feed->table = NULL;
+	if (data->dtype != BP_U8 || data->shape.ndim != 3)
+		return;
+	feed->table = table;
+	for (int64_t c = 0; c < feed->channels; c++)
+		for (int u = 0; u < 256; u++)
+			table[c * 256 + u] = normal((bp_real)u / 255, data->mean, data->std, c);
+}
+
+/* Place of entry i of the pick in the data set. */
+static int64_t place(const struct bp_feed *f, const struct bp_pick *pick, int i)
+{
+	int64_t entry = pick->first + i;
+	if (pick->order)
+		entry = pick->order[entry];
+	return f->data.index ? f->data.index[entry] : entry;
+}
+
+static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *restrict to)
+{
+	if (!f->table) {
+		for (int64_t i = 0; i < f->size; i++)
+			to[i] = normal((bp_real)from[i] / 255, f->data.mean, f->data.std, i);
+		return;
+	}
+	for (int64_t c = 0; c < f->channels; c++, from += f->area)
+		for (int64_t p = 0; p < f->area; p++)
+			to[p * f->channels + c] = f->table[c * 256 + from[p]];
+}
+
+static void gather_floats(const struct bp_feed *f, const float *from, bp_real *restrict to)
+{
+	for (int64_t c = 0; c < f->channels; c++, from += f->area) {
+		bp_real mean = f->data.mean ? (bp_real)f->data.mean[c] : 0, std = f->data.std ? (bp_real)f->data.std[c] : 1;
+		for (int64_t p = 0; p < f->area; p++)
+			to[p * f->channels + c] = ((bp_real)from[p] - mean) / std;
+	}
+}
+
+const bp_real *bp_batcher_forward(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
+                                  const struct bp_pass *pass)
+{
+	bp_real *x = bp_exec_input(b->exec);
+#pragma omp parallel for num_threads(b->ctx.threads) schedule(static) if (pick->n * feed->size >= GATHER_PARALLEL)
+	for (int i = 0; i < pick->n; i++) {
+		int64_t from = place(feed, pick, i) * feed->size;
+		if (feed->data.dtype == BP_U8)
+			gather_bytes(feed, (const uint8_t *)feed->data.samples + from, x + i * feed->size);
+		else
+			gather_floats(feed, (const float *)feed->data.samples + from, x + i * feed->size);
+	}
+	return bp_exec_forward(b->exec, &b->ctx, pass);
+}
+
+/* Target values come in PyTorch's order, the net's output is channels-last. */
+static void gather_targets(const struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick)
+{
+	int64_t channels = b->out.dim[0], area = b->out_size / channels;
+	for (int i = 0; i < pick->n; i++) {
+		const float *from = feed->data.targets + place(feed, pick, i) * b->out_size;
+		bp_real *to = b->targets + i * b->out_size;
+		for (int64_t c = 0; c < channels; c++)
+			for (int64_t p = 0; p < area; p++)
+				to[p * channels + c] = (bp_real)from[c * area + p];
+	}
+}
+
+/* The label is the place of the largest output, the first of equals; never when that is NaN. */
+static bool is_correct(const bp_real *out, int64_t size, int32_t label)
+{
+	int64_t best = 0;
+	for (int64_t j = 1; j < size; j++)
+		if (out[j] > out[best])
+			best = j;
+	return best == label && !isnan(out[best]);
+}
+
+bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed)
+{
+	return feed->data.labels && b->out.ndim == 1;
+}
+
+double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
+                        const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score)
+{
+	const struct bp_loss_ops *ops = bp_loss_at(loss->type);
+	bool labelled = bp_batcher_labelled(b, feed);
+	for (int i = 0; i < pick->n && labelled; i++) {
+		b->labels[i] = feed->data.labels[place(feed, pick, i)];
+		score->correct += is_correct(out + i * b->out_size, b->out_size, b->labels[i]);
+	}
+	if (ops->target == BP_TARGET_VALUES)
+		gather_targets(b, feed, pick);
+	struct bp_loss_batch lb = {.n = pick->n, .size = b->out_size, .out = out, .labels = b->labels,
+		.targets = b->targets, .ret_rows = b->rows,
+		.ret_gradient = gradient ? bp_exec_output_gradient(b->exec) : NULL};
+	ops->run(loss, &b->ctx, &lb);
+	double sum = 0;
+	for (int i = 0; i < pick->n; i++)
+		sum += b->rows[i];
+	score->loss_sum += sum;
+	score->samples += pick->n;
+	return sum / pick->n;
+}
+
+void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
+                         double *ret_loss, double *ret_accuracy)
+{
+	struct bp_score score = {0};
+	for (int64_t first = 0; first < feed->data.count; first += max_batch) {
+		int64_t left = feed->data.count - first;
+		struct bp_pick pick = {.first = first, .n = left < max_batch ? (int)left : max_batch};
+		struct bp_pass pass = {.n = pick.n};
+		const bp_real *out = bp_batcher_forward(b, feed, &pick, &pass);
+		bp_batcher_score(b, feed, &pick, loss, out, false, &score);
+	}
+	*ret_loss = score.loss_sum / (double)score.samples;
+	*ret_accuracy = bp_batcher_labelled(b, feed) ? (double)score.correct / (double)score.samples : NAN;
+}

@@ -1,0 +1,165 @@
+/*
+ * update.c - see update.h.
+ *
+ * A gradient is read for its statistics while it is in the first cache, just before the optimizer reads it. Only
+ * clip_grad_norm needs the whole norm first, and with it a sweep of its own.
+ */
+#include "train/update.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+	BLOCK = 4096,      /* elements: 16 KiB of gradient, half a first cache */
+	PARALLEL = 1 << 16 /* weights; below, starting threads costs more than they save */
+};
+
+static int64_t block_count(const struct bp_param *p) { return p->trainable ? (p->size + BLOCK - 1) / BLOCK : 0; }
+
+int64_t bp_updater_blocks(const struct bp_net *net)
+{
+	int64_t blocks = 0;
+	for (int i = 0; i < net->nparams; i++)
+		blocks += block_count(&net->params[i]);
+	return blocks;
+}
+
+/* Trainable tensors come in layer order, so a layer's are neighbours. */
+int bp_updater_slots(const struct bp_net *net)
+{
+	int slots = 0, last = -1;
+	for (int i = 0; i < net->nparams; i++) {
+		if (net->params[i].trainable && net->params[i].layer != last) {
+			last = net->params[i].layer;
+			slots++;
+		}
+	}
+	return slots;
+}
+
+void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
+{
+	struct bp_block *b = u->blocks;
+	int slot = -1;
+	for (int i = 0; i < net->nparams; i++) {
+		const struct bp_param *p = &net->params[i];
+		if (!p->trainable)
+			continue;
+		if (slot < 0 || u->layers[slot] != p->layer)
+			u->layers[++slot] = p->layer;
+		for (int64_t at = 0; at < p->size; at += BLOCK, b++) {
+			b->offset = p->offset + at;
+			b->n = (int32_t)(p->size - at < BLOCK ? p->size - at : BLOCK);
+			b->slot = slot;
+		}
+	}
+}
+
+static void read_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t i)
+{
+	const struct bp_block *b = &u->blocks[i];
+	struct bp_block_sums *sums = &u->sums[i];
+	bp_real *g = v->grads + b->offset;
+	k->grad_stats(g, b->n, &sums->grad);
+	sums->squares_clipped = sums->grad.squares;
+	if (u->params->clip_grad_value > 0 && sums->grad.max_abs > u->params->clip_grad_value) {
+		struct bp_grad_sums clipped;
+		k->grad_clamp(g, b->n, (bp_real)u->params->clip_grad_value);
+		k->grad_stats(g, b->n, &clipped);
+		sums->squares_clipped = clipped.squares;
+	}
+}
+
+static void move_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v,
+                       const struct bp_update_coef *coef, int64_t i)
+{
+	const struct bp_block *b = &u->blocks[i];
+	struct bp_update up = {.n = b->n, .w = v->weights + b->offset, .g = v->grads + b->offset, .coef = coef,
+		.ret_sums = &u->sums[i].update};
+	for (int s = 0; s < BP_UPDATE_STATES; s++)
+		up.state[s] = v->state[s] ? v->state[s] + b->offset : NULL;
+	bp_optim_at(u->params->optimizer.type)->update(k, &up);
+}
+
+/* Per layer and global norms, as sums of squares over the blocks in their order. */
+static void collect_gradients(struct bp_updater *u)
+{
+	double squares = 0, squares_clipped = 0;
+	memset(u->health, 0, (size_t)u->nslots * sizeof(*u->health));
+	for (int64_t i = 0; i < u->nblocks; i++) {
+		const struct bp_block_sums *b = &u->sums[i];
+		struct bp_health *h = &u->health[u->blocks[i].slot];
+		h->grad_norm += b->grad.squares;
+		h->grad_norm_clipped += b->squares_clipped;
+		h->grad_max_abs = fmax(h->grad_max_abs, b->grad.max_abs);
+		h->nonfinite += b->grad.nonfinite;
+	}
+	for (int s = 0; s < u->nslots; s++) {
+		struct bp_health *h = &u->health[s];
+		squares += h->grad_norm;
+		squares_clipped += h->grad_norm_clipped;
+		h->grad_norm = sqrt(h->grad_norm);
+		h->grad_norm_clipped = sqrt(h->grad_norm_clipped);
+	}
+	u->grad_norm = sqrt(squares);
+	u->grad_norm_clipped = sqrt(squares_clipped);
+}
+
+/* What the gradients are multiplied by: PyTorch's clip_grad_norm_, min(1, limit / (norm + 1e-6)); NaN stays. */
+static double clip_factor(struct bp_updater *u)
+{
+	double factor = u->params->clip_grad_norm / (u->grad_norm_clipped + 1e-6);
+	if (factor > 1)
+		factor = 1;
+	u->grad_norm_clipped *= factor;
+	for (int s = 0; s < u->nslots; s++)
+		u->health[s].grad_norm_clipped *= factor;
+	return factor;
+}
+
+static void collect_updates(struct bp_updater *u)
+{
+	for (int64_t i = 0; i < u->nblocks; i++) {
+		struct bp_health *h = &u->health[u->blocks[i].slot];
+		h->update_ratio += u->sums[i].update.update_squares;
+		h->weight_norm += u->sums[i].update.weight_squares;
+	}
+	for (int s = 0; s < u->nslots; s++) {
+		struct bp_health *h = &u->health[s];
+		h->weight_norm = sqrt(h->weight_norm);
+		h->update_ratio = h->weight_norm == 0 ? 0 : sqrt(h->update_ratio) / h->weight_norm;
+	}
+}
+
+void bp_updater_step(struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
+{
+	struct bp_update_coef coef = {.scale = 1};
+	bool norm_first = u->params->clip_grad_norm > 0;
+	bp_optim_at(u->params->optimizer.type)->prepare(&u->params->optimizer, step, lr, &coef);
+	if (norm_first) {
+#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (v->n >= PARALLEL)
+		for (int64_t i = 0; i < u->nblocks; i++)
+			read_block(u, ctx->k, v, i);
+		collect_gradients(u);
+		coef.scale = (bp_real)clip_factor(u);
+	}
+#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (v->n >= PARALLEL)
+	for (int64_t i = 0; i < u->nblocks; i++) {
+		if (!norm_first)
+			read_block(u, ctx->k, v, i);
+		move_block(u, ctx->k, v, &coef, i);
+	}
+	if (!norm_first)
+		collect_gradients(u);
+	collect_updates(u);
+}
+
+void bp_health_add(struct bp_health *sum, const struct bp_health *step)
+{
+	sum->grad_norm += step->grad_norm;
+	sum->grad_norm_clipped += step->grad_norm_clipped;
+	sum->update_ratio += step->update_ratio;
+	sum->weight_norm = step->weight_norm;
+	sum->grad_max_abs = fmax(sum->grad_max_abs, step->grad_max_abs);
+	sum->nonfinite += step->nonfinite;
+}

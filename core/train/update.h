@@ -1,0 +1,61 @@
+/*
+ * update.h - one optimizer step over the flat vectors, and what it saw: clipping, the move, and each layer's statistics.
+ * Called by the trainer once a step, outside parallel regions.
+ */
+#ifndef BP_TRAIN_UPDATE_H
+#define BP_TRAIN_UPDATE_H
+
+#include "net/net.h"
+#include "optims/optim.h"
+
+/* A stretch of one tensor. Blocks follow from shapes alone, so sums over them do not depend on threads. */
+struct bp_block {
+	int64_t offset;
+	int32_t n;
+	int32_t slot; /* which layer with parameters, counted from 0 */
+};
+
+struct bp_block_sums {
+	struct bp_grad_sums grad;     /* before clipping */
+	double squares_clipped;       /* after clip_grad_value */
+	struct bp_update_sums update;
+};
+
+/* Of one layer; over one step, or added up over the steps of an epoch. In checkpoints as it is. */
+struct bp_health {
+	double grad_norm, grad_norm_clipped; /* L2 */
+	double update_ratio;                 /* |update| / |weight| */
+	double weight_norm;                  /* of the last step */
+	double grad_max_abs;                 /* largest of the steps */
+	int64_t nonfinite;
+};
+
+/* The arrays are the caller's. */
+struct bp_updater {
+	const struct bp_train_params *params;
+	int64_t nblocks;
+	struct bp_block *blocks;
+	struct bp_block_sums *sums;          /* by block */
+	int nslots;
+	int *layers;                         /* by slot: index of the layer */
+	struct bp_health *health;            /* by slot: of the last step */
+	double grad_norm, grad_norm_clipped; /* global, of the last step */
+};
+
+/* The flat vectors of a step, all laid out as the net's weights. */
+struct bp_vectors {
+	bp_real *weights, *grads;
+	bp_real *state[BP_UPDATE_STATES];
+	int64_t n;
+};
+
+int64_t bp_updater_blocks(const struct bp_net *net);
+int bp_updater_slots(const struct bp_net *net);
+/* Fills blocks and layers, which are nblocks and nslots long. */
+void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
+/* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. */
+void bp_updater_step(struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr);
+/* Adds a step's health to an epoch's. */
+void bp_health_add(struct bp_health *sum, const struct bp_health *step);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * test_kernels_update.c - cases of the kernels that read gradients, move weights and take the softmax
+ * (kernel_cases.h says how cases are found).
+ */
+#include "kernel_cases.h"
+
+#include "kernels/update.h"
+
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+static const double EXACT = sizeof(bp_real) == 8 ? 1e-12 : 2e-5; /* of sums and quotients, with room */
+
+void check_grad_stats(const struct bp_kernels *k, struct draw *d)
+{
+	static const double scales[] = {1, 1e-12, 1e-24, 1e24};
+	size_t n = (size_t)draw_int(d, 1, 5000);
+	bp_real *g = guard_new(n), scale = (bp_real)scales[draw_int(d, 0, 3)];
+	double squares = 0, max = 0;
+	int64_t nonfinite = 0;
+	for (size_t i = 0; i < n; i++)
+		g[i] = scale * draw_real(d);
+	if (draw_bool(d))
+		g[n - 1] = (bp_real)(draw_bool(d) ? NAN : -INFINITY);
+	if (draw_bool(d))
+		g[draw_int(d, 0, (int)n - 1)] = (bp_real)NAN;
+	for (size_t i = 0; i < n; i++) {
+		squares += (double)g[i] * (double)g[i];
+		max = fmax(max, fabs((double)g[i]));
+		nonfinite += !isfinite(g[i]);
+	}
+	guard_freeze(g, n);
+	struct bp_grad_sums sums;
+	k->grad_stats(g, (int64_t)n, &sums);
+	ck_assert_int_eq(sums.nonfinite, nonfinite);
+	ck_assert_double_eq(sums.max_abs, max);
+	if (isfinite(squares))
+		ck_assert_double_eq_tol(sums.squares, squares, EXACT * squares);
+	else
+		ck_assert(isnan(sums.squares) == isnan(squares) && !isfinite(sums.squares));
+	guard_free(g, n);
+}
+
+void check_grad_clamp(const struct bp_kernels *k, struct draw *d)
+{
+	size_t n = (size_t)draw_int(d, 1, 200);
+	bp_real *g = guard_new(n), before[200], limit = (bp_real)0.3;
+	draw_reals(d, g, n);
+	g[draw_int(d, 0, (int)n - 1)] = (bp_real)NAN;
+	memcpy(before, g, n * sizeof *g);
+	k->grad_clamp(g, (int64_t)n, limit);
+	for (size_t i = 0; i < n; i++)
+		check_near(k, "clamped", i, g[i], before[i] < -limit ? -limit : before[i] > limit ? limit : before[i], 0);
+	guard_free(g, n);
+}
+
+enum { LONGEST = 3000 };
+
+/* One element, in double: the definitions of torch.optim. */
+struct element {
+	double w, g, state[2];
+};
+
+static void sgd_element(const struct bp_update_coef *c, bool momentum, struct element *e)
+{
+	double direction;
+	e->g *= c->scale;
+	direction = e->g + c->l2 * e->w;
+	if (momentum) {
+		e->state[0] = c->keep * e->state[0] + c->take * direction;
+		direction = c->nesterov ? direction + c->look * e->state[0] : e->state[0];
+	}
+	e->w -= c->lr * direction;
+}
+
+static void adam_element(const struct bp_update_coef *c, bool momentum, struct element *e)
+{
+	(void)momentum;
+	e->g *= c->scale;
+	double g = e->g + c->l2 * e->w;
+	e->w *= c->decay;
+	e->state[0] += c->blend1 * (g - e->state[0]);
+	e->state[1] = c->beta2 * e->state[1] + c->blend2 * g * g;
+	e->w -= c->lr * e->state[0] / (sqrt(e->state[1]) / c->root_correction2 + c->eps);
+}
+
+static struct bp_update_coef coef_draw(struct draw *d)
+{
+	return (struct bp_update_coef){
+		.scale = draw_bool(d) ? 1 : (bp_real)0.7,
+		.lr = (bp_real)0.05,
+		.l2 = draw_bool(d) ? 0 : (bp_real)0.1,
+		.decay = draw_bool(d) ? 1 : (bp_real)0.99,
+		.keep = (bp_real)0.9,
+		.take = draw_bool(d) ? 1 : (bp_real)0.8,
+		.look = (bp_real)0.9,
+		.nesterov = draw_bool(d),
+		.blend1 = (bp_real)0.1,
+		.beta2 = (bp_real)0.99,
+		.blend2 = (bp_real)0.01,
+		.root_correction2 = (bp_real)0.5,
+		.eps = draw_bool(d) ? 0 : (bp_real)1e-8,
+	};
+}
+
+/* states: how many vectors the kernel is given. */
+static void check_update(const struct bp_kernels *k, struct draw *d, int states, void (*kernel)(const struct bp_update *),
+	void (*reference)(const struct bp_update_coef *, bool, struct element *))
+{
+	static struct element want[LONGEST];
+	size_t n = (size_t)draw_int(d, 1, LONGEST);
+	struct bp_update_coef c = coef_draw(d);
+	struct bp_update_sums sums;
+	struct bp_update u = {.n = (int64_t)n, .w = guard_new(n), .g = guard_new(n), .coef = &c, .ret_sums = &sums};
+	double updates = 0, weights = 0;
+	draw_reals(d, u.w, n);
+	draw_reals(d, u.g, n);
+	for (int s = 0; s < states; s++) {
+		u.state[s] = guard_new(n);
+		for (size_t i = 0; i < n; i++)
+			u.state[s][i] = (bp_real)fabs((double)draw_real(d)) + (bp_real)0.01;
+	}
+	for (size_t i = 0; i < n; i++) {
+		want[i] = (struct element){.w = u.w[i], .g = u.g[i]};
+		for (int s = 0; s < states; s++)
+			want[i].state[s] = u.state[s][i];
+		reference(&c, states > 0, &want[i]);
+		updates += pow(want[i].w - (double)u.w[i], 2);
+		weights += pow(want[i].w, 2);
+	}
+	kernel(&u);
+	for (size_t i = 0; i < n; i++) {
+		check_near(k, "weight", i, u.w[i], want[i].w, rounding(1));
+		check_near(k, "gradient", i, u.g[i], want[i].g, rounding(1));
+		for (int s = 0; s < states; s++)
+			check_near(k, "state", i, u.state[s][i], want[i].state[s], rounding(1));
+	}
+	ck_assert_double_eq_tol(sums.update_squares, updates, EXACT * updates + 1e-9);
+	ck_assert_double_eq_tol(sums.weight_squares, weights, EXACT * weights);
+	for (int s = 0; s < states; s++)
+		guard_free(u.state[s], n);
+	guard_free(u.g, n);
+	guard_free(u.w, n);
+}
+
+void check_update_sgd(const struct bp_kernels *k, struct draw *d)
+{
+	check_update(k, d, draw_int(d, 0, 1), k->update_sgd, sgd_element);
+}
+
+void check_update_adam(const struct bp_kernels *k, struct draw *d)
+{
+	check_update(k, d, 2, k->update_adam, adam_element);
+}
+
+void check_softmax_sum(const struct bp_kernels *k, struct draw *d)
+{
+	size_t n = (size_t)draw_int(d, 1, 700);
+	bp_real *x = guard_new(n), *e = guard_new(n), spread = (bp_real)(draw_bool(d) ? 1 : 60), max;
+	double sum, want = 0;
+	draw_reals(d, x, n);
+	max = spread * x[0];
+	for (size_t i = 0; i < n; i++) {
+		x[i] *= spread;
+		max = x[i] > max ? x[i] : max;
+	}
+	guard_freeze(x, n);
+	ck_assert(k->softmax_sum(x, (int64_t)n, draw_bool(d) ? e : NULL, &sum) == max);
+	for (size_t i = 0; i < n; i++) {
+		double one = exp((double)x[i] - (double)max);
+		want += one;
+		if (e[0] != GUARD_POISON)
+			ck_assert_double_eq_tol((double)e[i], one, EXACT * one + 1e-37);
+	}
+	ck_assert_double_eq_tol(sum, want, EXACT * want);
+	guard_free(x, n);
+	guard_free(e, n);
+}
