@@ -1,0 +1,97 @@
+/* source.c - see source.h. */
+#include "ingest/source.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <string.h>
+
+enum { BLOCK = 1 << 16 };
+
+bool source_open(struct source *s, const char *path)
+{
+	*s = (struct source){.member = -1, .archive = archive_read_new()};
+	if (!s->archive)
+		return false;
+	/* Only what is decoded in this process: some filters would run a program. The streaming zip reader does not
+	 * load the central directory, whose size a client controls. */
+	archive_read_support_filter_gzip(s->archive);
+	archive_read_support_format_zip_streamable(s->archive);
+	archive_read_support_format_tar(s->archive);
+	archive_read_support_format_raw(s->archive);
+	archive_read_support_format_empty(s->archive);
+	if (archive_read_open_filename(s->archive, path, BLOCK) == ARCHIVE_OK)
+		return true;
+	source_close(s);
+	return false;
+}
+
+void source_close(struct source *s)
+{
+	if (s->archive)
+		archive_read_free(s->archive);
+	s->archive = NULL;
+}
+
+static void set_label(struct source *s, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	const char *name = slash ? slash + 1 : path ? path : "";
+	size_t n = 0;
+	for (; name[n] && n < SOURCE_LABEL - 1; n++)
+		s->label[n] = name[n] > ' ' && name[n] < 0x7f && name[n] != '"' && name[n] != '\\' ? name[n] : '?';
+	s->label[n] = '\0';
+}
+
+/* archive_read_data may hand out less than asked at an inner boundary. */
+static size_t read_fully(struct source *s, uint8_t *ret, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		la_ssize_t n = archive_read_data(s->archive, ret + done, size - done);
+		if (n < 0)
+			s->damaged = true;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return done;
+}
+
+int source_next(struct source *s)
+{
+	struct archive_entry *entry = NULL;
+	for (;;) {
+		int status = archive_read_next_header(s->archive, &entry);
+		if (status == ARCHIVE_EOF)
+			return 0;
+		if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
+			return -1;
+		if (++s->member >= SOURCE_MEMBERS)
+			return -1;
+		if (archive_entry_filetype(entry) == AE_IFREG)
+			break;
+	}
+	s->is_archive = archive_format(s->archive) != ARCHIVE_FORMAT_RAW;
+	set_label(s, s->is_archive ? archive_entry_pathname(entry) : "");
+	s->declared = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : -1;
+	s->position = 0;
+	s->damaged = false;
+	s->nhead = read_fully(s, s->head, SOURCE_HEAD);
+	return s->damaged ? -1 : 1;
+}
+
+size_t source_read(struct source *s, void *ret, size_t size)
+{
+	uint8_t *out = ret;
+	size_t done = 0;
+	if (s->position < (int64_t)s->nhead) {
+		done = s->nhead - (size_t)s->position;
+		if (done > size)
+			done = size;
+		memcpy(out, s->head + s->position, done);
+	}
+	if (done < size)
+		done += read_fully(s, out + done, size - done);
+	s->position += (int64_t)done;
+	return done;
+}
