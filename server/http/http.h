@@ -1,9 +1,9 @@
 /*
  * http.h - what a handler sees of HTTP: a request, and exactly one reply.
  *
- * http/ owns libmicrohttpd, the header guard, deadlines, body limits, Host and Origin checks, the route table's dispatch,
- * problem+json, streams and sleeping connections. It knows no store: api/ gives it handlers (routes.def) and pull
- * functions. Handlers run on an event thread and must be quick, unless their route is SLOW: then http suspends the
+ * http/ owns libmicrohttpd, the header guard, deadlines, body limits, Host and Origin checks, the route table's
+ * dispatch, problem+json, streams and sleeping connections. It knows no store: api/ gives it handlers (routes.def) and
+ * pull functions. Handlers run on an event thread and must be quick, unless their route is SLOW: then http suspends the
  * connection and runs the handler on one of its slow threads.
  */
 #ifndef HTTP_HTTP_H
@@ -24,8 +24,8 @@ struct http_request;
 typedef void http_handler(struct http_request *rq);
 
 struct route {
-	const char *method;  /* "GET"; HEAD follows from GET, OPTIONS is answered by http */
-	const char *path;    /* "/v1/jobs/{id}/events"; a {name} matches one segment */
+	const char *method; /* "GET"; HEAD follows from GET, OPTIONS is answered by http */
+	const char *path;   /* "/v1/jobs/{id}/events"; a {name} matches one segment */
 	http_handler *handler;
 	enum http_body body;
 	enum http_pace pace;
@@ -33,16 +33,16 @@ struct route {
 };
 
 /* ---- of the request: all borrowed until the reply is complete ---- */
-void *http_app(const struct http_request *rq);                            /* api's context */
+void *http_app(const struct http_request *rq); /* api's context */
 const char *http_request_id(const struct http_request *rq);
-const char *http_segment(const struct http_request *rq, const char *name);/* decoded once; [A-Za-z0-9._-]{1,64} */
-const char *http_query(const struct http_request *rq, const char *name);  /* decoded; NULL when absent */
+const char *http_segment(const struct http_request *rq, const char *name); /* decoded once; [A-Za-z0-9._-]{1,64} */
+const char *http_query(const struct http_request *rq, const char *name);   /* decoded; NULL when absent */
 /* Reports query parameters not among the n names. */
 void http_query_only(const struct http_request *rq, const char *const *names, int n, struct problems *problems);
 bool http_query_int(const struct http_request *rq, const char *name, int64_t min, int64_t max, int64_t *value,
-                    struct problems *problems); /* value keeps its default when absent; false with a problem */
+	struct problems *problems); /* value keeps its default when absent; false with a problem */
 const char *http_header(const struct http_request *rq, const char *name); /* NULL when absent */
-const json_t *http_json(const struct http_request *rq);                   /* BODY_JSON: parsed, size and depth checked */
+const json_t *http_json(const struct http_request *rq); /* BODY_JSON: parsed, size and depth checked */
 const char *http_body_bytes(const struct http_request *rq, size_t *ret_size); /* BODY_JSON: as received */
 /* BODY_FILE: where the body lies, complete, under the upload directory; the handler may rename it away. */
 const char *http_upload_path(const struct http_request *rq);
@@ -52,18 +52,18 @@ int http_accept(const struct http_request *rq, const char *const *types, int n);
 
 /* ---- the reply: call one of them, once ---- */
 void http_reply_header(struct http_request *rq, const char *name, const char *value); /* before the reply; copied */
-void http_reply_json(struct http_request *rq, int status, json_t *steals); /* NULL: 500 */
+void http_reply_json(struct http_request *rq, int status, json_t *steals);            /* NULL: 500 */
 void http_reply_problems(struct http_request *rq, const struct problems *problems);
 void http_reply_error(struct http_request *rq, enum error_code code, const char *param, const char *detail_fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-void http_reply_empty(struct http_request *rq, int status);                /* 204, 304 */
+void http_reply_empty(struct http_request *rq, int status); /* 204, 304 */
 void http_reply_bytes(struct http_request *rq, int status, const char *content_type, void *steals, size_t size);
 void http_reply_static(struct http_request *rq, int status, const char *content_type, const void *data, size_t size);
 
 /*
  * A stream that the client pulls. pull writes at most max bytes and returns how many; 0: nothing now, sleep until the
- * topic moves on (it was read before the pull, so nothing is lost); -1: the end. Called on event threads, one at a time.
- * heartbeat (may be NULL) is sent when nothing was for 15 s. done frees state.
+ * topic moves on (it was read before the pull, so nothing is lost); -1: the end. Called on event threads, one at a
+ * time. heartbeat (may be NULL) is sent when nothing was for 15 s. done frees state.
  */
 struct http_stream {
 	char topic[64];
@@ -82,25 +82,37 @@ void http_reply_later(struct http_request *rq, const char *topic, uint64_t seen,
 bool http_waited(const struct http_request *rq);
 
 /* ---- the server ---- */
+/* Milliseconds; 0 takes the default that stands behind. Tests shorten them. */
+struct http_deadlines {
+	int sweep;  /* 1000: how often deadlines are looked at */
+	int header; /* 10000: from the connection's opening (later from the request line) to the end of the headers */
+	int idle;   /* 60000: between two requests of a connection */
+	int body;   /* 30000: for the body, and 1000 more for each 100 KiB received */
+	int stall;  /* 30000: without the client taking any of the response */
+	int heartbeat; /* 15000: of a sleeping stream */
+	int drain;     /* 2000: for running replies when the server stops */
+};
+
 struct http_options {
-	const char *address;       /* "127.0.0.1" */
-	int port;                  /* 0: any free one */
-	const char *unix_socket;   /* path or NULL */
-	int listen_fd;             /* from socket activation, -1 = none */
+	const char *address;     /* "127.0.0.1" or another loopback address, no name */
+	int port;                /* 0: any free one */
+	const char *unix_socket; /* path or NULL */
+	int listen_fd;           /* from socket activation, TCP or Unix, in place of the one above; -1 = none */
 	int event_threads, slow_threads;
 	int max_connections;
 	int64_t max_json_bytes, max_upload_bytes;
 	const char *upload_dir;
 	const char *allowed_hosts; /* further names for the Host check, comma separated, or NULL */
 	struct hub *hub;
-	const struct route *routes;
+	const struct route *routes; /* must outlive the server, as app must */
 	int nroutes;
 	void *app;
+	struct http_deadlines deadlines;
 };
 struct http_server;
 struct http_server *http_start(const struct http_options *o); /* NULL (logged) */
 int http_port(const struct http_server *srv);
-/* Stops accepting, ends streams and sleepers, waits for handlers, frees. Call after hub_close. */
+/* Refuses what is new, ends streams and sleepers (closes the hub if that was not done), waits for handlers, frees. */
 void http_stop(struct http_server *srv);
 
 /* Counters for /metrics. */

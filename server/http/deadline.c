@@ -1,0 +1,156 @@
+/*
+ * deadline.c - the connections that are open, and the thread that ends their patience.
+ *
+ * libmicrohttpd's own timeout counts inactivity, so a byte now and then keeps a connection for ever. Here each
+ * connection has one absolute deadline, moved by whoever serves it, and once a second a thread cuts off those that are
+ * past theirs with shutdown(2): the event thread then sees the end and cleans up. The same walk wakes sleepers whose
+ * alarm has come (a heartbeat is due, a long poll is over).
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "http/inside.h"
+
+struct sweeper {
+	struct http_server *srv;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stop_wanted;
+	bool stop;
+};
+
+long long now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+void conn_deadline_in(struct conn *c, int64_t ms)
+{
+	atomic_store(&c->deadline, ms > 0 ? now_ms() + ms : 0);
+}
+
+static void conn_open(struct http_server *srv, struct MHD_Connection *con, void **socket_context)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	*socket_context = c; /* NULL: request_call ends the connection at once */
+	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (!c)
+		return;
+	c->srv = srv;
+	c->con = con;
+	c->fd = fd ? fd->connect_fd : -1;
+	c->local = c->fd >= 0 && listen_is_unix(c->fd);
+	c->waiter.wake = sleeper_wake;
+	conn_deadline_in(c, srv->o.deadlines.header);
+	atomic_fetch_add(&srv->connections, 1);
+	pthread_mutex_lock(&srv->conns_lock);
+	c->next = srv->conns;
+	c->prev_next = &srv->conns;
+	if (c->next)
+		c->next->prev_next = &c->next;
+	srv->conns = c;
+	pthread_mutex_unlock(&srv->conns_lock);
+}
+
+/* Called before the socket is closed, so the sweeper never sees a number that means another socket. */
+static void conn_close(struct http_server *srv, struct conn *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&srv->conns_lock);
+	*c->prev_next = c->next;
+	if (c->next)
+		c->next->prev_next = c->prev_next;
+	pthread_mutex_unlock(&srv->conns_lock);
+	atomic_fetch_sub(&srv->connections, 1);
+	free(c);
+}
+
+void conn_notify(void *cls, struct MHD_Connection *con, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		conn_open(cls, con, socket_context);
+	else
+		conn_close(cls, *socket_context);
+}
+
+static void sweep(struct http_server *srv)
+{
+	long long now = now_ms();
+	pthread_mutex_lock(&srv->conns_lock);
+	for (struct conn *c = srv->conns; c; c = c->next) {
+		long long deadline = atomic_load(&c->deadline), alarm = atomic_load(&c->alarm);
+		if (deadline && now >= deadline) {
+			atomic_store(&c->deadline, 0);
+			shutdown(c->fd, SHUT_RDWR);
+			log_line(LOG_DEBUG, "a connection was cut off: its deadline has passed");
+		}
+		if (alarm && now >= alarm)
+			hub_cancel(srv->o.hub, &c->waiter);
+	}
+	pthread_mutex_unlock(&srv->conns_lock);
+}
+
+static void *sweeper_run(void *arg)
+{
+	struct sweeper *s = arg;
+	int period = s->srv->o.deadlines.sweep;
+	pthread_mutex_lock(&s->lock);
+	while (!s->stop) {
+		struct timespec until;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += period / 1000;
+		until.tv_nsec += period % 1000 * 1000000L;
+		if (until.tv_nsec >= 1000000000L) {
+			until.tv_nsec -= 1000000000L;
+			until.tv_sec++;
+		}
+		pthread_cond_timedwait(&s->stop_wanted, &s->lock, &until);
+		pthread_mutex_unlock(&s->lock);
+		sweep(s->srv);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+struct sweeper *sweeper_start(struct http_server *srv)
+{
+	struct sweeper *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->srv = srv;
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->stop_wanted, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&s->thread, NULL, sweeper_run, s) != 0) {
+		log_line(LOG_ERROR, "cannot start the thread for deadlines");
+		pthread_cond_destroy(&s->stop_wanted);
+		pthread_mutex_destroy(&s->lock);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void sweeper_stop(struct sweeper *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	pthread_cond_signal(&s->stop_wanted);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
+	pthread_cond_destroy(&s->stop_wanted);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

@@ -1,0 +1,243 @@
+/*
+ * httpd.c - starts and stops the server: libmicrohttpd with event threads on epoll, for TCP and for a Unix socket.
+ * Called by main and by tests, from one thread.
+ *
+ * libmicrohttpd is asked for as little as possible: it reads and writes; limits, deadlines, framing and decoding are
+ * decided in this room (handle.c, guard.c, deadline.c, target.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "http/inside.h"
+
+static void mhd_log(void *cls, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static void mhd_log(void *cls, const char *fmt, va_list args)
+{
+	(void)cls;
+	char line[400];
+	vsnprintf(line, sizeof(line), fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	log_line(LOG_DEBUG, "libmicrohttpd: %s", line);
+}
+
+static void mhd_panic(void *cls, const char *file, unsigned line, const char *reason)
+{
+	(void)cls;
+	log_line(LOG_ERROR, "libmicrohttpd gave up at %s:%u: %s", file, line, reason ? reason : "");
+	abort();
+}
+
+/* The target is decoded in target.c, from raw bytes. */
+static size_t no_unescape(void *cls, struct MHD_Connection *con, char *s)
+{
+	(void)cls;
+	(void)con;
+	return strlen(s);
+}
+
+/* The listening socket is the daemon's from here on; when this fails it may be closed already, and is not touched. */
+static bool daemon_start(struct http_server *srv, int fd, unsigned threads, unsigned connections, unsigned per_ip)
+{
+	if (threads > connections)
+		threads = connections;
+	struct MHD_OptionItem options[] = {
+		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)mhd_log, NULL},
+		{MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)conn_notify, srv},
+		{MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)request_end, srv},
+		{MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)request_begin, srv},
+		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
+		{MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+		{MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
+		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)per_ip, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL},
+		{MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+		/* A pool of one is refused: that is a daemon without a pool. */
+		{threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	struct MHD_Daemon *d =
+		MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+			NULL, request_call, srv, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	if (!d) {
+		log_line(LOG_ERROR, "cannot start the HTTP server");
+		return false;
+	}
+	srv->daemons[srv->ndaemons++] = d;
+	return true;
+}
+
+static bool daemons_start(struct http_server *srv)
+{
+	const struct http_options *o = &srv->o;
+	int tcp = -1, local = -1;
+	if (o->listen_fd >= 0 && listen_is_unix(o->listen_fd))
+		local = o->listen_fd;
+	else if (o->listen_fd >= 0)
+		tcp = o->listen_fd;
+	if (tcp < 0 && (tcp = listen_tcp(srv->address, o->port)) < 0)
+		goto fail;
+	if (local < 0 && srv->unix_socket && (local = listen_unix(srv->unix_socket)) < 0)
+		goto fail;
+	srv->port = listen_port(tcp);
+	unsigned max = (unsigned)o->max_connections;
+	/* All local clients share an address, so one address may have most of the room. */
+	bool ok = daemon_start(srv, tcp, (unsigned)o->event_threads, max, max - max / 4);
+	tcp = -1;
+	if (!ok)
+		goto fail;
+	return local < 0 || daemon_start(srv, local, 1, max / 4 + 4, 0);
+fail:
+	if (tcp >= 0)
+		close(tcp);
+	if (local >= 0)
+		close(local);
+	return false;
+}
+
+static void deadlines_default(struct http_deadlines *d)
+{
+	const struct http_deadlines usual = {.sweep = 1000,
+		.header = 10000,
+		.idle = 60000,
+		.body = 30000,
+		.stall = 30000,
+		.heartbeat = 15000,
+		.drain = 2000};
+	d->sweep = d->sweep > 0 ? d->sweep : usual.sweep;
+	d->header = d->header > 0 ? d->header : usual.header;
+	d->idle = d->idle > 0 ? d->idle : usual.idle;
+	d->body = d->body > 0 ? d->body : usual.body;
+	d->stall = d->stall > 0 ? d->stall : usual.stall;
+	d->heartbeat = d->heartbeat > 0 ? d->heartbeat : usual.heartbeat;
+	d->drain = d->drain > 0 ? d->drain : usual.drain;
+}
+
+static struct http_server *server_new(const struct http_options *o)
+{
+	struct http_server *srv = calloc(1, sizeof(*srv));
+	if (!srv)
+		return NULL;
+	srv->o = *o;
+	deadlines_default(&srv->o.deadlines);
+	if (srv->o.max_connections < 8)
+		srv->o.max_connections = 8;
+	if (srv->o.event_threads < 1)
+		srv->o.event_threads = 1;
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&srv->conns_lock, NULL);
+	pthread_mutex_init(&srv->answering_lock, NULL);
+	pthread_cond_init(&srv->answering_less, &attr);
+	pthread_condattr_destroy(&attr);
+	return srv;
+}
+
+static bool server_prepare(struct http_server *srv, const struct http_options *o)
+{
+	srv->address = strdup(o->address ? o->address : "127.0.0.1");
+	srv->upload_dir = strdup(o->upload_dir ? o->upload_dir : "");
+	srv->unix_socket = o->unix_socket && *o->unix_socket ? strdup(o->unix_socket) : NULL;
+	if (!srv->address || !srv->upload_dir || (o->unix_socket && *o->unix_socket && !srv->unix_socket))
+		return false;
+	if (!hosts_parse(&srv->hosts, o->allowed_hosts, srv->address)) {
+		log_line(LOG_ERROR, "allowed_hosts has too many names");
+		return false;
+	}
+	srv->routes = routes_compile(o->routes, o->nroutes);
+	return srv->routes != NULL;
+}
+
+struct http_server *http_start(const struct http_options *o)
+{
+	struct http_server *srv = server_new(o);
+	if (!srv)
+		return NULL;
+	MHD_set_panic_func(mhd_panic, NULL);
+	json_object_seed(0); /* before threads could do it at once */
+	if (!server_prepare(srv, o))
+		goto fail;
+	if (*srv->upload_dir)
+		uploads_clean(srv->upload_dir);
+	if (!(srv->slow = slow_start(o->slow_threads > 0 ? o->slow_threads : 1)) ||
+		!(srv->sweeper = sweeper_start(srv)) || !daemons_start(srv))
+		goto fail;
+	return srv;
+fail:
+	http_stop(srv);
+	return NULL;
+}
+
+int http_port(const struct http_server *srv)
+{
+	return srv->port;
+}
+
+/* Streams and long polls are awake now; what they have to say still may go out, for a while. */
+static void answers_drain(struct http_server *srv)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += srv->o.deadlines.drain / 1000;
+	until.tv_nsec += srv->o.deadlines.drain % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&srv->answering_lock);
+	while (srv->answering > 0)
+		if (pthread_cond_timedwait(&srv->answering_less, &srv->answering_lock, &until) == ETIMEDOUT)
+			break;
+	pthread_mutex_unlock(&srv->answering_lock);
+}
+
+/*
+ * The order matters: libmicrohttpd must not be stopped while a connection is suspended. Nothing new is begun; slow
+ * threads finish; the hub is closed, so every sleeper is resumed and none can sleep again; only then the daemons stop.
+ * MHD_quiesce_daemon is not used: with a pool its removal of the listening socket races with a thread that is at its
+ * limit.
+ */
+void http_stop(struct http_server *srv)
+{
+	if (!srv)
+		return;
+	atomic_store(&srv->stopping, true);
+	slow_stop(srv->slow);
+	if (srv->ndaemons > 0) {
+		hub_close(srv->o.hub);
+		answers_drain(srv);
+	}
+	sweeper_stop(srv->sweeper);
+	for (int i = 0; i < srv->ndaemons; i++)
+		MHD_stop_daemon(srv->daemons[i]);
+	if (srv->ndaemons == 2 && srv->unix_socket)
+		unlink(srv->unix_socket);
+	slow_free(srv->slow);
+	free(srv->routes);
+	free(srv->hosts.text);
+	free(srv->address);
+	free(srv->upload_dir);
+	free(srv->unix_socket);
+	pthread_cond_destroy(&srv->answering_less);
+	pthread_mutex_destroy(&srv->answering_lock);
+	pthread_mutex_destroy(&srv->conns_lock);
+	free(srv);
+}
+
+void http_stats(const struct http_server *srv, struct http_stats *ret)
+{
+	ret->requests_total = atomic_load(&srv->requests);
+	for (int i = 0; i < 6; i++)
+		ret->responses_by_class[i] = atomic_load(&srv->responses[i]);
+	ret->connections = atomic_load(&srv->connections);
+	ret->streams = atomic_load(&srv->streams);
+	ret->bytes_in = atomic_load(&srv->bytes_in);
+	ret->bytes_out = atomic_load(&srv->bytes_out);
+	ret->guard_refused = atomic_load(&srv->refused);
+}

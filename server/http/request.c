@@ -1,0 +1,110 @@
+/* request.c - what a handler may ask of its request; see http.h. On the thread that runs the handler. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/inside.h"
+
+void *http_app(const struct http_request *rq)
+{
+	return rq->srv->o.app;
+}
+
+const char *http_request_id(const struct http_request *rq)
+{
+	return rq->id;
+}
+
+const char *http_segment(const struct http_request *rq, const char *name)
+{
+	for (int i = 0; i < rq->nnamed; i++)
+		if (strlen(name) == rq->named[i].size && memcmp(name, rq->named[i].name, rq->named[i].size) == 0)
+			return rq->named[i].value;
+	return NULL;
+}
+
+const char *http_query(const struct http_request *rq, const char *name)
+{
+	for (int i = 0; i < rq->nquery; i++)
+		if (strcmp(rq->query[i].name, name) == 0)
+			return rq->query[i].value;
+	return NULL;
+}
+
+void http_query_only(const struct http_request *rq, const char *const *names, int n, struct problems *problems)
+{
+	for (int i = 0; i < rq->nquery; i++) {
+		const char *given = rq->query[i].name;
+		bool known = false;
+		for (int j = 0; j < n && !known; j++)
+			known = strcmp(given, names[j]) == 0;
+		if (known)
+			continue;
+		const char *near = nearest_word(given, names, n);
+		if (near)
+			problems_add(problems, ERR_INVALID_QUERY, given,
+				"There is no parameter \"%.64s\" here; did you mean \"%s\"?", given, near);
+		else
+			problems_add(
+				problems, ERR_INVALID_QUERY, given, "There is no parameter \"%.64s\" here.", given);
+	}
+}
+
+/* A decimal integer and nothing else. */
+static bool integer_parse(const char *text, int64_t *ret)
+{
+	bool negative = *text == '-';
+	int64_t value = 0;
+	text += negative;
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (*text < '0' || *text > '9' || __builtin_mul_overflow(value, 10, &value) ||
+			__builtin_sub_overflow(value, *text - '0', &value))
+			return false;
+	if (!negative && value == INT64_MIN)
+		return false;
+	*ret = negative ? value : -value;
+	return true;
+}
+
+bool http_query_int(const struct http_request *rq, const char *name, int64_t min, int64_t max, int64_t *value,
+	struct problems *problems)
+{
+	const char *text = http_query(rq, name);
+	int64_t given = 0;
+	if (!text)
+		return true;
+	if (!integer_parse(text, &given) || given < min || given > max) {
+		problems_add(problems, ERR_INVALID_QUERY, name, "\"%s\" must be an integer from %lld to %lld.", name,
+			(long long)min, (long long)max);
+		return false;
+	}
+	*value = given;
+	return true;
+}
+
+const char *http_header(const struct http_request *rq, const char *name)
+{
+	return MHD_lookup_connection_value(rq->con, MHD_HEADER_KIND, name);
+}
+
+const json_t *http_json(const struct http_request *rq)
+{
+	return rq->json;
+}
+
+const char *http_body_bytes(const struct http_request *rq, size_t *ret_size)
+{
+	*ret_size = rq->bytes ? (size_t)rq->received : 0;
+	return rq->bytes ? rq->bytes : "";
+}
+
+const char *http_upload_path(const struct http_request *rq)
+{
+	return rq->upload_path;
+}
+
+int64_t http_upload_size(const struct http_request *rq)
+{
+	return rq->received;
+}
