@@ -62,7 +62,7 @@ static void row_done(void *row)
 
 static const struct row_kind kind = {.size = sizeof(struct job_row), .read = read_row, .done = row_done};
 
-enum store_status job_find(struct db_tx *tx, const char *id, struct job_row *ret)
+enum store_status job_row_of(struct db_tx *tx, const char *id, struct job_row *ret)
 {
 	struct db_stmt *st = db_query(tx, "SELECT * FROM job WHERE id = :id");
 	db_bind_text(st, ":id", id);
@@ -154,7 +154,7 @@ enum store_status store_job_add(struct store *s, const struct job_new *n, struct
 	struct db_tx *tx = db_begin(s->db);
 	enum store_status status = add(tx, n, id, ret_existing);
 	if (status == STORE_OK)
-		status = job_find(tx, id, ret);
+		status = job_row_of(tx, id, ret);
 	status = store_end(s, tx, status);
 	if (status != STORE_OK)
 		job_row_done(ret);
@@ -167,7 +167,7 @@ enum store_status store_job_get(struct store *s, const char *id, struct job_row 
 {
 	*ret = (struct job_row){0};
 	struct db_tx *tx = db_snapshot(s->db);
-	enum store_status status = store_end(s, tx, job_find(tx, id, ret));
+	enum store_status status = store_end(s, tx, job_row_of(tx, id, ret));
 	if (status != STORE_OK)
 		job_row_done(ret);
 	return status;

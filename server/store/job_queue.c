@@ -19,7 +19,7 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 		db_bind_text(st, ":boot", s->boot_id);
 		db_bind_text(st, ":id", id);
 		db_run(st);
-		status = job_find(tx, id, ret);
+		status = job_row_of(tx, id, ret);
 	}
 	status = store_end(s, tx, status);
 	if (status != STORE_OK)

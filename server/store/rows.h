@@ -35,7 +35,7 @@ enum store_status rows_collect(
 	struct store *s, struct db_stmt *st, const struct row_kind *kind, struct page *page, struct rows *ret);
 
 /* ---- of jobs, inside a transaction ---- */
-enum store_status job_find(struct db_tx *tx, const char *id, struct job_row *ret);
+enum store_status job_row_of(struct db_tx *tx, const char *id, struct job_row *ret);
 struct job_change {
 	const char *id;
 	enum job_status to;
