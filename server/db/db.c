@@ -47,7 +47,7 @@ void db_mark_failed(struct db *db)
 
 bool db_network_file_system(long type)
 {
-	switch ((unsigned long)type) {
+	switch ((uint32_t)type) { /* the word is signed on some machines */
 	case NFS_SUPER_MAGIC:
 	case SMB_SUPER_MAGIC:
 	case CIFS_SUPER_MAGIC:

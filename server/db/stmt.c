@@ -31,6 +31,14 @@ void connection_note(struct db_tx *tx, int rc, const char *what)
 		tx->status = status;
 }
 
+/* An error that SQLite did not see: a name of ours is wrong, or memory is out. */
+static void refuse(struct db_tx *tx, const char *what, const char *why)
+{
+	log_line(LOG_ERROR, "database: %s: %s", what, why);
+	if (tx->status == DB_OK)
+		tx->status = DB_ERROR;
+}
+
 static void reset(struct db_stmt *st)
 {
 	sqlite3_reset(st->raw);
@@ -71,13 +79,13 @@ struct db_stmt *db_query(struct db_tx *tx, const char *sql)
 		return &tx->broken;
 	struct db_stmt *st = find_slot(tx, sql);
 	if (!st->raw) {
-		int rc = SQLITE_NOMEM;
-		if (tx->nstmts < STMT_MAX)
-			rc = sqlite3_prepare_v3(tx->raw, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->raw, NULL);
-		if (rc != SQLITE_OK) {
-			connection_note(tx, rc, sql);
+		if (tx->nstmts == STMT_MAX)
+			refuse(tx, sql, "too many different statements");
+		else
+			connection_note(tx,
+				sqlite3_prepare_v3(tx->raw, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->raw, NULL), sql);
+		if (tx->status != DB_OK)
 			return &tx->broken;
-		}
 		tx->nstmts++;
 		st->tx = tx;
 	}
@@ -99,7 +107,7 @@ static int parameter(struct db_stmt *st, const char *name)
 		return 0;
 	int i = sqlite3_bind_parameter_index(st->raw, name);
 	if (i == 0)
-		connection_note(st->tx, SQLITE_MISUSE, name);
+		refuse(st->tx, name, "no such parameter");
 	return i;
 }
 
@@ -156,7 +164,7 @@ static int column_find(struct db_stmt *st, const char *name)
 			return at;
 		}
 	}
-	connection_note(st->tx, SQLITE_MISUSE, name);
+	refuse(st->tx, name, "no such column");
 	return -1;
 }
 
@@ -179,7 +187,7 @@ static const char *text_at(struct db_stmt *st, int i)
 		return NULL;
 	const char *text = (const char *)sqlite3_column_text(st->raw, i);
 	if (!text)
-		connection_note(st->tx, SQLITE_NOMEM, "column");
+		refuse(st->tx, "column", "out of memory");
 	return text;
 }
 
@@ -190,7 +198,7 @@ char *db_text(struct db_stmt *st, const char *column)
 		return NULL;
 	char *copy = strdup(text);
 	if (!copy)
-		connection_note(st->tx, SQLITE_NOMEM, column);
+		refuse(st->tx, column, "out of memory");
 	return copy;
 }
 
@@ -202,7 +210,7 @@ void db_text_into(struct db_stmt *st, const char *column, char *ret, size_t size
 		return;
 	size_t length = strlen(text);
 	if (length >= size) {
-		connection_note(st->tx, SQLITE_TOOBIG, column);
+		refuse(st->tx, column, "longer than expected");
 		return;
 	}
 	memcpy(ret, text, length + 1);
