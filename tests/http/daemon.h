@@ -1,0 +1,37 @@
+/*
+ * daemon.h - the real daemon in a test: $BACKPROPD (build/backpropd), a free port, a state directory of its own.
+ *
+ * Started and stopped by the tests of this folder. Readiness is READY=1 on its $NOTIFY_SOCKET, the end is its pidfd:
+ * nothing sleeps. A test that fails leaves no daemon behind, because the kernel kills it with its parent.
+ */
+#ifndef TESTS_HTTP_DAEMON_H
+#define TESTS_HTTP_DAEMON_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct daemon {
+	int port;
+	pid_t pid;    /* 0: not running */
+	char dir[64]; /* holds state/, port, notify, stderr; removed by daemon_done */
+	const char *const *flags;
+};
+
+/* With further flags ("--max-queued=1", ..., NULL) or NULL; they stay for daemon_start_again. Fails the test when the
+ * daemon does not come up. */
+void daemon_start(struct daemon *d, const char *const *flags);
+/* Once more on the same state directory; the port may be another one. */
+void daemon_start_again(struct daemon *d);
+/* SIGTERM; the test fails unless it exits with 0 and has logged no error, warning or sanitizer report. */
+void daemon_stop(struct daemon *d);
+/* SIGKILL, in mid-work. */
+void daemon_kill(struct daemon *d);
+/* Stops it if it runs, and removes its directory. */
+void daemon_done(struct daemon *d);
+
+/* A path below its state directory. */
+const char *daemon_path(const struct daemon *d, const char *name, char *buf, size_t size);
+/* Files in a folder below its state directory; -1 when there is no such folder. */
+int daemon_files(const struct daemon *d, const char *folder);
+
+#endif
