@@ -113,6 +113,9 @@ bench: $(B)/bench_train $(B)/bench_peak
 	[ -x $$py ] || { echo "PyTorch 2.13.0 is installed into $(B)/torch"; $(PYTHON) -m venv $(B)/torch && $$py -m pip install -q torch==2.13.0 numpy; }; fi; \
 	$$py tests/bench/bench.py --build $(B) $(BENCH)
 
+$(B)/bench_conv: $(B)/tests/bench/bench_conv.o $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ -lm -o $@
+
 # ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
 $(B)/tests/core64/%.o: tests/core/%.c
 	@mkdir -p $(@D)
