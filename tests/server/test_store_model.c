@@ -24,12 +24,12 @@ static void close_it(void)
 START_TEST(a_model_is_read_back_as_it_was_given)
 {
 	struct model_row row, got;
-	ck_assert_int_eq(store_model_add(s, "résumé \"net\"", "{\"layers\":[]}", "{\"parameters\":5}", &row), STORE_OK);
+	ck_assert_int_eq(store_model_add(s, "résumé \"net\"", "{\"layers\":[]}", "{\"flops\":5}", &row), STORE_OK);
 	ck_assert(strncmp(row.id, "mdl_", 4) == 0);
 	ck_assert_int_eq(store_model_get(s, row.id, &got), STORE_OK);
 	ck_assert_str_eq(got.name, "résumé \"net\"");
 	ck_assert_str_eq(got.definition, "{\"layers\":[]}");
-	ck_assert_str_eq(got.summary, "{\"parameters\":5}");
+	ck_assert_str_eq(got.summary, "{\"flops\":5}");
 	ck_assert(got.created_at > 1.6e9);
 	model_row_done(&row);
 	model_row_done(&got);
