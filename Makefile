@@ -164,13 +164,14 @@ tsan:
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo
+demo: DEMO_BEGAN := $(shell date +%s)
 demo:
 	@sh tests/tools/packages.sh run
 	@echo "Building (log: $(B)/demo/build.log)"
 	@mkdir -p $(B)/demo
 	@$(MAKE) --no-print-directory $(PARALLEL) $(B)/backpropd >$(B)/demo/build.log 2>&1 || \
 		{ tail -20 $(B)/demo/build.log; exit 1; }
-	@sh tests/demo/demo.sh $(B)
+	@DEMO_BEGAN=$(DEMO_BEGAN) sh tests/demo/demo.sh $(B)
 
 # ---- make install: PREFIX and DESTDIR as usual; units find the program where it was put ----
 BINDIR     ?= $(PREFIX)/bin
