@@ -1,0 +1,154 @@
+/*
+ * norm.c - batch normalisation (norm.h). Called by core/layers, on any thread.
+ *
+ * All loops go along the rows, as memory lies. Sums take four rows at a time into registers before they are added to
+ * the totals, which lie in the caller's arrays, in the first-level cache.
+ */
+#include "kernels/norm.h"
+
+#include "kernels/vec.h"
+
+VEC_INLINE vec load(const bp_real *p, int n)
+{
+	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
+}
+
+VEC_INLINE void store(bp_real *p, vec v, int n)
+{
+	if (n == VLEN)
+		vec_store(p, v);
+	else
+		vec_store_n(p, v, n);
+}
+
+/* For each vector of columns: j its first, n its columns. */
+#define EACH_COLUMNS(c) for (size_t j = 0, n; j < (c) && (n = (c)-j < (size_t)VLEN ? (c)-j : (size_t)VLEN); j += n)
+
+VEC_INLINE void add_rows(size_t rows, size_t c, const bp_real *x, bp_real *sum)
+{
+	EACH_COLUMNS(c)
+	{
+		vec s = load(x + j, (int)n);
+		for (size_t r = 1; r < rows; r++)
+			s += load(x + r * c + j, (int)n);
+		store(sum + j, load(sum + j, (int)n) + s, (int)n);
+	}
+}
+
+VEC_INLINE void add_squares(size_t rows, size_t c, const bp_real *x, const bp_real *mean, bp_real *sum)
+{
+	EACH_COLUMNS(c)
+	{
+		vec m = load(mean + j, (int)n), s = vec_zero();
+		for (size_t r = 0; r < rows; r++) {
+			vec d = load(x + r * c + j, (int)n) - m;
+			s += d * d;
+		}
+		store(sum + j, load(sum + j, (int)n) + s, (int)n);
+	}
+}
+
+void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bp_real *ret_mean, bp_real *ret_m2)
+{
+	size_t r = 0;
+	for (size_t j = 0; j < c; j++)
+		ret_mean[j] = ret_m2[j] = 0;
+	for (; r + 4 <= rows; r += 4)
+		add_rows(4, c, x + r * c, ret_mean);
+	for (; r < rows; r++)
+		add_rows(1, c, x + r * c, ret_mean);
+	for (size_t j = 0; j < c; j++)
+		ret_mean[j] /= (bp_real)rows;
+	for (r = 0; r + 4 <= rows; r += 4)
+		add_squares(4, c, x + r * c, ret_mean, ret_m2);
+	for (; r < rows; r++)
+		add_squares(1, c, x + r * c, ret_mean, ret_m2);
+}
+
+VEC_INLINE void apply(const struct bp_norm *p, bool relu, const bp_real *x, bp_real *y)
+{
+	for (size_t r = 0; r < p->rows; r++, x += p->c, y += p->c)
+		EACH_COLUMNS(p->c)
+		{
+			vec v = load(x + j, (int)n) * load(p->scale + j, (int)n) + load(p->shift + j, (int)n);
+			store(y + j, relu ? vec_relu(v) : v, (int)n);
+		}
+}
+
+void KERNEL_NAME(norm_apply)(const struct bp_norm *p, const bp_real *x, bp_real *y)
+{
+	if (p->relu)
+		apply(p, true, x, y);
+	else
+		apply(p, false, x, y);
+}
+
+/* dy where the output was positive. */
+VEC_INLINE vec masked(const struct bp_norm *p, size_t j, int n, bool relu, vec x, vec dy)
+{
+	if (!relu)
+		return dy;
+	vec y = x * load(p->scale + j, n) + load(p->shift + j, n);
+	return (vec)(~(y <= vec_zero()) & (vint)dy);
+}
+
+VEC_INLINE void grad_rows(
+	const struct bp_norm *p, size_t rows, bool relu, const bp_real *const in[2], bp_real *const out[2])
+{
+	EACH_COLUMNS(p->c)
+	{
+		vec m = load(p->mean + j, (int)n), sum = vec_zero(), dot = vec_zero();
+		for (size_t r = 0; r < rows; r++) {
+			vec x = load(in[0] + r * p->c + j, (int)n);
+			vec g = masked(p, j, (int)n, relu, x, load(in[1] + r * p->c + j, (int)n));
+			sum += g;
+			dot += g * (x - m);
+		}
+		store(out[0] + j, load(out[0] + j, (int)n) + sum, (int)n);
+		store(out[1] + j, load(out[1] + j, (int)n) + dot, (int)n);
+	}
+}
+
+VEC_INLINE void grad_sums(
+	const struct bp_norm *p, bool relu, const bp_real *x, const bp_real *dy, bp_real *const out[2])
+{
+	size_t r = 0, c = p->c;
+	for (; r + 4 <= p->rows; r += 4)
+		grad_rows(p, 4, relu, (const bp_real *const[]){x + r * c, dy + r * c}, out);
+	for (; r < p->rows; r++)
+		grad_rows(p, 1, relu, (const bp_real *const[]){x + r * c, dy + r * c}, out);
+}
+
+void KERNEL_NAME(norm_grad_sums)(
+	const struct bp_norm *p, const bp_real *x, const bp_real *dy, bp_real *ret_sum, bp_real *ret_dot)
+{
+	for (size_t j = 0; j < p->c; j++)
+		ret_sum[j] = ret_dot[j] = 0;
+	if (p->relu)
+		grad_sums(p, true, x, dy, (bp_real *const[]){ret_sum, ret_dot});
+	else
+		grad_sums(p, false, x, dy, (bp_real *const[]){ret_sum, ret_dot});
+}
+
+VEC_INLINE void norm_grad(const struct bp_norm *p, bool relu, const bp_real *const in[2], bool acc, bp_real *dx)
+{
+	for (size_t r = 0; r < p->rows; r++)
+		EACH_COLUMNS(p->c)
+		{
+			vec x = load(in[0] + r * p->c + j, (int)n);
+			vec g = masked(p, j, (int)n, relu, x, load(in[1] + r * p->c + j, (int)n));
+			vec back = (x - load(p->mean + j, (int)n)) * load(p->slope + j, (int)n) +
+				   load(p->offset + j, (int)n);
+			vec d = g * load(p->scale + j, (int)n) - back;
+			bp_real *at = dx + r * p->c + j;
+			store(at, acc ? load(at, (int)n) + d : d, (int)n);
+		}
+}
+
+void KERNEL_NAME(norm_grad)(const struct bp_norm *p, const bp_real *x, const bp_real *dy, bool acc, bp_real *dx)
+{
+	if (p->relu)
+		norm_grad(p, true, (const bp_real *const[]){x, dy}, acc, dx);
+	else
+		norm_grad(p, false, (const bp_real *const[]){x, dy}, acc, dx);
+}

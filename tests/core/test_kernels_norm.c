@@ -1,0 +1,137 @@
+/* test_kernels_norm.c - cases of the batch normalisation kernels (kernel_cases.h). */
+#include "kernel_cases.h"
+
+#include "kernels/norm.h"
+
+#include <check.h>
+#include <math.h>
+
+struct norm_case {
+	size_t rows, c, n;
+	bp_real *x, *dy, *vectors[5]; /* scale, shift, mean, slope, offset */
+	struct bp_norm norm;
+};
+
+static void norm_case_init(struct norm_case *t, struct draw *d)
+{
+	t->rows = (size_t)draw_int(d, 1, 40);
+	t->c = (size_t)draw_int(d, 1, 70);
+	t->n = t->rows * t->c;
+	t->x = guard_new(t->n);
+	t->dy = guard_new(t->n);
+	draw_reals(d, t->x, t->n);
+	draw_reals(d, t->dy, t->n);
+	guard_freeze(t->x, t->n);
+	guard_freeze(t->dy, t->n);
+	for (int i = 0; i < 5; i++) {
+		t->vectors[i] = guard_new(t->c);
+		draw_reals(d, t->vectors[i], t->c);
+		guard_freeze(t->vectors[i], t->c);
+	}
+	t->norm = (struct bp_norm){
+		t->rows, t->c, draw_bool(d), t->vectors[0], t->vectors[1], t->vectors[2], t->vectors[3], t->vectors[4]};
+}
+
+static void norm_case_done(struct norm_case *t)
+{
+	guard_free(t->x, t->n);
+	guard_free(t->dy, t->n);
+	for (int i = 0; i < 5; i++)
+		guard_free(t->vectors[i], t->c);
+}
+
+/* Before the ReLU; so near to 0 that rounding decides its sign counts as unknown. */
+static double output_at(const struct norm_case *t, size_t i)
+{
+	size_t j = i % t->c;
+	return (double)t->x[i] * t->norm.scale[j] + t->norm.shift[j];
+}
+
+static bool is_unsure(const struct norm_case *t, size_t i)
+{
+	return t->norm.relu && fabs(output_at(t, i)) < 1e-6;
+}
+
+static double masked_at(const struct norm_case *t, size_t i)
+{
+	return t->norm.relu && output_at(t, i) <= 0 ? 0 : t->dy[i];
+}
+
+void check_norm_stats(const struct bp_kernels *k, struct draw *d)
+{
+	struct norm_case t;
+	norm_case_init(&t, d);
+	bp_real *mean = guard_new(t.c), *m2 = guard_new(t.c);
+	k->norm_stats(t.rows, t.c, t.x, mean, m2);
+	for (size_t j = 0; j < t.c; j++) {
+		double sum = 0, squares = 0;
+		for (size_t r = 0; r < t.rows; r++)
+			sum += t.x[r * t.c + j];
+		for (size_t r = 0; r < t.rows; r++)
+			squares += pow(t.x[r * t.c + j] - sum / (double)t.rows, 2);
+		check_near(k, "mean", j, mean[j], sum / (double)t.rows, rounding(t.rows));
+		check_near(k, "m2", j, m2[j], squares, rounding(t.rows));
+	}
+	guard_free(mean, t.c);
+	guard_free(m2, t.c);
+	norm_case_done(&t);
+}
+
+void check_norm_apply(const struct bp_kernels *k, struct draw *d)
+{
+	struct norm_case t;
+	norm_case_init(&t, d);
+	bp_real *y = guard_new(t.n);
+	k->norm_apply(&t.norm, t.x, y);
+	for (size_t i = 0; i < t.n; i++) {
+		double want = output_at(&t, i);
+		check_near(k, "norm_apply", i, y[i], t.norm.relu && want < 0 ? 0 : want, rounding(2));
+	}
+	guard_free(y, t.n);
+	norm_case_done(&t);
+}
+
+void check_norm_grad_sums(const struct bp_kernels *k, struct draw *d)
+{
+	struct norm_case t;
+	norm_case_init(&t, d);
+	bp_real *sum = guard_new(t.c), *dot = guard_new(t.c);
+	k->norm_grad_sums(&t.norm, t.x, t.dy, sum, dot);
+	for (size_t j = 0; j < t.c; j++) {
+		double s = 0, p = 0;
+		bool unsure = false;
+		for (size_t r = 0; r < t.rows; r++) {
+			size_t i = r * t.c + j;
+			s += masked_at(&t, i);
+			p += masked_at(&t, i) * ((double)t.x[i] - t.norm.mean[j]);
+			unsure |= is_unsure(&t, i);
+		}
+		if (unsure)
+			continue;
+		check_near(k, "sum", j, sum[j], s, rounding(t.rows));
+		check_near(k, "dot", j, dot[j], p, rounding(t.rows) * 2);
+	}
+	guard_free(sum, t.c);
+	guard_free(dot, t.c);
+	norm_case_done(&t);
+}
+
+void check_norm_grad(const struct bp_kernels *k, struct draw *d)
+{
+	struct norm_case t;
+	norm_case_init(&t, d);
+	bp_real *dx = guard_new(t.n);
+	bool acc = draw_bool(d);
+	for (size_t i = 0; acc && i < t.n; i++)
+		dx[i] = 1;
+	k->norm_grad(&t.norm, t.x, t.dy, acc, dx);
+	for (size_t i = 0; i < t.n; i++) {
+		size_t j = i % t.c;
+		double want = masked_at(&t, i) * t.norm.scale[j] -
+			      (((double)t.x[i] - t.norm.mean[j]) * t.norm.slope[j] + t.norm.offset[j]);
+		if (!is_unsure(&t, i))
+			check_near(k, "norm_grad", i, dx[i], want + acc, rounding(4));
+	}
+	guard_free(dx, t.n);
+	norm_case_done(&t);
+}
