@@ -71,7 +71,7 @@ static bool is_special(const struct bp_arg *arg, const struct bp_value *value)
 	if (arg->kind == BP_ARG_PADDING && value->v[0] == BP_SAME && value->v[1] == BP_SAME)
 		return true;
 	return !arg->required && arg->def[0] == BP_UNSET && value->v[0] == BP_UNSET &&
-		(component_count(arg->kind) == 1 || value->v[1] == BP_UNSET);
+	       (component_count(arg->kind) == 1 || value->v[1] == BP_UNSET);
 }
 
 static int bar_count(const char *choices)
@@ -98,8 +98,8 @@ static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value 
 			max = arg->kind == BP_ARG_BOOL ? 1 : bar_count(arg->choices);
 		}
 		if (v < min || v > max)
-			return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be between %.10g and %.10g, not %.10g",
-				arg->name, min, max, v);
+			return bp_fail(err, BP_EINVAL, layer, arg->name,
+				"%s must be between %.10g and %.10g, not %.10g", arg->name, min, max, v);
 	}
 	return BP_OK;
 }

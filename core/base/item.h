@@ -21,7 +21,10 @@ struct bp_item_table {
 	int count;
 	const struct bp_item_info *const *infos;
 };
-#define BP_ITEM_TABLE(infos) {(int)(sizeof(infos) / sizeof((infos)[0])), (infos)}
+#define BP_ITEM_TABLE(infos)                                                                                           \
+	{                                                                                                              \
+		(int)(sizeof(infos) / sizeof((infos)[0])), (infos)                                                     \
+	}
 
 extern const struct bp_item_table bp_layer_items;     /* layers/layer.c */
 extern const struct bp_item_table bp_loss_items;      /* losses/ */
@@ -31,13 +34,22 @@ extern const struct bp_item_table bp_scheduler_items; /* schedules/ */
 /* Lines of an item's argument table. Each is an element of a static const struct bp_arg[]. */
 #define BP_ARG_COUNT(args) ((int)(sizeof(args) / sizeof((args)[0])))
 
-/* Checks type and every argument (kind, bounds, integers, choices, finite); the error names the field. Required arguments
- * that are still 0 fail by their bounds. layer goes into the error; -1 for none. */
+/* Checks type and every argument (kind, bounds, integers, choices, finite); the error names the field. Required
+ * arguments that are still 0 fail by their bounds. layer goes into the error; -1 for none. */
 enum bp_status bp_item_check(enum bp_item_kind kind, const struct bp_item *item, int layer, struct bp_error *err);
 
 /* The argument at a known place in the item's own table, for the item's own file. */
-static inline int64_t bp_item_int(const struct bp_item *item, int arg) { return (int64_t)item->args[arg].v[0]; }
-static inline bool bp_item_bool(const struct bp_item *item, int arg) { return item->args[arg].v[0] != 0; }
-static inline double bp_item_real(const struct bp_item *item, int arg) { return item->args[arg].v[0]; }
+static inline int64_t bp_item_int(const struct bp_item *item, int arg)
+{
+	return (int64_t)item->args[arg].v[0];
+}
+static inline bool bp_item_bool(const struct bp_item *item, int arg)
+{
+	return item->args[arg].v[0] != 0;
+}
+static inline double bp_item_real(const struct bp_item *item, int arg)
+{
+	return item->args[arg].v[0];
+}
 
 #endif

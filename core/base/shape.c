@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-int64_t bp_size_mul(int64_t a, int64_t b)
+int64_t bp_elements_mul(int64_t a, int64_t b)
 {
 	int64_t product;
 	if (a <= 0 || b <= 0 || __builtin_mul_overflow(a, b, &product) || product > BP_MAX_ELEMENTS)
@@ -18,7 +18,7 @@ int64_t bp_shape_size(const struct bp_shape *s)
 		return -1;
 	int64_t size = 1;
 	for (int i = 0; i < s->ndim && size > 0; i++)
-		size = bp_size_mul(size, s->dim[i]);
+		size = bp_elements_mul(size, s->dim[i]);
 	return size;
 }
 

@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum bp_status bp_fail(struct bp_error *err, enum bp_status status, int layer, const char *field, const char *format, ...)
+enum bp_status bp_fail(
+	struct bp_error *err, enum bp_status status, int layer, const char *field, const char *format, ...)
 {
 	int sys_errno = status == BP_EIO ? errno : 0;
 	if (!err)

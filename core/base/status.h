@@ -8,7 +8,7 @@
 
 /* Fills *err (which may be NULL) and returns status, so that a caller can `return bp_fail(...)`. layer: -1 for none.
  * field: name of the argument, or "". errno is kept in sys_errno when status is BP_EIO. */
-enum bp_status bp_fail(struct bp_error *err, enum bp_status status, int layer, const char *field, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+enum bp_status bp_fail(struct bp_error *err, enum bp_status status, int layer, const char *field, const char *format,
+	...) __attribute__((format(printf, 5, 6)));
 
 #endif
