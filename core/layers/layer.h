@@ -1,10 +1,10 @@
 /*
  * layer.h - what a layer type is: one const struct bp_layer_ops in its own file and one line of layers.def.
  *
- * net.c asks a type for shapes and parameters; exec.c asks for a plan, gives it memory, and calls its passes. Types hold
- * no state of their own: what a pass needs is in struct bp_layer_call. Maps are channels-last, weights lie as their
- * struct bp_param says. Calls come from the thread that runs the net, outside parallel regions; a pass opens its own
- * (layers/blocks.h) and gives the same bits for any ctx->threads.
+ * net.c asks a type for shapes and parameters; exec.c asks for a plan, gives it memory, and calls its passes. Types
+ * hold no state of their own: what a pass needs is in struct bp_layer_call. Maps are channels-last, weights lie as
+ * their struct bp_param says. Calls come from the thread that runs the net, outside parallel regions; a pass opens its
+ * own (layers/blocks.h) and gives the same bits for any ctx->threads.
  */
 #ifndef BP_LAYERS_LAYER_H
 #define BP_LAYERS_LAYER_H
@@ -21,22 +21,22 @@ struct bp_layer_setup {
 	const struct bp_node *node;
 	const struct bp_kernels *k;
 	int max_batch, max_threads;
-	bool training;      /* backward will be called */
-	enum bp_act act;    /* what the pass applies to its output; only when ops->fuses_relu */
+	bool training;   /* backward will be called */
+	enum bp_act act; /* what the pass applies to its output; only when ops->fuses_relu */
 };
 
 /* What a node asks of the executor. All zero on entry to ops->plan. */
 struct bp_layer_plan {
-	void *own;          /* handed to the passes and to ops->plan_free; NULL when there is nothing to keep */
-	bool alias;         /* the output is input 0 as it lies in memory: the passes are never called */
-	bool inplace;       /* y may be x[0]; backward needs neither x[0] then, and dx[0] may be dy */
-	bool dx_inplace;    /* dx[0] may be dy even when y is not x[0] */
-	bool keeps_x;       /* backward reads x */
-	bool keeps_y;       /* backward reads y */
-	bool keeps_y_sign;  /* ... but of y alone whether each element is positive; only with keeps_y */
-	bool writes_dy;     /* backward changes dy */
-	int64_t saved;      /* bytes that forward leaves for backward (training) */
-	int64_t workspace;  /* bytes of scratch in any one pass, shared by all nodes */
+	void *own;         /* handed to the passes and to ops->plan_free; NULL when there is nothing to keep */
+	bool alias;        /* the output is input 0 as it lies in memory: the passes are never called */
+	bool inplace;      /* y may be any one of x, which backward does not read then */
+	bool dx_inplace;   /* any one of dx may be dy */
+	bool passes_dy;    /* every dx is dy as backward leaves it; only with dx_inplace */
+	bool keeps_x;      /* backward reads x (when y is none of them) */
+	bool keeps_y;      /* backward reads y */
+	bool writes_dy;    /* backward changes dy */
+	int64_t saved;     /* bytes that forward leaves for backward (training) */
+	int64_t workspace; /* bytes of scratch in any one pass, shared by all nodes */
 };
 
 /* One call of a pass. Pointers a layer has no use for may be NULL. */
@@ -44,32 +44,32 @@ struct bp_layer_call {
 	const struct bp_ctx *ctx;
 	const struct bp_pass *pass;
 	const struct bp_node *node;
-	int index;                              /* of the node in its net: separates random streams */
+	int index; /* of the node in its net: separates random streams */
 	void *own;
 	enum bp_act act;
 	const bp_real *x[BP_MAX_INPUTS];
 	bp_real *y;
 	bp_real *dy;
-	bp_real *dx[BP_MAX_INPUTS];             /* NULL: not wanted */
-	bool accumulate[BP_MAX_INPUTS];         /* dx += instead of dx = */
-	bp_real *param[BP_LAYER_PARAMS];        /* in the order of ops->params; NULL past the end */
-	bp_real *grad[BP_LAYER_PARAMS];         /* backward: overwritten; NULL for buffers */
-	void *saved, *workspace;                /* 64-byte aligned */
+	bp_real *dx[BP_MAX_INPUTS];      /* NULL: not wanted */
+	bool accumulate[BP_MAX_INPUTS];  /* dx += instead of dx = */
+	bp_real *param[BP_LAYER_PARAMS]; /* in the order of ops->params; NULL past the end */
+	bp_real *grad[BP_LAYER_PARAMS];  /* backward: overwritten; NULL for buffers */
+	void *saved, *workspace;         /* 64-byte aligned */
 };
 
 struct bp_layer_ops {
 	struct bp_item_info info;
-	bool fuses_relu;                        /* a pass can apply BP_ACT_RELU and undo it in backward */
-	bool is_relu;                           /* may be absorbed by a layer that fuses_relu */
-	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled in by
-	 * the caller. */
+	bool fuses_relu; /* a pass can apply BP_ACT_RELU and undo it in backward */
+	bool is_relu;    /* may be absorbed by a layer that fuses_relu */
+	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
+	 * in by the caller. */
 	enum bp_status (*shape)(struct bp_node *node, struct bp_error *err);
-	/* Describes the tensors (name, trainable, dims, order, initial values; dims up to 4) in PyTorch's order, returns how
-	 * many. NULL: none. */
+	/* Describes the tensors (name, trainable, dims, order, initial values; dims up to 4) in PyTorch's order,
+	 * returns how many. NULL: none. */
 	int (*params)(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAMS]);
 	/* BP_OK, BP_ENOMEM or BP_ELIMIT. NULL: all zero. */
 	enum bp_status (*plan)(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err);
-	void (*plan_free)(void *own);           /* NULL when own always is */
+	void (*plan_free)(void *own); /* NULL when own always is */
 	void (*forward)(const struct bp_layer_call *c);
 	void (*backward)(const struct bp_layer_call *c);
 };

@@ -1,0 +1,22 @@
+/* batch_norm2d.c - the BatchNorm2d layer. Called by net.c and exec.c (layers/layer.h). */
+#include "base/status.h"
+#include "layers/norm_batch.h"
+
+static enum bp_status shape(struct bp_node *node, struct bp_error *err)
+{
+	if (node->in[0].ndim != 3)
+		return bp_fail(err, BP_EINVAL, -1, "inputs", "BatchNorm2d needs a map of 3 dimensions");
+	node->out = node->in[0];
+	return BP_OK;
+}
+
+const struct bp_layer_ops bp_layer_batch_norm2d = {
+	.info = {"BatchNorm2d", "Normalises each channel over the batch and the map.", bp_norm_args, BP_NORM_ARGS, 1,
+		1},
+	.fuses_relu = true,
+	.shape = shape,
+	.params = bp_norm_params,
+	.plan = bp_norm_plan,
+	.forward = bp_norm_forward,
+	.backward = bp_norm_backward,
+};

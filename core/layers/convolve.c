@@ -1,0 +1,57 @@
+/* convolve.c - see convolve.h. */
+#include "layers/convolve.h"
+
+#include "base/status.h"
+#include "layers/each.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { WEIGHT, BIAS };
+
+int bp_convolve_params(const struct bp_param *weight, int64_t fan_in, bool bias, struct bp_param ret[BP_LAYER_PARAMS])
+{
+	ret[WEIGHT] = *weight;
+	ret[BIAS] = (struct bp_param){.name = "bias", .ndim = 1, .dim = {weight->dim[0]}};
+	memcpy(ret[WEIGHT].name, "weight", sizeof("weight"));
+	for (int i = WEIGHT; i <= BIAS; i++) {
+		ret[i].trainable = true;
+		ret[i].init_bound = 1 / sqrt((double)fan_in);
+	}
+	return bias ? 2 : 1;
+}
+
+enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
+	struct bp_layer_plan *ret, struct bp_error *err)
+{
+	struct bp_conv *cv = bp_conv_new(shape, s->k, s->max_batch);
+	if (!cv)
+		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
+	ret->own = cv;
+	ret->keeps_x = true;
+	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU;
+	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
+	return BP_OK;
+}
+
+void bp_convolve_free(void *own)
+{
+	bp_conv_free(own);
+}
+
+void bp_convolve_forward(const struct bp_layer_call *c)
+{
+	bp_conv_forward(
+		c->own, c->ctx, c->pass->n, c->x[0], c->param[WEIGHT], c->param[BIAS], c->act, c->y, c->workspace);
+}
+
+void bp_convolve_backward(const struct bp_layer_call *c)
+{
+	if (c->act == BP_ACT_RELU)
+		bp_relu_undo(c);
+	bp_conv_backward_weights(
+		c->own, c->ctx, c->pass->n, c->x[0], c->dy, c->grad[WEIGHT], c->grad[BIAS], c->workspace);
+	if (c->dx[0])
+		bp_conv_backward_data(
+			c->own, c->ctx, c->pass->n, c->dy, c->param[WEIGHT], c->accumulate[0], c->dx[0], c->workspace);
+}
