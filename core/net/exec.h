@@ -22,12 +22,12 @@ struct bp_pass {
 };
 
 /* training: memory for backward too. Weights and buffers stay the net's; forward in training moves the buffers. */
-enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads, bool training,
-                           struct bp_exec **ret, struct bp_error *err);
+enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
+	bool training, struct bp_exec **ret, struct bp_error *err);
 void bp_exec_free(struct bp_exec *ex);
 /* Bytes that bp_exec_new would allocate: activations (and their gradients), workspace. Exact. */
 enum bp_status bp_exec_memory(const struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
-                              bool training, int64_t *ret_activations, int64_t *ret_workspace, struct bp_error *err);
+	bool training, int64_t *ret_activations, int64_t *ret_workspace, struct bp_error *err);
 
 /* Where the caller puts the batch: n samples, channels-last for maps. */
 bp_real *bp_exec_input(struct bp_exec *ex);
@@ -37,7 +37,7 @@ const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, con
 bp_real *bp_exec_output_gradient(struct bp_exec *ex);
 /* Fills grads (laid out as net->weights; every element of every trainable tensor is overwritten). The pass is the
  * forward's. ret_dx: gradient through the input, or NULL when it is not wanted. */
-void bp_exec_backward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, bp_real *grads,
-                      bp_real *ret_dx);
+void bp_exec_backward(
+	struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, bp_real *grads, bp_real *ret_dx);
 
 #endif

@@ -19,12 +19,12 @@ enum bp_order {
 };
 
 struct bp_param {
-	char name[32];        /* "weight", "running_mean" */
+	char name[31]; /* "weight", "running_mean" */
 	int layer;
 	bool trainable;       /* in weights; else in buffers */
 	int64_t offset, size; /* elements */
 	int ndim;
-	int64_t dim[4];       /* PyTorch's order */
+	int64_t dim[4]; /* PyTorch's order */
 	enum bp_order order;
 	double init_value, init_bound; /* starts as init_value + U(-init_bound, init_bound) */
 };
@@ -36,9 +36,11 @@ struct bp_node {
 	int ninputs;
 	int inputs[BP_MAX_INPUTS];
 	struct bp_shape in[BP_MAX_INPUTS], out; /* CHW */
-	int first_param, nparams;               /* into net->params */
+	int first_param, nparams;               /* trainable tensors, in net->params */
+	int first_buffer, nbuffers;             /* buffers, in net->params */
 	int64_t flops;                          /* forward, one sample */
-	int64_t flops_backward;                 /* without the gradient into the net's input */
+	int64_t flops_backward;                 /* without what leads only to the net's input */
+	bool learns;                            /* this node or one it feeds on has trainable parameters */
 };
 
 struct bp_net {
@@ -46,11 +48,13 @@ struct bp_net {
 	int nnodes;
 	struct bp_node *nodes;
 	int nparams;
-	struct bp_param *params;       /* trainable ones first, each group in layer order */
-	int64_t nweights, nbuffers;    /* elements; both padded so that each tensor starts on 64 bytes */
+	struct bp_param *params;    /* trainable ones first, each group in layer order */
+	int64_t nweights, nbuffers; /* elements; both padded so that each tensor starts on 64 bytes */
 	bp_real *weights, *buffers;
 };
 
+/* Where element i of PyTorch's order lies inside, from the tensor's offset. */
+int64_t bp_param_at(const struct bp_param *p, int64_t i);
 /* PyTorch's order <-> inside, for any flat vector laid out like weights (or buffers for non-trainable ones). */
 void bp_param_get(const struct bp_param *p, const bp_real *flat, bp_real *ret_data);
 void bp_param_set(const struct bp_param *p, bp_real *flat, const bp_real *data);

@@ -17,10 +17,9 @@ struct store *seed_open(const char *boot_id)
 
 static const char *keep(const char *id)
 {
-	static char buffers[1024][ID_MAX];
+	static char buffers[16][ID_MAX];
 	static int next;
-	ck_assert_int_lt(next, 1024);
-	char *kept = buffers[next++];
+	char *kept = buffers[next++ % 16];
 	snprintf(kept, ID_MAX, "%s", id);
 	return kept;
 }

@@ -1,0 +1,172 @@
+/* exec.c - see exec.h: allocates what plan.c planned, and runs the passes over it. */
+#include "net/exec.h"
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "net/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct bp_exec {
+	struct bp_net *net;
+	struct bp_plan plan;
+	struct bp_layer_call *calls; /* one for each node, all but the pass's own fields filled in */
+	char *arena, *workspace;
+	int64_t allocated;
+};
+
+static bp_real *block_at(const struct bp_exec *ex, int block)
+{
+	return block < 0 ? NULL : (bp_real *)(ex->arena + ex->plan.blocks[block].offset);
+}
+
+static enum bp_status make_plan(
+	const struct bp_net *net, const struct bp_layer_setup *s, struct bp_plan *ret, struct bp_error *err)
+{
+	if (s->max_batch < 1 || s->max_batch > BP_MAX_BATCH)
+		return bp_fail(err, BP_ELIMIT, -1, "batch_size", "a batch has 1 to %d samples, not %d", BP_MAX_BATCH,
+			s->max_batch);
+	if (s->max_threads < 1 || s->max_threads > BP_MAX_THREADS)
+		return bp_fail(err, BP_ELIMIT, -1, "threads", "there can be 1 to %d threads, not %d", BP_MAX_THREADS,
+			s->max_threads);
+	return bp_plan_init(ret, net, s, err);
+}
+
+enum bp_status bp_exec_memory(const struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
+	bool training, int64_t *ret_activations, int64_t *ret_workspace, struct bp_error *err)
+{
+	struct bp_layer_setup s = {.k = k, .max_batch = max_batch, .max_threads = max_threads, .training = training};
+	struct bp_plan plan;
+	enum bp_status st = make_plan(net, &s, &plan, err);
+	if (st)
+		return st;
+	*ret_activations = plan.bytes;
+	*ret_workspace = plan.workspace;
+	bp_plan_done(&plan);
+	return BP_OK;
+}
+
+static void fill_call(struct bp_exec *ex, int at)
+{
+	struct bp_net *net = ex->net;
+	const struct bp_node *node = &net->nodes[at];
+	const struct bp_step *step = &ex->plan.steps[at];
+	struct bp_layer_call *c = &ex->calls[at];
+	c->node = node;
+	c->index = at;
+	c->own = step->layer.own;
+	c->act = step->act;
+	for (int in = 0; in < node->ninputs; in++) {
+		c->x[in] = block_at(ex, step->x[in]);
+		c->accumulate[in] = step->accumulate[in];
+	}
+	c->y = block_at(ex, step->y);
+	c->dy = ex->plan.output_gradient < 0 ? NULL : block_at(ex, step->dy);
+	for (int i = 0; i < node->nparams; i++)
+		c->param[i] = net->weights + net->params[node->first_param + i].offset;
+	for (int i = 0; i < node->nbuffers; i++)
+		c->param[node->nparams + i] = net->buffers + net->params[node->first_buffer + i].offset;
+	c->saved = block_at(ex, step->saved);
+	c->workspace = ex->workspace;
+}
+
+enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
+	bool training, struct bp_exec **ret, struct bp_error *err)
+{
+	struct bp_layer_setup s = {.k = k, .max_batch = max_batch, .max_threads = max_threads, .training = training};
+	struct bp_exec *ex = calloc(1, sizeof(*ex));
+	if (!ex)
+		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
+	enum bp_status st = make_plan(net, &s, &ex->plan, err);
+	if (st) {
+		free(ex);
+		return st;
+	}
+	ex->net = net;
+	ex->calls = calloc((size_t)net->nnodes, sizeof(*ex->calls));
+	ex->arena = bp_mem_new((size_t)ex->plan.bytes);
+	ex->workspace = bp_mem_new((size_t)ex->plan.workspace);
+	ex->allocated = ex->plan.bytes + ex->plan.workspace;
+	if (!ex->calls || !ex->arena || !ex->workspace) {
+		st = bp_fail(
+			err, BP_ENOMEM, -1, "", "no memory for %lld bytes of activations", (long long)ex->allocated);
+		bp_exec_free(ex);
+		return st;
+	}
+	for (int i = 0; i < net->nnodes; i++)
+		if (!ex->plan.steps[i].absorbed)
+			fill_call(ex, i);
+	*ret = ex;
+	return BP_OK;
+}
+
+void bp_exec_free(struct bp_exec *ex)
+{
+	if (!ex)
+		return;
+	bp_mem_free(ex->workspace);
+	bp_mem_free(ex->arena);
+	free(ex->calls);
+	bp_plan_done(&ex->plan);
+	free(ex);
+}
+
+bp_real *bp_exec_input(struct bp_exec *ex)
+{
+	return block_at(ex, ex->plan.input);
+}
+
+bp_real *bp_exec_output_gradient(struct bp_exec *ex)
+{
+	return block_at(ex, ex->plan.output_gradient);
+}
+
+const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass)
+{
+	for (int i = 0; i < ex->net->nnodes; i++) {
+		if (ex->plan.steps[i].absorbed)
+			continue;
+		struct bp_layer_call *c = &ex->calls[i];
+		c->ctx = ctx;
+		c->pass = pass;
+		c->node->ops->forward(c);
+	}
+	return block_at(ex, ex->plan.output);
+}
+
+/* Whether backward has to give the gradient of node's input in. */
+static bool wants_dx(const struct bp_exec *ex, const struct bp_node *node, int in, bool input_wanted)
+{
+	return input_wanted || (node->inputs[in] != BP_INPUT && ex->net->nodes[node->inputs[in]].learns);
+}
+
+static void backward_node(struct bp_exec *ex, int at, bp_real *grads, bp_real *ret_dx)
+{
+	struct bp_layer_call *c = &ex->calls[at];
+	const struct bp_node *node = c->node;
+	const struct bp_step *step = &ex->plan.steps[at];
+	for (int in = 0; in < node->ninputs; in++) {
+		c->dx[in] = NULL;
+		if (wants_dx(ex, node, in, ret_dx != NULL))
+			c->dx[in] = step->dx[in] == BP_BLOCK_INPUT_GRADIENT ? ret_dx : block_at(ex, step->dx[in]);
+	}
+	for (int i = 0; i < node->nparams; i++)
+		c->grad[i] = grads + ex->net->params[node->first_param + i].offset;
+	node->ops->backward(c);
+}
+
+void bp_exec_backward(
+	struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, bp_real *grads, bp_real *ret_dx)
+{
+	if (ex->plan.copies_gradient && ret_dx)
+		memcpy(ret_dx, bp_exec_output_gradient(ex),
+			(size_t)bp_shape_size(&ex->net->input) * (size_t)pass->n * sizeof(bp_real));
+	for (int i = ex->net->nnodes - 1; i >= 0; i--) {
+		if (ex->plan.steps[i].absorbed || (!ex->net->nodes[i].learns && !ret_dx))
+			continue;
+		ex->calls[i].ctx = ctx;
+		ex->calls[i].pass = pass;
+		backward_node(ex, i, grads, ret_dx);
+	}
+}
