@@ -177,6 +177,10 @@ static bool json_parse(struct http_request *rq)
 		http_reply_error(rq, ERR_INVALID_JSON, "", "The JSON is nested deeper than %d levels.", JSON_DEPTH_MAX);
 		return false;
 	}
+	if (memchr(rq->bytes, '\0', (size_t)rq->received)) { /* jansson skips some */
+		http_reply_error(rq, ERR_INVALID_JSON, "", "The JSON has a NUL byte.");
+		return false;
+	}
 	rq->json = json_loadb(rq->bytes, (size_t)rq->received, JSON_REJECT_DUPLICATES, &err);
 	if (!rq->json) {
 		http_reply_error(rq, ERR_INVALID_JSON, "", "Line %d, column %d: %s.", err.line, err.column, err.text);

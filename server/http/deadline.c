@@ -6,7 +6,7 @@
  * past theirs with shutdown(2): the event thread then sees the end and cleans up. The same walk wakes sleepers whose
  * alarm has come (a heartbeat is due, a long poll is over).
  */
-#include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -46,6 +46,7 @@ static void conn_open(struct http_server *srv, struct MHD_Connection *con, void 
 	c->fd = fd ? fd->connect_fd : -1;
 	c->local = c->fd >= 0 && listen_is_unix(c->fd);
 	c->waiter.wake = sleeper_wake;
+	atomic_init(&c->reading, true);
 	conn_deadline_in(c, srv->o.deadlines.header);
 	atomic_fetch_add(&srv->connections, 1);
 	pthread_mutex_lock(&srv->conns_lock);
@@ -79,6 +80,22 @@ void conn_notify(void *cls, struct MHD_Connection *con, void **socket_context, e
 		conn_close(cls, *socket_context);
 }
 
+bool conn_peer_ended(const struct conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * libmicrohttpd takes a short read for "nothing more for now" and waits for the next edge of epoll; an end that came
+ * with the last bytes has no edge of its own. Shutting down the side that has ended already makes one.
+ */
+static void end_notice(struct conn *c)
+{
+	if (atomic_load(&c->reading) && conn_peer_ended(c))
+		shutdown(c->fd, SHUT_RD);
+}
+
 static void sweep(struct http_server *srv)
 {
 	long long now = now_ms();
@@ -90,6 +107,7 @@ static void sweep(struct http_server *srv)
 			shutdown(c->fd, SHUT_RDWR);
 			log_line(LOG_DEBUG, "a connection was cut off: its deadline has passed");
 		}
+		end_notice(c);
 		if (alarm && now >= alarm)
 			hub_cancel(srv->o.hub, &c->waiter);
 	}

@@ -11,10 +11,13 @@
 
 #include "http/inside.h"
 
+enum { LINE_END = 2 };
+
 struct counted {
 	int total, host, length, transfer, type, origin, site, expect;
 	const char *length_value, *transfer_value, *expect_value;
 	bool malformed;
+	uintptr_t next; /* where the next header must begin; 0: not looked at */
 };
 
 static bool token_valid(const char *name, size_t size)
@@ -40,6 +43,10 @@ static enum MHD_Result count_header(
 	struct counted *n = cls;
 	if (!token_valid(name, name_size) || !value_valid(value, value_size))
 		n->malformed = true;
+	if (n->next) {
+		n->malformed = n->malformed || (uintptr_t)name != n->next;
+		n->next = (uintptr_t)value + value_size + LINE_END;
+	}
 	n->total++;
 	if (strcasecmp(name, "Host") == 0)
 		n->host++;
@@ -81,7 +88,7 @@ static const char *framing_fault(struct http_request *rq, const struct counted *
 	if (rq->target && (uintptr_t)version != rq->target_at + rq->target_size + 1)
 		return "The request line is malformed.";
 	if (n->malformed)
-		return "A header's name or value has a character that is not allowed.";
+		return "The header lines are malformed.";
 	if (n->host > 1 || (n->host == 0 && !old))
 		return "There must be exactly one Host header.";
 	if (n->length > 1 || n->transfer > 1)
@@ -99,14 +106,31 @@ static const char *framing_fault(struct http_request *rq, const struct counted *
 	return NULL;
 }
 
-bool guard_framing(struct http_request *rq, const char *version)
+/*
+ * Before 1.0 libmicrohttpd ends a line at a NUL, ends the headers at a line that begins with a colon or a NUL, and
+ * joins folded lines wrongly. It parses in place, so the pieces it found must tile the bytes it took, with nothing
+ * between two lines but CR LF. Addresses are compared and not followed: where they mean nothing, the request is
+ * refused.
+ */
+static void count_headers(
+	struct http_request *rq, const char *method, const char *version, size_t bytes, struct counted *ret)
+{
+	bool tiled = strncmp(MHD_get_version(), "0.", 2) == 0;
+	if (tiled)
+		ret->next = (uintptr_t)version + strlen(version) + LINE_END;
+	MHD_get_connection_values_n(rq->con, MHD_HEADER_KIND, count_header, ret);
+	if (tiled && ret->next + LINE_END != (uintptr_t)method + bytes)
+		ret->malformed = true;
+}
+
+bool guard_framing(struct http_request *rq, const char *method, const char *version)
 {
 	struct counted n = {0};
-	MHD_get_connection_values_n(rq->con, MHD_HEADER_KIND, count_header, &n);
-	const char *fault = framing_fault(rq, &n, version);
 	const union MHD_ConnectionInfo *size =
 		MHD_get_connection_info(rq->con, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	size_t bytes = size ? size->header_size : 0;
+	count_headers(rq, method, version, bytes, &n);
+	const char *fault = framing_fault(rq, &n, version);
 	atomic_fetch_add(&rq->srv->bytes_in, (long long)bytes);
 	rq->chunked = n.transfer > 0;
 	if (fault)

@@ -57,7 +57,8 @@ static void body_deadline(struct http_request *rq)
 
 static enum MHD_Result first_call(struct http_request *rq, const char *method, const char *version)
 {
-	bool fine = guard_framing(rq, version) && guard_method(rq, method) && target_parse(rq) && guard_origin(rq);
+	bool fine =
+		guard_framing(rq, method, version) && guard_method(rq, method) && target_parse(rq) && guard_origin(rq);
 	if (!fine)
 		atomic_fetch_add(&rq->srv->refused, 1);
 	if (fine && atomic_load(&rq->srv->stopping)) {
@@ -127,6 +128,7 @@ static void answering_add(struct http_request *rq, int n)
 
 static enum MHD_Result body_ended(struct http_request *rq)
 {
+	atomic_store(&rq->conn->reading, false);
 	rq->answering = true;
 	answering_add(rq, 1);
 	if (reply_any(rq) || !body_finish(rq))
@@ -173,6 +175,7 @@ void request_end(void *cls, struct MHD_Connection *con, void **req_cls, enum MHD
 	if (!rq)
 		return;
 	conn_deadline_in(rq->conn, rq->srv->o.deadlines.idle);
+	atomic_store(&rq->conn->reading, true);
 	log_line(LOG_DEBUG, "%s %s %s -> %d in %.1f ms%s", rq->id, rq->head ? "HEAD" : rq->method,
 		rq->target ? rq->target : "(too long)", rq->reply.status, (clock_mono() - rq->started) * 1000,
 		code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : ", cut short");

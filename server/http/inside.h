@@ -39,6 +39,7 @@ struct conn {
 	int requests;             /* begun on it */
 	atomic_llong deadline;    /* monotonic ms at which the client is cut off; 0: none */
 	atomic_llong alarm;       /* monotonic ms at which a sleeper is woken; 0: none */
+	atomic_bool reading;      /* a request is awaited or still arriving */
 	struct hub_waiter waiter; /* registered exactly while the connection sleeps on the hub */
 	struct conn *next, **prev_next;
 };
@@ -170,6 +171,7 @@ int listen_port(int fd); /* 0 for a Unix socket */
 void conn_notify(
 	void *cls, struct MHD_Connection *con, void **socket_context, enum MHD_ConnectionNotificationCode code);
 void conn_deadline_in(struct conn *c, int64_t ms); /* from now; 0: none */
+bool conn_peer_ended(const struct conn *c);        /* the client will send nothing more */
 struct sweeper *sweeper_start(struct http_server *srv);
 void sweeper_stop(struct sweeper *s); /* takes NULL */
 
@@ -180,7 +182,7 @@ enum MHD_Result request_call(void *cls, struct MHD_Connection *con, const char *
 void request_end(void *cls, struct MHD_Connection *con, void **req_cls, enum MHD_RequestTerminationCode code);
 
 /* guard.c: each is true when all is well, else a refusal is recorded */
-bool guard_framing(struct http_request *rq, const char *version);
+bool guard_framing(struct http_request *rq, const char *method, const char *version);
 bool guard_method(struct http_request *rq, const char *method);
 bool guard_origin(struct http_request *rq);
 bool hosts_parse(struct host_list *ret, const char *list, const char *address);

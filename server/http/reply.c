@@ -244,6 +244,8 @@ enum MHD_Result reply_send(struct http_request *rq)
 {
 	struct reply *r = &rq->reply;
 	struct http_server *srv = rq->srv;
+	/* Without a length HEAD would be answered as chunked, and 0.9.75 then sends the last chunk all the same. */
+	r->close = r->close || (rq->head && r->kind == REPLY_STREAM);
 	struct MHD_Response *resp = response_make(rq);
 	if (!resp) {
 		log_line(LOG_ERROR, "%s: out of memory", rq->id);
@@ -255,6 +257,7 @@ enum MHD_Result reply_send(struct http_request *rq)
 	if (r->status >= 100 && r->status < 600)
 		atomic_fetch_add(&srv->responses[r->status / 100], 1);
 	rq->step = STEP_DONE;
+	atomic_store(&rq->conn->reading, false);
 	conn_deadline_in(rq->conn, srv->o.deadlines.stall);
 	enum MHD_Result result = MHD_queue_response(rq->con, (unsigned)r->status, resp);
 	MHD_destroy_response(resp);

@@ -6,7 +6,6 @@
  * on. The topic's number is read before the pull and compared under the hub's lock by the step that suspends, so a ring
  * between the two is never lost.
  */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +17,6 @@ struct stream {
 	long long last; /* when something was sent */
 };
 
-static bool client_gone(const struct conn *c)
-{
-	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
-	return poll(&p, 1, 0) > 0;
-}
-
 /* The heartbeat that is due, or -1 when the client is found gone, or 0. */
 static ssize_t heartbeat(struct stream *st, char *buf, size_t max)
 {
@@ -32,7 +25,7 @@ static ssize_t heartbeat(struct stream *st, char *buf, size_t max)
 		return 0;
 	st->last = now;
 	if (!st->s.heartbeat)
-		return client_gone(st->conn) ? -1 : 0;
+		return conn_peer_ended(st->conn) ? -1 : 0;
 	size_t size = strlen(st->s.heartbeat);
 	if (size > max)
 		return 0;
