@@ -81,8 +81,12 @@ static bool store_start(struct daemon *d)
 static bool work_begin(struct daemon *d)
 {
 	const struct config *c = &d->config;
-	struct work_options o = {.store = d->store, .hub = d->hub, .state_dir = c->state_dir, .workers = (int)c->workers,
-		.threads = d->api.threads, .keep_checkpoints = (int)c->keep_checkpoints};
+	struct work_options o = {.store = d->store,
+		.hub = d->hub,
+		.state_dir = c->state_dir,
+		.workers = (int)c->workers,
+		.threads = d->api.threads,
+		.keep_checkpoints = (int)c->keep_checkpoints};
 	d->work = work_start(&o);
 	return d->work;
 }
@@ -92,13 +96,21 @@ static bool http_begin(struct daemon *d)
 	const struct config *c = &d->config;
 	char uploads[sizeof(c->state_dir) + 16];
 	snprintf(uploads, sizeof(uploads), "%s/uploads", c->state_dir);
-	struct http_options o = {.address = c->address, .port = (int)c->port,
-		.unix_socket = c->unix_socket[0] ? c->unix_socket : NULL, .listen_fd = notify_listen_fd(),
-		.event_threads = (int)c->event_threads, .slow_threads = (int)c->slow_threads,
-		.max_connections = (int)c->max_connections, .max_json_bytes = c->max_json_kb << 10,
-		.max_upload_bytes = c->max_upload_mb << 20, .upload_dir = uploads,
-		.allowed_hosts = c->allowed_hosts[0] ? c->allowed_hosts : NULL, .hub = d->hub, .routes = api_routes,
-		.nroutes = api_nroutes, .app = &d->api};
+	struct http_options o = {.address = c->address,
+		.port = (int)c->port,
+		.unix_socket = c->unix_socket[0] ? c->unix_socket : NULL,
+		.listen_fd = notify_listen_fd(),
+		.event_threads = (int)c->event_threads,
+		.slow_threads = (int)c->slow_threads,
+		.max_connections = (int)c->max_connections,
+		.max_json_bytes = c->max_json_kb << 10,
+		.max_upload_bytes = c->max_upload_mb << 20,
+		.upload_dir = uploads,
+		.allowed_hosts = c->allowed_hosts[0] ? c->allowed_hosts : NULL,
+		.hub = d->hub,
+		.routes = api_routes,
+		.nroutes = api_nroutes,
+		.app = &d->api};
 	d->http = http_start(&o);
 	d->api.http = d->http;
 	return d->http;
@@ -128,7 +140,10 @@ static bool daemon_start(struct daemon *d)
 	if (d->lock < 0)
 		return false;
 	json_object_seed(0);
-	d->api = (struct api){.config = c, .state_dir = c->state_dir, .boot_id = d->boot_id, .started_at = clock_now(),
+	d->api = (struct api){.config = c,
+		.state_dir = c->state_dir,
+		.boot_id = d->boot_id,
+		.started_at = clock_now(),
 		.threads = c->threads ? (int)c->threads : cpus_available(),
 		.memory_limit = c->memory_limit_mb ? c->memory_limit_mb << 20 : memory_available() / 4 * 3};
 	if (!store_start(d))
@@ -145,8 +160,9 @@ static bool status_send(struct daemon *d, bool first)
 	char state[256];
 	if (store_job_counts(d->store, &n) != STORE_OK)
 		return false;
-	snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=Port %d, %lld running, %lld queued", first ? "READY=1\n" : "",
-		http_port(d->http), (long long)n.by_status[JOB_RUNNING], (long long)n.by_status[JOB_QUEUED]);
+	snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=Port %d, %lld running, %lld queued",
+		first ? "READY=1\n" : "", http_port(d->http), (long long)n.by_status[JOB_RUNNING],
+		(long long)n.by_status[JOB_QUEUED]);
 	notify_send(state);
 	return true;
 }
@@ -176,7 +192,8 @@ static void daemon_stop(struct daemon *d)
 	notify_send("STOPPING=1\nSTATUS=Jobs write their checkpoints");
 	sigemptyset(&interrupt);
 	sigaddset(&interrupt, SIGINT);
-	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL); /* a second Ctrl-C ends at once; the next start recovers from that */
+	/* A second Ctrl-C ends at once; the next start recovers from that. */
+	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
 	work_stop(d->work);
 	if (d->hub)
 		hub_close(d->hub);

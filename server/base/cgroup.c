@@ -26,8 +26,8 @@ void cgroup_self(char *ret, size_t size)
 	fclose(f);
 }
 
-static void group_look(const char *root, const char *group, const char *file,
-                       void (*look)(void *user, const char *line), void *user)
+static void group_look(
+	const char *root, const char *group, const char *file, void (*look)(void *user, const char *line), void *user)
 {
 	char path[2 * PATH_MAX], line[256];
 	snprintf(path, sizeof(path), "%s%s/%s", root, group, file);
@@ -41,8 +41,8 @@ static void group_look(const char *root, const char *group, const char *file,
 	fclose(f);
 }
 
-void cgroup_each(const char *root, const char *group, const char *file, void (*look)(void *user, const char *line),
-                 void *user)
+void cgroup_each(
+	const char *root, const char *group, const char *file, void (*look)(void *user, const char *line), void *user)
 {
 	char at[PATH_MAX];
 	snprintf(at, sizeof(at), "%s", group);

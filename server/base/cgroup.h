@@ -11,7 +11,7 @@ void cgroup_self(char *ret, size_t size);
 
 /* A limit holds for everything below it: calls look with the first line of file in group and in each group above.
  * Groups without that file (the root, a controller that is off, no cgroup v2 at all) are passed over. */
-void cgroup_each(const char *root, const char *group, const char *file, void (*look)(void *user, const char *line),
-                 void *user);
+void cgroup_each(
+	const char *root, const char *group, const char *file, void (*look)(void *user, const char *line), void *user);
 
 #endif

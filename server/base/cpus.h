@@ -1,4 +1,5 @@
-/* cpus.h - how many threads it makes sense to run. libgomp does not see a cgroup's CPU quota, so we look. Any thread. */
+/* cpus.h - how many threads it makes sense to run. libgomp does not see a cgroup's CPU quota, so we look. Any thread.
+ */
 #ifndef BASE_CPUS_H
 #define BASE_CPUS_H
 

@@ -1,4 +1,5 @@
-/* statedir.h - the directory that belongs to one daemon: made, checked and locked before anything in it is read. Main thread. */
+/* statedir.h - the directory that belongs to one daemon: made, checked and locked before anything in it is read. Main
+ * thread. */
 #ifndef BASE_STATEDIR_H
 #define BASE_STATEDIR_H
 

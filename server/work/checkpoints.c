@@ -74,7 +74,8 @@ static void discard(const struct checkpoints *c, const struct checkpoint_row *ro
 static void warn_unsound(const struct checkpoints *c, const struct checkpoint_row *row, const struct bp_error *err)
 {
 	char detail[400];
-	snprintf(detail, sizeof(detail), "The checkpoint of step %" PRId64 " cannot be used (%s); the job goes on from an older one, or anew.",
+	snprintf(detail, sizeof(detail),
+		"The checkpoint of step %" PRId64 " cannot be used (%s); the job goes on from an older one, or anew.",
 		row->step, err->message);
 	log_line(LOG_WARNING, "%s: %s: %s", c->job_id, row->file, err->message);
 	char *data = report_warning("checkpoint_unusable", detail);
@@ -116,7 +117,7 @@ bool checkpoints_restore(struct checkpoints *c, struct bp_trainer *tr, bool *ret
 }
 
 bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, bool whole, struct report_checkpoint *ckpt,
-                       double loss, char ret_file[CHECKPOINT_FILE_MAX], struct failure *f)
+	double loss, char ret_file[CHECKPOINT_FILE_MAX], struct failure *f)
 {
 	char path[PATH_MAX];
 	struct bp_error err = {.message = "its name is too long"};
@@ -128,8 +129,9 @@ bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, bool 
 	if (!path_of(c, ret_file, path) || bp_trainer_save(tr, path, &err) != BP_OK || stat(path, &st) != 0) {
 		log_line(LOG_ERROR, "%s: cannot write %s: %s%s%s", c->job_id, ret_file, err.message,
 			err.sys_errno ? ": " : "", err.sys_errno ? strerror(err.sys_errno) : "");
-		failure_set(f, "checkpoint_failed", "%s", err.sys_errno == ENOSPC ? "The server's disk is full."
-			: "The server could not write a checkpoint.");
+		failure_set(f, "checkpoint_failed", "%s",
+			err.sys_errno == ENOSPC ? "The server's disk is full."
+						: "The server could not write a checkpoint.");
 		return false;
 	}
 	ckpt->bytes = st.st_size;

@@ -34,7 +34,7 @@ bool checkpoints_restore(struct checkpoints *c, struct bp_trainer *tr, bool *ret
 /* Writes the trainer's state; the caller records it. loss decides whether it is the best; NaN never is, unless there
  * is none. In mid-epoch (whole false) it is never. */
 bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, bool whole, struct report_checkpoint *ckpt,
-                       double loss, char ret_file[CHECKPOINT_FILE_MAX], struct failure *f);
+	double loss, char ret_file[CHECKPOINT_FILE_MAX], struct failure *f);
 
 /* After the row was recorded: notes the best, removes what is no longer kept. */
 void checkpoints_recorded(struct checkpoints *c, const struct report_checkpoint *ckpt, double loss);

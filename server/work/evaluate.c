@@ -20,7 +20,7 @@ static struct bp_data slice_of(const struct bp_data *data, int64_t first, int64_
 }
 
 bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const struct bp_data *data,
-                  bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f)
+	bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f)
 {
 	struct bp_predictor *predictor = NULL;
 	struct bp_error err;

@@ -8,6 +8,6 @@
 /* Mean loss, and accuracy when there are labels, over all of data with net's weights. Goes in slices, between which it
  * asks stop: true ends it early with *ret_done false. False with a failure. */
 bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const struct bp_data *data,
-                  bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f);
+	bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f);
 
 #endif

@@ -23,7 +23,7 @@ static bool net_build(struct prepared *p, const struct job_row *row, struct fail
 	struct problems problems = {0};
 	json_t *model = json_loads(row->model, JSON_REJECT_DUPLICATES, NULL);
 	bool ok = model && spec_model_parse(model, "/model", &problems, &p->model) &&
-		(p->net = spec_model_build(&p->model, "/model", &problems));
+		  (p->net = spec_model_build(&p->model, "/model", &problems));
 	json_decref(model);
 	if (!ok)
 		failure_from_problems(f, &problems, "The stored model definition cannot be read by this version.");
@@ -39,7 +39,8 @@ static bool job_read(struct prepared *p, const struct work_context *ctx, const s
 		failure_set(f, "invalid_job", "The stored training options cannot be read by this version.");
 		return false;
 	}
-	int threads = p->job.threads_auto || p->job.threads > ctx->threads_per_job ? ctx->threads_per_job : p->job.threads;
+	int threads =
+		p->job.threads_auto || p->job.threads > ctx->threads_per_job ? ctx->threads_per_job : p->job.threads;
 	p->job.params.threads = p->job.params.max_threads = threads < 1 ? 1 : threads;
 	if (p->job.checkpoint_every < 1)
 		p->job.checkpoint_every = 1;

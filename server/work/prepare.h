@@ -1,4 +1,5 @@
-/* prepare.h - from a job's row to what the core trains with: a net, parameters, and views of the data. Worker threads. */
+/* prepare.h - from a job's row to what the core trains with: a net, parameters, and views of the data. Worker threads.
+ */
 #ifndef WORK_PREPARE_H
 #define WORK_PREPARE_H
 
@@ -11,7 +12,7 @@ struct prepared {
 	struct spec_job job;
 	struct bp_net *net;
 	struct packed packed;
-	uint32_t *index;             /* of the training split: training samples, then validation samples; or NULL */
+	uint32_t *index;                 /* of the training split: training samples, then validation samples; or NULL */
 	struct bp_data train, val, test; /* count 0 = none */
 };
 

@@ -115,7 +115,7 @@ static json_t *checkpoint_sheet(const struct report_checkpoint *ckpt)
 }
 
 char *report_epoch(const struct bp_net *net, const struct bp_epoch *m, bool validated, double eta_seconds,
-                   const struct report_checkpoint *ckpt)
+	const struct report_checkpoint *ckpt)
 {
 	struct sheet s = sheet_new();
 	json_t *layers = json_array();

@@ -22,7 +22,7 @@ struct report_checkpoint {
 
 /* Data of an "epoch" event. ckpt may be NULL. */
 char *report_epoch(const struct bp_net *net, const struct bp_epoch *m, bool validated, double eta_seconds,
-                   const struct report_checkpoint *ckpt);
+	const struct report_checkpoint *ckpt);
 /* The same numbers without layers, for the job and its checkpoints. */
 char *report_metrics(const struct bp_epoch *m, bool validated);
 

@@ -17,7 +17,7 @@ struct work_context {
 	struct store *store;
 	struct hub *hub;
 	const char *state_dir;
-	int threads_per_job;  /* that a job may use */
+	int threads_per_job; /* that a job may use */
 	int keep_checkpoints;
 	atomic_bool stopping; /* go back to the queue at the next batch */
 };

@@ -15,7 +15,7 @@
 
 struct sweep {
 	struct store *store;
-	char dir[PATH_MAX]; /* being looked at */
+	char dir[PATH_MAX];          /* being looked at */
 	struct checkpoint_row *rows; /* of the job whose directory it is */
 	int nrows, removed;
 };

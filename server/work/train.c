@@ -22,7 +22,8 @@
 #define CANCEL_LOOK_SECONDS 0.1
 #define PROGRESS_SECONDS_MIN 1.0
 #define PROGRESS_SECONDS_MAX 10.0
-#define PROGRESS_SHARE 600.0 /* at most so many progress rows for a run that is short, fewer a minute for a long one */
+#define PROGRESS_SHARE 600.0 /* at most so many progress rows for a run that is short, fewer a minute for a long one   \
+			      */
 
 enum outcome { OUT_RUNNING, OUT_INTERRUPTED, OUT_CANCELLED, OUT_FAILED, OUT_SUCCEEDED };
 
@@ -55,8 +56,8 @@ static bool validated(const struct run *r)
 /* ---- what the callback does ---------------------------------------------------------------------------- */
 
 /* data is used up. False with a failure. */
-static bool append(struct run *r, const char *type, char *data, int epoch, const char *metrics,
-                   const struct checkpoint_new *ckpt)
+static bool append(
+	struct run *r, const char *type, char *data, int epoch, const char *metrics, const struct checkpoint_new *ckpt)
 {
 	int64_t seq;
 	if (!data) {
@@ -102,7 +103,10 @@ static void tell_progress(struct run *r, const struct bp_event *ev)
 	double rate = (double)(r->batches_run - r->batches_told) / (now - r->progressed);
 	double mean_rate = (double)r->batches_run / (now - r->started);
 	int64_t left = (int64_t)(r->row->epochs - ev->epoch) * ev->batches + ev->batches - ev->batch;
-	struct report_batch b = {.epoch = ev->epoch, .batch = ev->batch, .batches = ev->batches, .step = ev->step,
+	struct report_batch b = {.epoch = ev->epoch,
+		.batch = ev->batch,
+		.batches = ev->batches,
+		.step = ev->step,
 		.loss = r->epoch_loss / (double)r->epoch_batches,
 		.samples_per_second = rate * r->prepared.job.params.batch_size,
 		.eta_seconds = (double)left / mean_rate};
@@ -149,16 +153,21 @@ static void fail_nonfinite(struct run *r, const struct bp_epoch *m)
 	const char *what = isnan(m->loss) ? "not a number" : "infinite";
 	if (first) {
 		bp_net_layer_info(r->prepared.net, first->layer, &info);
-		failure_set(&r->failure, "nonfinite_loss", "The loss of epoch %d is %s; gradients stopped being finite "
-			"in layer \"%s\" first. A lower learning rate or clip_grad_norm may help.", m->epoch, what, info.name);
+		failure_set(&r->failure, "nonfinite_loss",
+			"The loss of epoch %d is %s; gradients stopped being finite "
+			"in layer \"%s\" first. A lower learning rate or clip_grad_norm may help.",
+			m->epoch, what, info.name);
 	} else {
-		failure_set(&r->failure, "nonfinite_loss", "The loss of epoch %d is %s although all gradients were finite. "
-			"Look at the scale of the data and its targets.", m->epoch, what);
+		failure_set(&r->failure, "nonfinite_loss",
+			"The loss of epoch %d is %s although all gradients were finite. "
+			"Look at the scale of the data and its targets.",
+			m->epoch, what);
 	}
 }
 
 /* The epoch's event, the job's epoch and metrics, and the checkpoint's row: one transaction. */
-static bool record_epoch(struct run *r, const struct bp_epoch *m, const struct report_checkpoint *ckpt, const char *file)
+static bool record_epoch(
+	struct run *r, const struct bp_epoch *m, const struct report_checkpoint *ckpt, const char *file)
 {
 	bool ok = false;
 	bool news = m->epoch > r->row->epoch;

@@ -36,8 +36,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	static const char *const names[] = {"a/b/cpu.max", "a/cpu.max", "a/b/memory.max", "a/memory.max", "a/b/memory.high",
-		"cpu.max", "a/b", "a", ""};
+	static const char *const names[] = {"a/b/cpu.max", "a/cpu.max", "a/b/memory.max", "a/memory.max",
+		"a/b/memory.high", "cpu.max", "a/b", "a", ""};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[256];
 		snprintf(path, sizeof(path), "%s/%s", root, names[i]);

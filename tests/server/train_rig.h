@@ -1,0 +1,45 @@
+/*
+ * train_rig.h - a state directory with a small data set, a store, a hub and jobs for the worker: what the tests of
+ * work/ share. One rig a test; nothing here opens an OpenMP region but the workers themselves.
+ */
+#ifndef TESTS_SERVER_TRAIN_RIG_H
+#define TESTS_SERVER_TRAIN_RIG_H
+
+#include <stddef.h>
+
+#include "hub/hub.h"
+#include "store/store.h"
+#include "work/work.h"
+
+struct rig {
+	char dir[64];
+	struct store *store;
+	struct hub *hub;
+	struct work *work;
+	char dataset_id[ID_MAX], dataset_sha256[65];
+};
+
+/* 96 training and 40 test pictures of 4 x 4 with three classes that a small net learns in a few epochs. */
+void rig_init(struct rig *r);
+void rig_done(struct rig *r); /* also removes the directory */
+/* Opens the store as another boot, when it is not open. */
+void rig_open(struct rig *r);
+/* Opens the store if need be, requeues what ran, and starts one worker. */
+void rig_start(struct rig *r, int keep_checkpoints);
+void rig_stop(struct rig *r); /* as on SIGTERM */
+/* Queues a job; training: JSON of its "training" object. */
+void rig_submit(struct rig *r, const char *training, struct job_row *ret);
+/* Blocks until the job's epoch is at least that many, or it has ended. */
+void rig_wait_epoch(struct rig *r, const char *job_id, int epoch);
+/* Blocks until the job has ended; *ret is the row, the caller's. */
+void rig_wait_end(struct rig *r, const char *job_id, struct job_row *ret);
+/* How many events of that type the job has. */
+int rig_count_events(struct rig *r, const char *job_id, const char *type);
+/* Fails unless the job's "epoch" events are 1, 2, ... epochs. */
+void rig_check_epochs(struct rig *r, const char *job_id, int epochs);
+/* The path of a checkpoint's file: which as in store_checkpoint_get. False: there is none. */
+bool rig_checkpoint(struct rig *r, const char *job_id, const char *which, char *ret, size_t size);
+/* The weights of the job's last checkpoint: count of floats in ret (room for max). */
+int rig_weights(struct rig *r, const char *job_id, float *ret, int max);
+
+#endif
