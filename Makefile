@@ -113,6 +113,9 @@ bench: $(B)/bench_train $(B)/bench_peak
 	[ -x $$py ] || { echo "PyTorch 2.13.0 is installed into $(B)/torch"; $(PYTHON) -m venv $(B)/torch && $$py -m pip install -q torch==2.13.0 numpy; }; fi; \
 	$$py tests/bench/bench.py --build $(B) $(BENCH)
 
+$(B)/bench_conv: $(B)/tests/bench/bench_conv.o $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ -lm -o $@
+
 # ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
 $(B)/tests/core64/%.o: tests/core/%.c
 	@mkdir -p $(@D)
@@ -161,13 +164,14 @@ tsan:
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo
+demo: DEMO_BEGAN := $(shell date +%s)
 demo:
 	@sh tests/tools/packages.sh run
 	@echo "Building (log: $(B)/demo/build.log)"
 	@mkdir -p $(B)/demo
 	@$(MAKE) --no-print-directory $(PARALLEL) $(B)/backpropd >$(B)/demo/build.log 2>&1 || \
 		{ tail -20 $(B)/demo/build.log; exit 1; }
-	@sh tests/demo/demo.sh $(B)
+	@DEMO_BEGAN=$(DEMO_BEGAN) sh tests/demo/demo.sh $(B)
 
 # ---- make install: PREFIX and DESTDIR as usual; units find the program where it was put ----
 BINDIR     ?= $(PREFIX)/bin

@@ -3,8 +3,14 @@
 
 #if defined __x86_64__
 enum { FLUSH = 0x8040 }; /* MXCSR: flush-to-zero, denormals-are-zero */
-static uint64_t mode_get(void) { return __builtin_ia32_stmxcsr(); }
-static void mode_set(uint64_t mode) { __builtin_ia32_ldmxcsr((unsigned)mode); }
+static uint64_t mode_get(void)
+{
+	return __builtin_ia32_stmxcsr();
+}
+static void mode_set(uint64_t mode)
+{
+	__builtin_ia32_ldmxcsr((unsigned)mode);
+}
 #elif defined __aarch64__
 enum { FLUSH = 1 << 24 }; /* FPCR.FZ: operands and results */
 static uint64_t mode_get(void)
@@ -13,11 +19,20 @@ static uint64_t mode_get(void)
 	__asm__ volatile("mrs %0, fpcr" : "=r"(mode));
 	return mode;
 }
-static void mode_set(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+static void mode_set(uint64_t mode)
+{
+	__asm__ volatile("msr fpcr, %0" : : "r"(mode));
+}
 #else
 enum { FLUSH = 0 };
-static uint64_t mode_get(void) { return 0; }
-static void mode_set(uint64_t mode) { (void)mode; }
+static uint64_t mode_get(void)
+{
+	return 0;
+}
+static void mode_set(uint64_t mode)
+{
+	(void)mode;
+}
 #endif
 
 uint64_t bp_fpu_enter(int threads)
@@ -29,4 +44,7 @@ uint64_t bp_fpu_enter(int threads)
 	return before;
 }
 
-void bp_fpu_leave(uint64_t mode) { mode_set(mode); }
+void bp_fpu_leave(uint64_t mode)
+{
+	mode_set(mode);
+}

@@ -2,8 +2,8 @@
  * fpu.h - denormal numbers as zeros, while the library computes.
  *
  * An operation on a denormal can take a hundred times as long, and dying activations and Adam's moments are full of
- * them. The mode belongs to a thread, so it is set on the caller's and on those of its OpenMP pool. Since it changes the
- * last bits, every computation of the library runs in it, on any number of threads.
+ * them. The mode belongs to a thread, so it is set on the caller's and on those of its OpenMP pool. Since it changes
+ * the last bits, every computation of the library runs in it, on any number of threads.
  */
 #ifndef BP_BASE_FPU_H
 #define BP_BASE_FPU_H

@@ -1,51 +1,260 @@
 /*
  * conv.c - plans of convolutions and their three passes (conv.h). Called by layers, on the trainer's thread.
  */
-#include "conv/conv.h"
+#include "conv/plan.h"
+
+#include "base/mem.h"
 
 #include <stdlib.h>
 
-struct bp_conv {
-	struct bp_conv_shape s;
+enum {
+	PATCH_CHANNELS = 8,      /* with fewer channels in a group, patches are gathered */
+	PATCH_LINES = 64,        /* BP_PATCH_LINES: of the widest kernel that is gathered */
+	PATCH_BYTES = 24 << 10,  /* of a block's patches: they stay in L1 beside a panel */
+	BLOCK_BYTES = 128 << 10, /* of a block's sources: they stay in L2 */
+	TABLE_BYTES = 64 << 10,  /* of a block's row pointers, about */
+	BLOCK_TILES = 32,
+	PANEL_BYTES = 16 << 10 /* of a piece of a packed panel: half of L1 */
 };
+
+static int divide_ceil(int a, int b)
+{
+	return a >= 0 ? (a + b - 1) / b : -(-a / b);
+}
+
+static int gcd(int a, int b)
+{
+	while (b) {
+		int t = a % b;
+		a = b;
+		b = t;
+	}
+	return a;
+}
+
+/* Where each column of taps reads inside the map; *bounds is where the next lattice's arrays begin. */
+static void lattice_bounds(struct lattice *l, int in_w, int **bounds)
+{
+	int *lo = *bounds, *hi = lo + l->nkx;
+	for (int b = 0; b < l->nkx; b++) {
+		int x = l->ix + b * l->tx;
+		lo[b] = least(most(divide_ceil(-x, l->isx), 0), l->w);
+		hi[b] = most(least(divide_ceil(in_w - x, l->isx), l->w), lo[b]);
+	}
+	l->lo = lo;
+	l->hi = hi;
+	*bounds = hi + l->nkx;
+}
+
+/* One axis of a backward lattice: targets at residue r modulo the stride. */
+struct axis {
+	int n;                         /* targets */
+	int taps, k, ks, source, step; /* count, first kernel index, its step, first source, step of sources */
+};
+
+/*
+ * Target r + j s is reached from source o through kernel index k when o s - pad + k d = r + j s. With g = gcd(s, d), if
+ * any k solves it for a residue then those solving it are s / g apart, and the sources d / g apart. Sources ascend
+ * here, so k descends.
+ */
+static struct axis backward_axis(int r, int size, int k, int s, int d, int pad)
+{
+	struct axis a = {.n = (size - r + s - 1) / s, .ks = -(s / gcd(s, d)), .step = d / gcd(s, d)};
+	for (int i = 0; i < k; i++)
+		if ((r + pad - i * d) % s == 0) {
+			a.taps++;
+			a.k = i;
+			a.source = (r + pad - i * d) / s;
+		}
+	return a;
+}
+
+static void forward_lattice(const struct bp_conv_shape *s, struct lattice *l)
+{
+	*l = (struct lattice){
+		.h = s->oh,
+		.w = s->ow,
+		.sy = 1,
+		.sx = 1,
+		.iy = -s->pt,
+		.ix = -s->pl,
+		.isy = s->sh,
+		.isx = s->sw,
+		.nky = s->kh,
+		.nkx = s->kw,
+		.ty = s->dh,
+		.tx = s->dw,
+		.kys = 1,
+		.kxs = 1,
+	};
+}
+
+/* Returns how many lattices there are: residues beyond the map have none. */
+static int backward_lattices(const struct bp_conv_shape *s, struct lattice *ret)
+{
+	int n = 0;
+	for (int y = 0; y < least(s->sh, s->h); y++)
+		for (int x = 0; x < least(s->sw, s->w); x++) {
+			struct axis v = backward_axis(y, s->h, s->kh, s->sh, s->dh, s->pt);
+			struct axis u = backward_axis(x, s->w, s->kw, s->sw, s->dw, s->pl);
+			bool none = v.taps == 0 || u.taps == 0;
+			ret[n++] = (struct lattice){
+				.h = v.n,
+				.w = u.n,
+				.y0 = y,
+				.x0 = x,
+				.sy = s->sh,
+				.sx = s->sw,
+				.iy = v.source,
+				.ix = u.source,
+				.isy = 1,
+				.isx = 1,
+				.nky = none ? 0 : v.taps,
+				.nkx = none ? 0 : u.taps,
+				.ty = v.step,
+				.tx = u.step,
+				.ky = v.k,
+				.kx = u.k,
+				.kys = v.ks,
+				.kxs = u.ks,
+			};
+		}
+	return n;
+}
+
+static bool wants_patches(const struct side *sd)
+{
+	for (int i = 0; i < sd->nlattices; i++) {
+		const struct lattice *l = &sd->lattices[i];
+		size_t lines = l->tx == 1 && sd->kg == sd->in_c ? (size_t)l->nky : lattice_taps(l);
+		if (sd->kg >= PATCH_CHANNELS || lines > PATCH_LINES || lattice_taps(l) == 0)
+			return false;
+	}
+	return lattice_taps(sd->lattices) > 1;
+}
+
+static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_points)
+{
+	const int mr = cv->k->mr, nr = cv->k->nr;
+	const struct lattice *l = sd->lattices;
+	size_t taps = 1;
+	sd->panels = (sd->ng + nr - 1) / nr;
+	sd->packed = 0;
+	for (int i = 0; i < sd->nlattices; i++) {
+		sd->lattices[i].packed = sd->packed;
+		sd->packed += side_units(cv, sd) * lattice_taps(&l[i]) * sd->kg * nr;
+		taps = lattice_taps(&l[i]) > taps ? lattice_taps(&l[i]) : taps;
+	}
+	sd->patches = wants_patches(sd);
+	size_t row = taps * sd->kg * sizeof(bp_real), source = (size_t)sd->in_c * l->isy * l->isx * sizeof(bp_real);
+	size_t block = sd->patches ? PATCH_BYTES / row : BLOCK_BYTES / source;
+	if (!sd->patches && block > TABLE_BYTES / sizeof(void *) / taps)
+		block = TABLE_BYTES / sizeof(void *) / taps;
+	block = block > (size_t)BLOCK_TILES * mr ? (size_t)BLOCK_TILES * mr : block;
+	block = block < max_points ? round_up(block, mr) : round_up(max_points, mr);
+	sd->block = (int)(block ? block : (size_t)mr);
+	sd->depth = most(PANEL_BYTES / (nr * (int)sizeof(bp_real)), 1);
+	size_t tables = (sd->patches ? 2 : taps + 1) * sd->block * sizeof(void *);
+	size_t patches = sd->patches ? sd->block * row + cv->k->vlen * sizeof(bp_real) : 0;
+	sd->scratch = round_up(tables + patches, BP_ALIGN);
+}
+
+static bool sides_new(struct bp_conv *cv, size_t max_batch)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	const size_t residues = (size_t)least(s->sh, s->h) * least(s->sw, s->w);
+	struct side *f = &cv->forward, *b = &cv->backward;
+	const int cg = s->c / s->groups, og = s->oc / s->groups;
+	*f = (struct side){.in_h = s->h,
+		.in_w = s->w,
+		.in_c = s->c,
+		.out_h = s->oh,
+		.out_w = s->ow,
+		.out_c = s->oc,
+		.kg = cg,
+		.ng = og};
+	*b = (struct side){.in_h = s->oh,
+		.in_w = s->ow,
+		.in_c = s->oc,
+		.out_h = s->h,
+		.out_w = s->w,
+		.out_c = s->c,
+		.kg = og,
+		.ng = cg,
+		.transposed = true};
+	f->lattices = malloc(sizeof *f->lattices);
+	b->lattices = calloc(residues, sizeof *b->lattices);
+	cv->bounds = calloc(2 * (residues + 1) * s->kw, sizeof *cv->bounds);
+	if (!f->lattices || !b->lattices || !cv->bounds)
+		return false;
+	f->nlattices = 1;
+	forward_lattice(s, f->lattices);
+	b->nlattices = backward_lattices(s, b->lattices);
+	int *bounds = cv->bounds;
+	lattice_bounds(f->lattices, s->w, &bounds);
+	for (int i = 0; i < b->nlattices; i++)
+		lattice_bounds(&b->lattices[i], s->ow, &bounds);
+	side_plan(cv, f, max_batch * s->oh * s->ow);
+	side_plan(cv, b, max_batch * s->h * s->w);
+	return true;
+}
 
 struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch)
 {
-	(void)k, (void)max_batch;
-	struct bp_conv *cv = malloc(sizeof *cv);
-	if (cv)
-		cv->s = *s;
+	struct bp_conv *cv = calloc(1, sizeof *cv);
+	if (!cv)
+		return NULL;
+	cv->s = *s;
+	cv->k = k;
+	cv->fold = 1;
+	if (s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->h == s->oh && s->w == s->ow && !s->pt &&
+		!s->pl) {
+		cv->fold = (size_t)s->h * s->w;
+		cv->s.h = cv->s.w = cv->s.oh = cv->s.ow = 1;
+	}
+	if (!sides_new(cv, (size_t)max_batch * cv->fold)) {
+		bp_conv_free(cv);
+		return NULL;
+	}
+	bp_weights_plan(cv, (size_t)max_batch * cv->fold);
 	return cv;
 }
 
 void bp_conv_free(struct bp_conv *cv)
 {
+	if (!cv)
+		return;
+	free(cv->forward.lattices);
+	free(cv->backward.lattices);
+	free(cv->bounds);
 	free(cv);
 }
 
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
-	(void)cv, (void)threads;
-	return 0;
+	size_t f = bp_gemm_workspace(cv, &cv->forward, threads), b = bp_gemm_workspace(cv, &cv->backward, threads);
+	size_t w = bp_weights_workspace(cv, threads), fb = f > b ? f : b;
+	return fb > w ? fb : w;
 }
 
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,
 	const bp_real *bias, enum bp_act act, bp_real *y, void *ws)
 {
-	(void)ctx, (void)ws;
-	bp_conv_ref_forward(&cv->s, n, x, w, bias, act, y);
+	struct gemm_call call = {
+		.n = n * cv->fold, .in = x, .w = w, .bias = bias, .relu = act == BP_ACT_RELU, .out = y};
+	bp_gemm_run(cv, &cv->forward, ctx, &call, ws);
 }
 
 void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
 	const bp_real *w, bool accumulate, bp_real *dx, void *ws)
 {
-	(void)ctx, (void)ws;
-	bp_conv_ref_backward_data(&cv->s, n, dy, w, accumulate, dx);
+	struct gemm_call call = {.n = n * cv->fold, .in = dy, .w = w, .acc = accumulate, .out = dx};
+	bp_gemm_run(cv, &cv->backward, ctx, &call, ws);
 }
 
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
 	const bp_real *dy, bp_real *dw, bp_real *db, void *ws)
 {
-	(void)ctx, (void)ws;
-	bp_conv_ref_backward_weights(&cv->s, n, x, dy, dw, db);
+	struct weights_call call = {.n = n * cv->fold, .x = x, .dy = dy, .dw = dw, .db = db};
+	bp_weights_run(cv, ctx, &call, ws);
 }

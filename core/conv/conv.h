@@ -13,12 +13,12 @@
 #include "kernels/kernels.h"
 
 struct bp_conv_shape {
-	int h, w, c;       /* input map and channels */
-	int oh, ow, oc;    /* output map and channels */
+	int h, w, c;    /* input map and channels */
+	int oh, ow, oc; /* output map and channels */
 	int kh, kw;
-	int sh, sw;        /* stride */
-	int pt, pl;        /* padding above and at the left; below and right follow from oh, ow */
-	int dh, dw;        /* dilation */
+	int sh, sw; /* stride */
+	int pt, pl; /* padding above and at the left; below and right follow from oh, ow */
+	int dh, dw; /* dilation */
 	int groups;
 };
 
@@ -35,20 +35,20 @@ size_t bp_conv_workspace(const struct bp_conv *cv, int threads);
 
 /* y = act(conv(x, w) + bias). bias may be NULL. */
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,
-                     const bp_real *bias, enum bp_act act, bp_real *y, void *ws);
+	const bp_real *bias, enum bp_act act, bp_real *y, void *ws);
 /* dx = gradient through x; with accumulate, dx += it. */
 void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
-                           const bp_real *w, bool accumulate, bp_real *dx, void *ws);
+	const bp_real *w, bool accumulate, bp_real *dx, void *ws);
 /* dw and db (db may be NULL) are overwritten. */
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
-                              const bp_real *dy, bp_real *dw, bp_real *db, void *ws);
+	const bp_real *dy, bp_real *dw, bp_real *db, void *ws);
 
 /* The plain C oracle of the three, one thread, no plan. */
 void bp_conv_ref_forward(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *w, const bp_real *bias,
-                         enum bp_act act, bp_real *y);
-void bp_conv_ref_backward_data(const struct bp_conv_shape *s, int n, const bp_real *dy, const bp_real *w,
-                               bool accumulate, bp_real *dx);
-void bp_conv_ref_backward_weights(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *dy, bp_real *dw,
-                                  bp_real *db);
+	enum bp_act act, bp_real *y);
+void bp_conv_ref_backward_data(
+	const struct bp_conv_shape *s, int n, const bp_real *dy, const bp_real *w, bool accumulate, bp_real *dx);
+void bp_conv_ref_backward_weights(
+	const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *dy, bp_real *dw, bp_real *db);
 
 #endif

@@ -204,7 +204,7 @@ struct bp_train_params {
 	uint64_t seed;
 	bool shuffle;
 	struct bp_item loss, optimizer, scheduler;
-	double warmup_epochs;   /* linear warm-up of the learning rate from 0, before the scheduler's course; 0 = none */
+	double warmup_epochs;   /* the learning rate first rises linearly, step by step; the scheduler follows; 0 = none */
 	double clip_grad_norm;  /* global L2 norm; 0 = none */
 	double clip_grad_value; /* 0 = none; applied before the norm */
 	int threads;            /* to start with; see bp_trainer_set_threads */
@@ -216,7 +216,8 @@ struct bp_train_params {
 /* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
-/* Bytes a training needs beside its data set; exact, from the plan that the trainer then allocates. */
+/* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that the
+ * trainer then allocates. parameters are the net's own, there already. */
 struct bp_memory {
 	int64_t parameters, gradients, optimizer_state, activations, workspace, total;
 };
@@ -297,7 +298,8 @@ const char *bp_trainer_isa(const struct bp_trainer *tr);
  * checksummed, fsynced, renamed, and its directory fsynced.
  */
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
-/* Restores such a file into a trainer of the same net, data sizes and parameters. On failure the trainer is unchanged. */
+/* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, threads and instruction
+ * sets may differ. On failure the trainer is unchanged. */
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Weights and buffers alone, into a net of the same shape. On failure the net is unchanged. */
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err);

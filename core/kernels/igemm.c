@@ -89,13 +89,6 @@ VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 		finish(p, rows, nv, false, s);
 }
 
-#define HEIGHTS_TO_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
-#if TILE_ROWS == 12
-#define HEIGHTS(X) HEIGHTS_TO_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
-#else
-#define HEIGHTS(X) HEIGHTS_TO_6(X)
-#endif
-
 #define TILE(r)                                                                                                        \
 	static void wide_##r(const struct bp_igemm *p)                                                                 \
 	{                                                                                                              \
@@ -105,11 +98,11 @@ VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 	{                                                                                                              \
 		tile(p, r, 1);                                                                                         \
 	}
-HEIGHTS(TILE)
+TILE_HEIGHTS(TILE)
 
 void KERNEL_NAME(igemm)(const struct bp_igemm *p)
 {
 #define PAIR(r) {slim_##r, wide_##r},
-	static void (*const tiles[TILE_ROWS][TILE_VECS])(const struct bp_igemm *) = {HEIGHTS(PAIR)};
+	static void (*const tiles[TILE_ROWS][TILE_VECS])(const struct bp_igemm *) = {TILE_HEIGHTS(PAIR)};
 	tiles[p->rows - 1][p->cols > VLEN](p);
 }

@@ -8,8 +8,8 @@
  * declared below and defined in a header of its own; (2) its code, in a file of this folder that includes vec.h, as
  *	ret KERNEL_NAME(name)(args) { ... }
  * every *.c here but kernels.c is compiled once for each instruction set, table.c gathers them, and helpers in them are
- * static; (3) a function check_name in tests/core/test_kernels_*.c (see tests/core/kernel_cases.h): without it the tests
- * do not link. Drivers call it as ctx->k->name(...). Kernels have no threads, no allocation, and no state.
+ * static; (3) a function check_name in tests/core/test_kernels_*.c (see tests/core/kernel_cases.h): without it the
+ *tests do not link. Drivers call it as ctx->k->name(...). Kernels have no threads, no allocation, and no state.
  */
 #ifndef BP_KERNELS_H
 #define BP_KERNELS_H
@@ -19,6 +19,8 @@
 struct bp_igemm;   /* igemm.h */
 struct bp_update;  /* update.h */
 struct bp_grad_sums;
+struct bp_outer; /* outer.h */
+struct bp_patch; /* patch.h */
 struct bp_dropout; /* dropout.h */
 struct bp_norm;    /* norm.h */
 struct bp_pool;    /* pool.h */

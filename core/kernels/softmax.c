@@ -15,7 +15,8 @@ VEC_INLINE vec vec_exp(vec x)
 #else
 /*
  * exp(x) for x <= 0: 2^k * exp(r) with k = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by its series up to r^7 / 7!, whose
- * rest is below 6e-9. Below -87 it stays at exp(-87) = 1.6e-38, which is nothing beside the row's largest, 1. A NaN stays.
+ * rest is below 6e-9. Below -87 it stays at exp(-87) = 1.6e-38, which is nothing beside the row's largest, 1. A NaN
+ * stays.
  */
 VEC_INLINE vec vec_exp(vec x)
 {

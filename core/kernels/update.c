@@ -24,7 +24,10 @@
 enum { STRIP = 16 }; /* vectors */
 
 /* n is VLEN but at the end of a block; the test is gone once this is inlined. */
-VEC_INLINE vec load(const bp_real *p, int n) { return n == VLEN ? vec_load(p) : vec_load_n(p, n); }
+VEC_INLINE vec load(const bp_real *p, int n)
+{
+	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
+}
 VEC_INLINE void store(bp_real *p, vec v, int n)
 {
 	if (n == VLEN)
@@ -113,7 +116,7 @@ VEC_INLINE vec adam(vec w, vec g, const struct bp_update *u, const struct bp_upd
 }
 
 VEC_INLINE void move(const struct bp_update *u, const struct bp_update_coef *c, enum rule rule, int64_t i, int n,
-		     vec *update, vec *weight)
+	vec *update, vec *weight)
 {
 	vec old = load(u->w + i, n), g = load(u->g + i, n), w = old;
 	if (c->scale != 1) {
@@ -169,4 +172,7 @@ void KERNEL_NAME(update_sgd)(const struct bp_update *u)
 		move_block(u, SGD_PLAIN);
 }
 
-void KERNEL_NAME(update_adam)(const struct bp_update *u) { move_block(u, ADAM); }
+void KERNEL_NAME(update_adam)(const struct bp_update *u)
+{
+	move_block(u, ADAM);
+}

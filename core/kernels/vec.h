@@ -32,10 +32,13 @@
 
 /* Rows of the register tile, chosen so that rows x 2 accumulators, 2 vectors of B and the broadcast value fit in the
  * registers, and the row pointers in the integer ones: 16 on x86-64 below AVX-512, 32 above and on aarch64. */
+#define TILE_HEIGHTS_TO_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #if VBYTES == 64 || defined __aarch64__
 #define TILE_ROWS 12
+#define TILE_HEIGHTS(X) TILE_HEIGHTS_TO_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
 #else
 #define TILE_ROWS 6
+#define TILE_HEIGHTS(X) TILE_HEIGHTS_TO_6(X)
 #endif
 #define TILE_VECS 2
 #define TILE_COLS (TILE_VECS * VLEN)

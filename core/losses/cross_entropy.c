@@ -7,8 +7,8 @@
 #include <math.h>
 
 /*
- * With m = max out, loss = log(sum exp(out - m)) - (out[label] - m): no overflow, and no logarithm of 0. The gradient is
- * (softmax - onehot) / n.
+ * With m = max out, loss = log(sum exp(out - m)) - (out[label] - m): no overflow, and no logarithm of 0. The gradient
+ * is (softmax - onehot) / n.
  */
 static void sample(const struct bp_loss_batch *b, const struct bp_kernels *k, int i)
 {

@@ -12,4 +12,7 @@ static const struct bp_loss_ops *const losses[] = {
 #include "losses/losses.def"
 };
 
-const struct bp_loss_ops *bp_loss_at(int type) { return type >= 0 && type < bp_loss_items.count ? losses[type] : NULL; }
+const struct bp_loss_ops *bp_loss_at(int type)
+{
+	return type >= 0 && type < bp_loss_items.count ? losses[type] : NULL;
+}

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-static const struct bp_arg args[] =
-	BP_ADAM_ARGS(0, "L2 penalty: this times the weight is added to the gradient.");
+static const struct bp_arg args[] = BP_ADAM_ARGS(0, "L2 penalty: this times the weight is added to the gradient.");
 
 int bp_adam_states(const struct bp_item *item)
 {
@@ -24,7 +23,10 @@ void bp_adam_prepare(const struct bp_item *item, int64_t step, double lr, struct
 	ret->eps = (bp_real)bp_item_real(item, BP_ADAM_EPS);
 }
 
-void bp_adam_update(const struct bp_kernels *k, const struct bp_update *u) { k->update_adam(u); }
+void bp_adam_update(const struct bp_kernels *k, const struct bp_update *u)
+{
+	k->update_adam(u);
+}
 
 static void prepare(const struct bp_item *item, int64_t step, double lr, struct bp_update_coef *ret)
 {
@@ -34,8 +36,10 @@ static void prepare(const struct bp_item *item, int64_t step, double lr, struct 
 }
 
 const struct bp_optim_ops bp_optim_adam = {
-	.info = {.name = "Adam", .help = "A step of its own size for each weight, from running means of the gradient.",
-		.args = args, .nargs = BP_ADAM_NARGS},
+	.info = {.name = "Adam",
+		.help = "A step of its own size for each weight, from running means of the gradient.",
+		.args = args,
+		.nargs = BP_ADAM_NARGS},
 	.states = bp_adam_states,
 	.prepare = prepare,
 	.update = bp_adam_update,

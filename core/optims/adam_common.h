@@ -1,6 +1,6 @@
 /*
- * adam_common.h - the arguments and coefficients that Adam and AdamW share (Kingma and Ba, "Adam: a method for stochastic
- * optimization", 2015). Included by adam.c and adamw.c.
+ * adam_common.h - the arguments and coefficients that Adam and AdamW share (Kingma and Ba, "Adam: a method for
+ * stochastic optimization", 2015). Included by adam.c and adamw.c.
  */
 #ifndef BP_OPTIMS_ADAM_COMMON_H
 #define BP_OPTIMS_ADAM_COMMON_H
@@ -11,15 +11,30 @@ enum { BP_ADAM_LR, BP_ADAM_BETAS, BP_ADAM_EPS, BP_ADAM_WEIGHT_DECAY, BP_ADAM_NAR
 
 #define BP_ADAM_ARGS(decay, decay_help)                                                                                \
 	{                                                                                                              \
-		[BP_ADAM_LR] = {.name = "lr", .kind = BP_ARG_REAL, .def = {1e-3}, .min = BP_LR_MIN, .max = BP_LR_MAX,  \
+		[BP_ADAM_LR] = {.name = "lr",                                                                          \
+			.kind = BP_ARG_REAL,                                                                           \
+			.def = {1e-3},                                                                                 \
+			.min = BP_LR_MIN,                                                                              \
+			.max = BP_LR_MAX,                                                                              \
 			.help = "Learning rate."},                                                                     \
-		[BP_ADAM_BETAS] = {.name = "betas", .kind = BP_ARG_REAL_PAIR, .def = {0.9, 0.999}, .min = 0,           \
+		[BP_ADAM_BETAS] = {.name = "betas",                                                                    \
+			.kind = BP_ARG_REAL_PAIR,                                                                      \
+			.def = {0.9, 0.999},                                                                           \
+			.min = 0,                                                                                      \
 			.max = 1 - 1e-7,                                                                               \
 			.help = "How much of the running means of the gradient and of its square is kept."},           \
-		[BP_ADAM_EPS] = {.name = "eps", .kind = BP_ARG_REAL, .def = {1e-8}, .min = 0, .max = 1,                \
+		[BP_ADAM_EPS] = {.name = "eps",                                                                        \
+			.kind = BP_ARG_REAL,                                                                           \
+			.def = {1e-8},                                                                                 \
+			.min = 0,                                                                                      \
+			.max = 1,                                                                                      \
 			.help = "Added to the root of the mean square, so that it is never 0."},                       \
-		[BP_ADAM_WEIGHT_DECAY] = {.name = "weight_decay", .kind = BP_ARG_REAL, .def = {decay}, .min = 0,       \
-			.max = 1e4, .help = decay_help},                                                               \
+		[BP_ADAM_WEIGHT_DECAY] = {.name = "weight_decay",                                                      \
+			.kind = BP_ARG_REAL,                                                                           \
+			.def = {decay},                                                                                \
+			.min = 0,                                                                                      \
+			.max = 1e4,                                                                                    \
+			.help = decay_help},                                                                           \
 	}
 
 /* The running means and their bias corrections; not the weight decay. */

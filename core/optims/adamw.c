@@ -1,11 +1,10 @@
 /*
- * adamw.c - AdamW, as torch.optim.AdamW: the weight decay acts on the weight and not through the gradient (Loshchilov and
- * Hutter, "Decoupled weight decay regularization", 2019). Called by train/update.c.
+ * adamw.c - AdamW, as torch.optim.AdamW: the weight decay acts on the weight and not through the gradient (Loshchilov
+ * and Hutter, "Decoupled weight decay regularization", 2019). Called by train/update.c.
  */
 #include "optims/adam_common.h"
 
-static const struct bp_arg args[] =
-	BP_ADAM_ARGS(1e-2, "Each step first multiplies the weight by 1 - lr times this.");
+static const struct bp_arg args[] = BP_ADAM_ARGS(1e-2, "Each step first multiplies the weight by 1 - lr times this.");
 
 static void prepare(const struct bp_item *item, int64_t step, double lr, struct bp_update_coef *ret)
 {
@@ -15,7 +14,9 @@ static void prepare(const struct bp_item *item, int64_t step, double lr, struct 
 }
 
 const struct bp_optim_ops bp_optim_adamw = {
-	.info = {.name = "AdamW", .help = "Adam whose weight decay acts on the weights themselves.", .args = args,
+	.info = {.name = "AdamW",
+		.help = "Adam whose weight decay acts on the weights themselves.",
+		.args = args,
 		.nargs = BP_ADAM_NARGS},
 	.states = bp_adam_states,
 	.prepare = prepare,

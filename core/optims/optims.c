@@ -12,6 +12,12 @@ static const struct bp_optim_ops *const optims[] = {
 #include "optims/optims.def"
 };
 
-const struct bp_optim_ops *bp_optim_at(int type) { return type >= 0 && type < bp_optimizer_items.count ? optims[type] : NULL; }
+const struct bp_optim_ops *bp_optim_at(int type)
+{
+	return type >= 0 && type < bp_optimizer_items.count ? optims[type] : NULL;
+}
 
-double bp_optim_lr(const struct bp_item *item) { return bp_item_arg(BP_OPTIMIZER, item, "lr")->v[0]; }
+double bp_optim_lr(const struct bp_item *item)
+{
+	return bp_item_arg(BP_OPTIMIZER, item, "lr")->v[0];
+}

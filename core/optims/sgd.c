@@ -5,15 +5,33 @@
 enum { LR, MOMENTUM, DAMPENING, WEIGHT_DECAY, NESTEROV, NARGS };
 
 static const struct bp_arg args[] = {
-	[LR] = {.name = "lr", .kind = BP_ARG_REAL, .def = {1e-3}, .min = BP_LR_MIN, .max = BP_LR_MAX,
+	[LR] = {.name = "lr",
+		.kind = BP_ARG_REAL,
+		.def = {1e-3},
+		.min = BP_LR_MIN,
+		.max = BP_LR_MAX,
 		.help = "Learning rate."},
-	[MOMENTUM] = {.name = "momentum", .kind = BP_ARG_REAL, .def = {0}, .min = 0, .max = 1,
+	[MOMENTUM] = {.name = "momentum",
+		.kind = BP_ARG_REAL,
+		.def = {0},
+		.min = 0,
+		.max = 1,
 		.help = "How much of the last step's direction is kept."},
-	[DAMPENING] = {.name = "dampening", .kind = BP_ARG_REAL, .def = {0}, .min = 0, .max = 1,
+	[DAMPENING] = {.name = "dampening",
+		.kind = BP_ARG_REAL,
+		.def = {0},
+		.min = 0,
+		.max = 1,
 		.help = "How much of the gradient is held back from the momentum."},
-	[WEIGHT_DECAY] = {.name = "weight_decay", .kind = BP_ARG_REAL, .def = {0}, .min = 0, .max = 1e4,
+	[WEIGHT_DECAY] = {.name = "weight_decay",
+		.kind = BP_ARG_REAL,
+		.def = {0},
+		.min = 0,
+		.max = 1e4,
 		.help = "L2 penalty: this times the weight is added to the gradient."},
-	[NESTEROV] = {.name = "nesterov", .kind = BP_ARG_BOOL, .def = {0},
+	[NESTEROV] = {.name = "nesterov",
+		.kind = BP_ARG_BOOL,
+		.def = {0},
 		.help = "Looks ahead along the momentum; needs momentum and no dampening."},
 };
 
@@ -28,7 +46,10 @@ static enum bp_status check(const struct bp_item *item, struct bp_error *err)
 	return BP_OK;
 }
 
-static int states(const struct bp_item *item) { return bp_item_real(item, MOMENTUM) != 0; }
+static int states(const struct bp_item *item)
+{
+	return bp_item_real(item, MOMENTUM) != 0;
+}
 
 /* The first step's momentum is the gradient itself, undampened: 0 * 0 + 1 * g. */
 static void prepare(const struct bp_item *item, int64_t step, double lr, struct bp_update_coef *ret)
@@ -41,10 +62,15 @@ static void prepare(const struct bp_item *item, int64_t step, double lr, struct 
 	ret->nesterov = bp_item_bool(item, NESTEROV);
 }
 
-static void update(const struct bp_kernels *k, const struct bp_update *u) { k->update_sgd(u); }
+static void update(const struct bp_kernels *k, const struct bp_update *u)
+{
+	k->update_sgd(u);
+}
 
 const struct bp_optim_ops bp_optim_sgd = {
-	.info = {.name = "SGD", .help = "Stochastic gradient descent, with momentum when asked for.", .args = args,
+	.info = {.name = "SGD",
+		.help = "Stochastic gradient descent, with momentum when asked for.",
+		.args = args,
 		.nargs = NARGS},
 	.check = check,
 	.states = states,

@@ -9,7 +9,8 @@ static double rate(const struct bp_item *item, double lr, int epoch, int epochs)
 
 const struct bp_schedule_ops bp_schedule_constant = {
 	.info = {.name = "Constant",
-		.help = "The optimizer's learning rate throughout (PyTorch's ConstantLR is something else: it starts at a "
+		.help = "The optimizer's learning rate throughout (PyTorch's ConstantLR is something else: it starts "
+			"at a "
 			"third of it)."},
 	.rate = rate,
 };

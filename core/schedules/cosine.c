@@ -9,9 +9,17 @@
 enum { T_MAX, ETA_MIN, NARGS };
 
 static const struct bp_arg args[] = {
-	[T_MAX] = {.name = "T_max", .kind = BP_ARG_INT, .def = {BP_UNSET}, .min = 1, .max = BP_MAX_EPOCHS,
+	[T_MAX] = {.name = "T_max",
+		.kind = BP_ARG_INT,
+		.def = {BP_UNSET},
+		.min = 1,
+		.max = BP_MAX_EPOCHS,
 		.help = "Epochs until eta_min is reached; all epochs after the warm-up when it is not given."},
-	[ETA_MIN] = {.name = "eta_min", .kind = BP_ARG_REAL, .def = {0}, .min = 0, .max = 1e4,
+	[ETA_MIN] = {.name = "eta_min",
+		.kind = BP_ARG_REAL,
+		.def = {0},
+		.min = 0,
+		.max = 1e4,
 		.help = "The learning rate at the end."},
 };
 
@@ -24,7 +32,9 @@ static double rate(const struct bp_item *item, double lr, int epoch, int epochs)
 }
 
 const struct bp_schedule_ops bp_schedule_cosine = {
-	.info = {.name = "CosineAnnealingLR", .help = "Half a cosine from the learning rate down to eta_min over T_max epochs.",
-		.args = args, .nargs = NARGS},
+	.info = {.name = "CosineAnnealingLR",
+		.help = "Half a cosine from the learning rate down to eta_min over T_max epochs.",
+		.args = args,
+		.nargs = NARGS},
 	.rate = rate,
 };

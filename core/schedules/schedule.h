@@ -22,11 +22,11 @@ struct bp_schedule_ops {
 const struct bp_schedule_ops *bp_schedule_at(int type);
 
 /*
- * Learning rate of optimizer step `step` (from 0) when an epoch has `batches` steps. Warm-up: with
+ * Learning rate of optimizer step `step` (from 0) of a training at lr whose epochs have `batches` steps. Warm-up: with
  * w = warmup_epochs * batches (rounded up) steps, step s < w runs at lr * (s + 1) / w. The schedule's epoch 0 is then
  * the first whole epoch after the warm-up; what is left of an epoch in which a fractional warm-up ended runs at epoch
  * 0's rate too. The course is as long as the epochs that are left.
  */
-double bp_schedule_lr(const struct bp_train_params *params, int64_t batches, int64_t step);
+double bp_schedule_lr(const struct bp_train_params *params, double lr, int64_t batches, int64_t step);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#include "optims/optim.h"
-
 static const struct bp_item_info *const infos[] = {
 #define SCHEDULE(id) &bp_schedule_##id.info,
 #include "schedules/schedules.def"
@@ -21,9 +19,8 @@ const struct bp_schedule_ops *bp_schedule_at(int type)
 	return type >= 0 && type < bp_scheduler_items.count ? schedules[type] : NULL;
 }
 
-double bp_schedule_lr(const struct bp_train_params *params, int64_t batches, int64_t step)
+double bp_schedule_lr(const struct bp_train_params *params, double lr, int64_t batches, int64_t step)
 {
-	double lr = bp_optim_lr(&params->optimizer);
 	double warmup_steps = ceil(params->warmup_epochs * (double)batches);
 	if ((double)step < warmup_steps)
 		return lr * (double)(step + 1) / warmup_steps;

@@ -6,9 +6,17 @@
 enum { STEP_SIZE, GAMMA, NARGS };
 
 static const struct bp_arg args[] = {
-	[STEP_SIZE] = {.name = "step_size", .kind = BP_ARG_INT, .required = true, .min = 1, .max = BP_MAX_EPOCHS,
+	[STEP_SIZE] = {.name = "step_size",
+		.kind = BP_ARG_INT,
+		.required = true,
+		.min = 1,
+		.max = BP_MAX_EPOCHS,
 		.help = "Epochs between two falls."},
-	[GAMMA] = {.name = "gamma", .kind = BP_ARG_REAL, .def = {0.1}, .min = 1e-6, .max = 100,
+	[GAMMA] = {.name = "gamma",
+		.kind = BP_ARG_REAL,
+		.def = {0.1},
+		.min = 1e-6,
+		.max = 100,
 		.help = "What the learning rate is multiplied by at each fall."},
 };
 
@@ -20,7 +28,9 @@ static double rate(const struct bp_item *item, double lr, int epoch, int epochs)
 }
 
 const struct bp_schedule_ops bp_schedule_step = {
-	.info = {.name = "StepLR", .help = "Multiplies the learning rate by gamma every step_size epochs.", .args = args,
+	.info = {.name = "StepLR",
+		.help = "Multiplies the learning rate by gamma every step_size epochs.",
+		.args = args,
 		.nargs = NARGS},
 	.rate = rate,
 };

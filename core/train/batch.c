@@ -2,8 +2,8 @@
  * batch.c - the gather of samples into the net's input, and the score of its outputs. Called by the trainer and the
  * predictor on their own thread; each sample is one thread's.
  *
- * A data set lies as its owner packed it, channels first and often as bytes; the net reads channels-last bp_real. A byte
- * has 256 possible values, so a map of bytes is normalised by looking each up in its channel's table.
+ * A data set lies as its owner packed it, channels first and often as bytes; the net reads channels-last bp_real. A
+ * byte has 256 possible values, so a map of bytes is normalised by looking each up in its channel's table.
  */
 #include "train/batch.h"
 
@@ -12,7 +12,10 @@
 /* Below that many elements in a batch, starting threads costs more than they save. */
 enum { GATHER_PARALLEL = 32768 };
 
-int64_t bp_feed_table(const struct bp_shape *shape) { return shape->ndim == 3 ? shape->dim[0] * 256 : 0; }
+int64_t bp_feed_table(const struct bp_shape *shape)
+{
+	return shape->ndim == 3 ? shape->dim[0] * 256 : 0;
+}
 
 static bp_real normal(bp_real x, const float *mean, const float *std, int64_t c)
 {
@@ -58,14 +61,15 @@ static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *
 static void gather_floats(const struct bp_feed *f, const float *from, bp_real *restrict to)
 {
 	for (int64_t c = 0; c < f->channels; c++, from += f->area) {
-		bp_real mean = f->data.mean ? (bp_real)f->data.mean[c] : 0, std = f->data.std ? (bp_real)f->data.std[c] : 1;
+		bp_real mean = f->data.mean ? (bp_real)f->data.mean[c] : 0,
+			std = f->data.std ? (bp_real)f->data.std[c] : 1;
 		for (int64_t p = 0; p < f->area; p++)
 			to[p * f->channels + c] = ((bp_real)from[p] - mean) / std;
 	}
 }
 
-const bp_real *bp_batcher_forward(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
-                                  const struct bp_pass *pass)
+const bp_real *bp_batcher_forward(
+	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass)
 {
 	bp_real *x = bp_exec_input(b->exec);
 #pragma omp parallel for num_threads(b->ctx.threads) schedule(static) if (pick->n * feed->size >= GATHER_PARALLEL)
@@ -108,7 +112,7 @@ bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed)
 }
 
 double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
-                        const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score)
+	const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score)
 {
 	const struct bp_loss_ops *ops = bp_loss_at(loss->type);
 	bool labelled = bp_batcher_labelled(b, feed);
@@ -118,8 +122,12 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 	}
 	if (ops->target == BP_TARGET_VALUES)
 		gather_targets(b, feed, pick);
-	struct bp_loss_batch lb = {.n = pick->n, .size = b->out_size, .out = out, .labels = b->labels,
-		.targets = b->targets, .ret_rows = b->rows,
+	struct bp_loss_batch lb = {.n = pick->n,
+		.size = b->out_size,
+		.out = out,
+		.labels = b->labels,
+		.targets = b->targets,
+		.ret_rows = b->rows,
 		.ret_gradient = gradient ? bp_exec_output_gradient(b->exec) : NULL};
 	ops->run(loss, &b->ctx, &lb);
 	double sum = 0;
@@ -131,7 +139,7 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 }
 
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-                         double *ret_loss, double *ret_accuracy)
+	double *ret_loss, double *ret_accuracy)
 {
 	struct bp_score score = {0};
 	for (int64_t first = 0; first < feed->data.count; first += max_batch) {

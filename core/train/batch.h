@@ -12,7 +12,7 @@
 struct bp_feed {
 	struct bp_data data; /* its arrays are borrowed */
 	int64_t channels, area, size;
-	bp_real *table;      /* BP_U8 maps: the input for each channel and byte, channels x 256 */
+	bp_real *table; /* BP_U8 maps: the input for each channel and byte, channels x 256 */
 };
 
 /* Elements of a table for samples of that shape; 0 for flat ones. */
@@ -45,16 +45,16 @@ struct bp_score {
 };
 
 /* Gathers the samples, normalised and channels-last, and runs them forward. */
-const bp_real *bp_batcher_forward(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
-                                  const struct bp_pass *pass);
+const bp_real *bp_batcher_forward(
+	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass);
 /* Loss of the outputs out of that batch, added to *score; with gradient, the executor's output gradient is filled.
  * Returns the batch's mean. */
 double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
-                        const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score);
+	const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score);
 /* Whether a share of correct samples can be told: there are labels, and the output is one value a class. */
 bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed);
 /* All of feed in evaluation mode, at most max_batch samples at a time. Accuracy is NaN without labels. */
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-                         double *ret_loss, double *ret_accuracy);
+	double *ret_loss, double *ret_accuracy);
 
 #endif

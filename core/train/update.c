@@ -14,7 +14,10 @@ enum {
 	PARALLEL = 1 << 16 /* weights; below, starting threads costs more than they save */
 };
 
-static int64_t block_count(const struct bp_param *p) { return p->trainable ? (p->size + BLOCK - 1) / BLOCK : 0; }
+static int64_t block_count(const struct bp_param *p)
+{
+	return p->trainable ? (p->size + BLOCK - 1) / BLOCK : 0;
+}
 
 int64_t bp_updater_blocks(const struct bp_net *net)
 {
@@ -71,10 +74,13 @@ static void read_block(const struct bp_updater *u, const struct bp_kernels *k, c
 }
 
 static void move_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v,
-                       const struct bp_update_coef *coef, int64_t i)
+	const struct bp_update_coef *coef, int64_t i)
 {
 	const struct bp_block *b = &u->blocks[i];
-	struct bp_update up = {.n = b->n, .w = v->weights + b->offset, .g = v->grads + b->offset, .coef = coef,
+	struct bp_update up = {.n = b->n,
+		.w = v->weights + b->offset,
+		.g = v->grads + b->offset,
+		.coef = coef,
 		.ret_sums = &u->sums[i].update};
 	for (int s = 0; s < BP_UPDATE_STATES; s++)
 		up.state[s] = v->state[s] ? v->state[s] + b->offset : NULL;
@@ -131,7 +137,8 @@ static void collect_updates(struct bp_updater *u)
 	}
 }
 
-void bp_updater_step(struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
+void bp_updater_step(
+	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
 {
 	struct bp_update_coef coef = {.scale = 1};
 	bool norm_first = u->params->clip_grad_norm > 0;

@@ -1,6 +1,6 @@
 /*
- * update.h - one optimizer step over the flat vectors, and what it saw: clipping, the move, and each layer's statistics.
- * Called by the trainer once a step, outside parallel regions.
+ * update.h - one optimizer step over the flat vectors, and what it saw: clipping, the move, and each layer's
+ * statistics. Called by the trainer once a step, outside parallel regions.
  */
 #ifndef BP_TRAIN_UPDATE_H
 #define BP_TRAIN_UPDATE_H
@@ -16,8 +16,8 @@ struct bp_block {
 };
 
 struct bp_block_sums {
-	struct bp_grad_sums grad;     /* before clipping */
-	double squares_clipped;       /* after clip_grad_value */
+	struct bp_grad_sums grad; /* before clipping */
+	double squares_clipped;   /* after clip_grad_value */
 	struct bp_update_sums update;
 };
 
@@ -35,7 +35,7 @@ struct bp_updater {
 	const struct bp_train_params *params;
 	int64_t nblocks;
 	struct bp_block *blocks;
-	struct bp_block_sums *sums;          /* by block */
+	struct bp_block_sums *sums; /* by block */
 	int nslots;
 	int *layers;                         /* by slot: index of the layer */
 	struct bp_health *health;            /* by slot: of the last step */
@@ -54,7 +54,8 @@ int bp_updater_slots(const struct bp_net *net);
 /* Fills blocks and layers, which are nblocks and nslots long. */
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
 /* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. */
-void bp_updater_step(struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr);
+void bp_updater_step(
+	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr);
 /* Adds a step's health to an epoch's. */
 void bp_health_add(struct bp_health *sum, const struct bp_health *step);
 

@@ -1,14 +1,14 @@
 /* migrate.c - see migrate.h. On the thread that opens the database, before anyone else has it. */
 #include "db/migrate.h"
 
-#include <inttypes.h>
 #include <sqlite3.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 
 #define APPLICATION_ID "1651208304" /* "bkpp" in ASCII: tells file(1) and us whose file it is */
 
@@ -32,15 +32,6 @@ static int64_t number(sqlite3 *c, const char *sql)
 		value = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
 	return value;
-}
-
-/* FNV-1a, 64 bits, in hexadecimal. It finds an edited migration; nobody is defended against. */
-static void checksum(const char *text, char ret[17])
-{
-	uint64_t hash = 14695981039346656037u;
-	for (const char *p = text; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 1099511628211u;
-	snprintf(ret, 17, "%016" PRIx64, hash);
 }
 
 static bool numbered(const struct migration *migrations, int n)
@@ -69,7 +60,7 @@ static bool claim_file(sqlite3 *c)
 		"CREATE TABLE migration ("
 		"  number     INTEGER PRIMARY KEY,"
 		"  name       TEXT NOT NULL,"
-		"  checksum   TEXT NOT NULL,"
+		"  sha256     TEXT NOT NULL,"
 		"  applied_at REAL NOT NULL"
 		") STRICT;"
 		"COMMIT",
@@ -80,14 +71,14 @@ static bool claim_file(sqlite3 *c)
 static bool verify_applied(sqlite3 *c, const struct migration *migrations, int n, int *ret_applied)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(c, "SELECT number, name, checksum FROM migration ORDER BY number", -1, &st, NULL);
+	int rc = sqlite3_prepare_v2(c, "SELECT number, name, sha256 FROM migration ORDER BY number", -1, &st, NULL);
 	int applied = 0;
 	bool ok = rc == SQLITE_OK;
 	while (ok && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		int64_t found = sqlite3_column_int64(st, 0);
 		const char *name = (const char *)sqlite3_column_text(st, 1);
 		const char *sum = (const char *)sqlite3_column_text(st, 2);
-		char ours[17] = "";
+		char ours[SHA256_HEX] = "";
 		if (found > n) {
 			log_line(LOG_ERROR,
 				"database: made by a newer backpropd (migration %s); this one knows %d migrations",
@@ -96,7 +87,7 @@ static bool verify_applied(sqlite3 *c, const struct migration *migrations, int n
 			break;
 		}
 		if (found == applied + 1)
-			checksum(migrations[applied].sql, ours);
+			sha256_hex(migrations[applied].sql, strlen(migrations[applied].sql), ours);
 		if (!sum || strcmp(sum, ours) != 0) {
 			log_line(LOG_ERROR, "database: migration %s is not the one that the database was made with",
 				name ? name : "?");
@@ -115,8 +106,8 @@ static bool verify_applied(sqlite3 *c, const struct migration *migrations, int n
 static bool record(sqlite3 *c, int number_, const struct migration *m)
 {
 	sqlite3_stmt *st = NULL;
-	char sum[17];
-	checksum(m->sql, sum);
+	char sum[SHA256_HEX];
+	sha256_hex(m->sql, strlen(m->sql), sum);
 	bool ok = sqlite3_prepare_v2(c, "INSERT INTO migration VALUES (?, ?, ?, ?)", -1, &st, NULL) == SQLITE_OK &&
 		  sqlite3_bind_int(st, 1, number_) == SQLITE_OK &&
 		  sqlite3_bind_text(st, 2, m->name, -1, SQLITE_STATIC) == SQLITE_OK &&

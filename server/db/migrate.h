@@ -15,7 +15,7 @@ struct migration {
 
 /*
  * Brings the database up to the last of the n migrations, which must be numbered 1..n. The table "migration" remembers
- * each with its checksum. False (logged) when the database is newer, when a text it was made with has changed, when it
+ * each with its SHA-256. False (logged) when the database is newer, when a text it was made with has changed, when it
  * is not backpropd's, or when one fails: then nothing of that one has happened.
  */
 bool migrate(struct sqlite3 *connection, const struct migration *migrations, int n);

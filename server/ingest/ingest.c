@@ -68,6 +68,12 @@ static json_t *counts_json(const int64_t *counts, int n)
 	return ret;
 }
 
+/* An .npy in an archive came as .npz. */
+static const char *format_name(const struct found *f)
+{
+	return f->label[0] && strcmp(f->importer->name, "npy") == 0 ? "npz" : f->importer->name;
+}
+
 static json_t *info_json(const struct run *r)
 {
 	const struct packed_numbers *n = &r->numbers;
@@ -85,7 +91,7 @@ static json_t *info_json(const struct run *r)
 		counts = json_pack("{s:o, s:o}", "train", counts_json(r->class_counts[SPLIT_TRAIN], n->classes), "test",
 			counts_json(r->class_counts[SPLIT_TEST], n->count[SPLIT_TEST] > 0 ? n->classes : 0));
 	json_t *ret = json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:O}", "format",
-		r->found[0].importer->name, "layout", r->to_chw ? "NHWC converted" : "as uploaded", "shape", shape,
+		format_name(&r->found[0]), "layout", r->to_chw ? "NHWC converted" : "as uploaded", "shape", shape,
 		"dtype", n->dtype == BP_U8 ? "u8" : "f32", "train", (json_int_t)n->count[SPLIT_TRAIN], "test",
 		(json_int_t)n->count[SPLIT_TEST], "classes", n->classes, "targets", n->ntargets, "mean", means, "std",
 		stds, "class_counts", counts, "ignored", r->ignored);

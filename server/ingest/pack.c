@@ -67,7 +67,7 @@ static bool begin(struct copying *c, struct run *r, int role)
 		return false;
 	}
 	if (!source_open(&c->source, c->f->file->path))
-		return run_problem(r, c->f->file, "", "cannot be read.");
+		return run_problem(r, c->f->file, "", "is damaged or truncated.");
 	int status = 1;
 	while (status > 0 && c->source.member < c->f->member)
 		status = source_next(&c->source);

@@ -137,7 +137,7 @@ static bool scan_file(struct run *r, const struct ingest_file *file)
 {
 	struct source s;
 	if (!source_open(&s, file->path))
-		return run_problem(r, file, "", "cannot be read.");
+		return run_problem(r, file, "", "is damaged or truncated.");
 	int status = 0;
 	bool ok = true;
 	while (ok && (status = source_next(&s)) > 0)

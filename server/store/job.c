@@ -203,8 +203,8 @@ enum store_status store_job_queue(struct store *s, int limit, struct job_row **r
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st =
-		db_query(tx, "SELECT * FROM job WHERE status = 'queued' ORDER BY priority DESC, id LIMIT :limit");
+	struct db_stmt *st = db_query(tx, "SELECT * FROM job INDEXED BY job_queue WHERE status = 'queued' ORDER BY "
+					  "priority DESC, id LIMIT :limit");
 	db_bind_int(st, ":limit", limit);
 	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
 	*ret = rows.list;

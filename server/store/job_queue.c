@@ -8,8 +8,8 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 	struct job_change change = {.id = id, .to = JOB_RUNNING};
 	*ret = (struct job_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st =
-		db_query(tx, "SELECT id FROM job WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1");
+	struct db_stmt *st = db_query(tx,
+		"SELECT id FROM job INDEXED BY job_queue WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1");
 	if (!db_step(st))
 		return store_end(s, tx, STORE_NOT_FOUND);
 	db_text_into(st, "id", id, sizeof id);

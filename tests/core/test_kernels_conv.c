@@ -3,6 +3,8 @@
 #include "kernel_cases.h"
 
 #include "kernels/igemm.h"
+#include "kernels/outer.h"
+#include "kernels/patch.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -82,4 +84,135 @@ void check_igemm(const struct bp_kernels *k, struct draw *d)
 	guard_free(b, b_size);
 	guard_free(c, c_size);
 	guard_free(bias, p.cols);
+}
+
+void check_outer(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_outer p = {
+		.rows = draw_int(d, 1, k->mr),
+		.cols = draw_int(d, 1, k->nr),
+		.nruns = draw_int(d, 0, 4),
+		.x_off = draw_int(d, 0, 5),
+		.acc = draw_bool(d),
+	};
+	const size_t nb = (p.cols + k->vlen - 1) / k->vlen * k->vlen, width = p.x_off + p.rows;
+	p.x_step = width + draw_int(d, 0, 4);
+	p.dy_step = nb + draw_int(d, 0, 4);
+	p.ldc = p.cols + GAP;
+	struct bp_run runs[4];
+	size_t pixels = 0;
+	for (size_t r = 0; r < p.nruns; r++) {
+		runs[r] = (struct bp_run){.first = pixels, .count = draw_int(d, 0, 20)};
+		pixels += runs[r].count;
+	}
+	const size_t x_size = pixels ? (pixels - 1) * p.x_step + width : 0,
+		     dy_size = pixels ? (pixels - 1) * p.dy_step + nb : 0;
+	const size_t c_size = rows_size(p.rows, p.cols);
+	bp_real *x = guard_new(x_size), *dy = guard_new(dy_size), *c = guard_new(c_size), before[1024];
+	draw_reals(d, x, x_size);
+	draw_reals(d, dy, dy_size);
+	draw_reals(d, before, (size_t)p.rows * p.cols);
+	for (size_t i = 0; p.acc && i < (size_t)p.rows * p.cols; i++)
+		c[i / p.cols * p.ldc + i % p.cols] = before[i];
+	guard_freeze(x, x_size);
+	guard_freeze(dy, dy_size);
+	/* The runs of X need not lie in dY's order. */
+	for (size_t r = 0, at = pixels; r < p.nruns; r++) {
+		at -= runs[r].count;
+		runs[r].x = x + at * p.x_step;
+	}
+	p.runs = runs;
+	p.dy = dy;
+	p.c = c;
+	k->outer(&p);
+	for (size_t i = 0; i < c_size; i++) {
+		size_t row = i / p.ldc, col = i % p.ldc;
+		double sum = p.acc && col < (size_t)p.cols ? before[row * p.cols + col] : 0;
+		for (size_t r = 0; r < p.nruns && col < (size_t)p.cols; r++)
+			for (size_t q = 0; q < runs[r].count; q++)
+				sum += (double)runs[r].x[q * p.x_step + p.x_off + row] *
+				       dy[(runs[r].first + q) * p.dy_step + col];
+		check_near(k, "outer", i, c[i], col < (size_t)p.cols ? sum : GUARD_POISON, rounding(pixels));
+	}
+	guard_free(x, x_size);
+	guard_free(dy, dy_size);
+	guard_free(c, c_size);
+}
+
+void check_patch(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_patch p = {.count = draw_int(d, 1, 20), .lines = draw_int(d, 1, 6), .run = draw_int(d, 1, 40)};
+	const size_t step = draw_int(d, 1, 6), line = (p.count - 1) * step + p.run, x_size = p.lines * line;
+	const size_t rows = p.count * p.lines * p.run;
+	bp_real *x = guard_new(x_size), *zeros = guard_new(p.run + k->vlen), *dst = guard_new(rows + k->vlen);
+	draw_reals(d, x, x_size);
+	for (size_t i = 0; i < p.run + k->vlen; i++)
+		zeros[i] = 0;
+	guard_freeze(x, x_size);
+	guard_freeze(zeros, p.run + k->vlen);
+	for (int l = 0; l < p.lines; l++) {
+		bool outside = draw_int(d, 0, 3) == 0;
+		p.src[l] = outside ? zeros : x + l * line;
+		p.step[l] = outside ? 0 : step;
+	}
+	p.end = x + x_size;
+	p.dst = dst;
+	k->patch(&p);
+	for (size_t i = 0; i < rows; i++) {
+		size_t l = i / p.run % p.lines, point = i / p.run / p.lines;
+		check_near(k, "patch", i, dst[i], p.src[l][point * p.step[l] + i % p.run], 0);
+	}
+	guard_free(x, x_size);
+	guard_free(zeros, p.run + k->vlen);
+	guard_free(dst, rows + k->vlen);
+}
+
+static void check_packing(const struct bp_kernels *k, struct draw *d, bool transposed)
+{
+	const size_t rows = draw_int(d, 0, 40), cols = draw_int(d, 1, k->nr), n = transposed ? cols : rows;
+	const size_t width = transposed ? rows : cols, ld = width + draw_int(d, 0, 5);
+	const size_t src_size = n ? (n - 1) * ld + width : 0, dst_size = rows * k->nr;
+	bp_real *src = guard_new(src_size), *dst = guard_new(dst_size);
+	draw_reals(d, src, src_size);
+	guard_freeze(src, src_size);
+	(transposed ? k->pack_transposed : k->pack)(dst, src, ld, rows, (int)cols);
+	for (size_t i = 0; i < dst_size; i++) {
+		size_t r = i / k->nr, c = i % k->nr;
+		bp_real want = c >= cols ? 0 : transposed ? src[c * ld + r] : src[r * ld + c];
+		check_near(k, "packed", i, dst[i], want, 0);
+	}
+	guard_free(src, src_size);
+	guard_free(dst, dst_size);
+}
+
+void check_pack(const struct bp_kernels *k, struct draw *d)
+{
+	check_packing(k, d, false);
+}
+void check_pack_transposed(const struct bp_kernels *k, struct draw *d)
+{
+	check_packing(k, d, true);
+}
+
+void check_column_sums(const struct bp_kernels *k, struct draw *d)
+{
+	const size_t rows = draw_int(d, 0, 50), n = draw_int(d, 1, 6 * k->vlen), ld = n + draw_int(d, 0, 5);
+	const size_t size = rows ? (rows - 1) * ld + n : 0;
+	const bool acc = draw_bool(d);
+	bp_real *x = guard_new(size), *dst = guard_new(n), *before = guard_new(n);
+	draw_reals(d, x, size);
+	draw_reals(d, before, n);
+	for (size_t i = 0; acc && i < n; i++)
+		dst[i] = before[i];
+	guard_freeze(x, size);
+	k->column_sums(rows, n, x, ld, acc, dst);
+	for (size_t j = 0; j < n; j++) {
+		double sum = acc ? before[j] : 0;
+		for (size_t r = 0; r < rows; r++)
+			sum += x[r * ld + j];
+		check_near(k, "column sum", j, dst[j], sum, rounding(rows));
+	}
+	guard_free(x, size);
+	guard_free(dst, n);
+	guard_free(before, n);
 }

@@ -51,7 +51,11 @@ void check_grad_clamp(const struct bp_kernels *k, struct draw *d)
 	memcpy(before, g, n * sizeof *g);
 	k->grad_clamp(g, (int64_t)n, limit);
 	for (size_t i = 0; i < n; i++)
-		check_near(k, "clamped", i, g[i], before[i] < -limit ? -limit : before[i] > limit ? limit : before[i], 0);
+		check_near(k, "clamped", i, g[i],
+			before[i] < -limit  ? -limit
+			: before[i] > limit ? limit
+					    : before[i],
+			0);
 	guard_free(g, n);
 }
 
@@ -105,7 +109,8 @@ static struct bp_update_coef coef_draw(struct draw *d)
 }
 
 /* states: how many vectors the kernel is given. */
-static void check_update(const struct bp_kernels *k, struct draw *d, int states, void (*kernel)(const struct bp_update *),
+static void check_update(const struct bp_kernels *k, struct draw *d, int states,
+	void (*kernel)(const struct bp_update *),
 	void (*reference)(const struct bp_update_coef *, bool, struct element *))
 {
 	static struct element want[LONGEST];

@@ -10,9 +10,9 @@
 #include "store/store.h"
 
 struct store *seed_open(const char *boot_id); /* the same file each time */
-/* A ready data set; its id in one of a few static buffers. */
+/* A ready data set; its id stays until the test ends. */
 const char *seed_dataset(struct store *s, const char *name);
-/* A queued job; its id in one of a few static buffers. */
+/* A queued job; its id stays until the test ends. */
 const char *seed_job(struct store *s, const char *dataset_id, int priority);
 /* The job as it is; owned by the caller. */
 struct job_row seed_get(struct store *s, const char *job_id);

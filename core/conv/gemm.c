@@ -1,0 +1,256 @@
+/*
+ * gemm.c - one direction of a convolution (forward, or backward-data) as an indirect GEMM over its lattices. Called by
+ * conv.c on the trainer's thread; its tasks run on any.
+ *
+ * First the weights are packed into panels of nr target channels. Then each task takes a block of points and a range of
+ * units (a unit is a panel of a group), makes the block's row pointers once (or gathers its patches), and for each
+ * unit sums K piece by piece: a piece of a panel stays in L1 while all tiles of the block pass over it. An element's
+ * sum is thus cut by the shape alone.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+#include "kernels/igemm.h"
+
+#include <string.h>
+
+enum {
+	PACK_ROWS = 512,    /* rows of B that a packing task makes, about */
+	TASK_WORK = 500000, /* multiply-adds that are worth a task */
+	TASKS = 64,         /* no need of more */
+	DIRECT_TILES = 4    /* with so few tiles of rows, weights are read where they lie: packing would not pay */
+};
+
+struct job {
+	const struct bp_conv *cv;
+	const struct side *sd;
+	struct gemm_call call;
+	bp_real *packed, *zeros;
+	bool direct;  /* weights are not packed */
+	size_t block; /* points of a task */
+	size_t cuts;  /* ranges of units */
+};
+
+/* Part of K: taps [t0, t0 + nt) and of each, channels [c0, c0 + nc). Either nt is 1 or all channels are in it. */
+struct piece {
+	size_t t0, nt, c0, nc;
+};
+
+static size_t piece_count(size_t taps, size_t kc, size_t depth)
+{
+	if (taps == 0)
+		return 1; /* the empty sum still has to be stored */
+	return kc >= depth ? taps * divide_up(kc, depth) : divide_up(taps, depth / kc);
+}
+
+static struct piece piece_at(size_t taps, size_t kc, size_t depth, size_t i)
+{
+	if (kc < depth) {
+		size_t many = depth / kc, t0 = i * many;
+		return (struct piece){t0, taps - t0 < many ? taps - t0 : many, 0, kc};
+	}
+	size_t cuts = divide_up(kc, depth), length = divide_up(kc, cuts), c0 = i % cuts * length;
+	return (struct piece){i / cuts, taps ? 1 : 0, c0, c0 + length < kc ? length : kc - c0};
+}
+
+/* The unit's first target channel and how many it has. */
+static int unit_channel(const struct job *j, size_t unit, int *ret_cols)
+{
+	const struct side *sd = j->sd;
+	int group = (int)(unit / sd->panels), at = (int)(unit % sd->panels) * j->cv->k->nr;
+	*ret_cols = least(sd->ng - at, j->cv->k->nr);
+	return group * sd->ng + at;
+}
+
+/* Index into kh x kw of a lattice's tap t. */
+static size_t kernel_tap(const struct bp_conv *cv, const struct lattice *l, size_t t)
+{
+	int a = (int)(t / l->nkx), b = (int)(t % l->nkx);
+	return (size_t)(l->ky + a * l->kys) * cv->s.kw + (l->kx + b * l->kxs);
+}
+
+static void pack_piece(const struct job *j, const struct lattice *l, size_t unit, struct piece p)
+{
+	const struct side *sd = j->sd;
+	const struct bp_kernels *k = j->cv->k;
+	const size_t taps = lattice_taps(l), oc = j->cv->s.oc;
+	int cols, first = unit_channel(j, unit, &cols), group = first / sd->ng;
+	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
+		bp_real *dst = j->packed + l->packed + ((unit * taps + t) * sd->kg + p.c0) * k->nr;
+		size_t tap = kernel_tap(j->cv, l, t);
+		if (sd->transposed) {
+			size_t row = tap * sd->ng + (size_t)(first % sd->ng);
+			k->pack_transposed(dst, j->call.w + row * oc + (size_t)group * sd->kg + p.c0, oc, p.nc, cols);
+		} else {
+			k->pack(dst, j->call.w + (tap * sd->kg + p.c0) * oc + first, oc, p.nc, cols);
+		}
+	}
+}
+
+static size_t pack_tasks(const struct job *j, const struct lattice *l)
+{
+	size_t taps = lattice_taps(l);
+	return taps ? side_units(j->cv, j->sd) * piece_count(taps, j->sd->kg, PACK_ROWS) : 0;
+}
+
+static void pack_task(const void *job, size_t i, void *scratch)
+{
+	(void)scratch;
+	const struct job *j = job;
+	const struct lattice *l = j->sd->lattices;
+	for (; i >= pack_tasks(j, l); l++)
+		i -= pack_tasks(j, l);
+	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS);
+	pack_piece(j, l, i / pieces, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces));
+}
+
+/* What a task's tiles have in common. a and c point to a row for each point of the block. */
+struct block {
+	const struct job *j;
+	const struct lattice *l;
+	size_t points;
+	const bp_real **a;
+	bp_real **c;
+	size_t stride;   /* of a, from tap to tap */
+	size_t taps, kc; /* K as the tiles see it: with patches, one tap of all values */
+	size_t k0;       /* of the group's channels in a row */
+};
+
+static void block_unit(const struct block *b, size_t unit)
+{
+	const struct job *j = b->j;
+	const struct bp_kernels *k = j->cv->k;
+	int cols, first = unit_channel(j, unit, &cols);
+	const size_t pieces = piece_count(b->taps, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
+	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
+	const bp_real *weights =
+		j->direct ? j->call.w + first : j->packed + b->l->packed + unit * b->taps * b->kc * k->nr;
+	for (size_t i = 0; i < pieces; i++) {
+		const struct piece pc = piece_at(b->taps, b->kc, j->sd->depth, i);
+		const bool last = i == pieces - 1;
+		struct bp_igemm p = {
+			.cols = cols,
+			.taps = pc.nt,
+			.kc = pc.nc,
+			.a_stride = b->stride,
+			.k0 = b->k0 + pc.c0,
+			.b = weights + (pc.t0 * b->kc + pc.c0) * ldb,
+			.ldb = ldb,
+			.col = (size_t)first,
+			.bias = last && j->call.bias ? j->call.bias + first : NULL,
+			.acc = j->call.acc || i > 0,
+			.relu = last && j->call.relu,
+		};
+		for (size_t t = 0; t < tiles; t++) {
+			size_t from = t * b->points / tiles, to = (t + 1) * b->points / tiles;
+			p.rows = (int)(to - from);
+			p.a = b->a + pc.t0 * b->stride + from;
+			p.c = b->c + from;
+			k->igemm(&p);
+		}
+	}
+}
+
+/* The block's rows for the units of one group: pointers into the map, or gathered patches behind them. */
+static void block_rows(struct block *b, size_t first, int group)
+{
+	const struct job *j = b->j;
+	const struct side *sd = j->sd;
+	const size_t batch = j->call.n * sd->in_h * sd->in_w * sd->in_c;
+	b->taps = lattice_taps(b->l);
+	b->kc = sd->kg;
+	b->k0 = (size_t)group * sd->kg;
+	if (!sd->patches)
+		return;
+	bp_real *values = (bp_real *)(b->c + sd->block);
+	struct patches pt = {j->call.in + b->k0, j->call.in + batch, j->zeros, values};
+	bp_lattice_patches(j->cv, sd, b->l, first, b->points, &pt);
+	b->kc *= b->taps;
+	b->k0 = 0;
+	b->taps = b->taps ? 1 : 0;
+	for (size_t i = 0; i < b->points; i++)
+		b->a[i] = values + i * b->kc;
+}
+
+static size_t block_tasks(const struct job *j, const struct lattice *l)
+{
+	return divide_up(j->call.n * lattice_points(l), j->block) * j->cuts;
+}
+
+static void block_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct side *sd = j->sd;
+	const struct lattice *l = sd->lattices;
+	for (; i >= block_tasks(j, l); l++)
+		i -= block_tasks(j, l);
+	const size_t units = side_units(j->cv, sd), cut = i % j->cuts, first = i / j->cuts * j->block;
+	const size_t points = j->call.n * lattice_points(l), left = points - first;
+	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(l), 1);
+	const bp_real **a = scratch;
+	struct block b = {.j = j, .l = l, .points = left < j->block ? left : j->block, .a = a, .stride = sd->block};
+	b.c = (bp_real **)(a + tables * sd->block);
+	struct rows r = {j->call.in, j->zeros, j->call.out, sd->patches ? NULL : a, b.c, b.stride};
+	bp_lattice_rows(sd, l, first, b.points, &r);
+	int group = -1;
+	for (size_t u = cut * units / j->cuts; u < (cut + 1) * units / j->cuts; u++) {
+		if ((int)(u / sd->panels) != group) {
+			group = (int)(u / sd->panels);
+			block_rows(&b, first, group);
+		}
+		block_unit(&b, u);
+	}
+}
+
+/* Elements of zeros that stand for what lies outside a map. */
+static size_t zeros_size(const struct bp_conv *cv, const struct side *sd)
+{
+	int line = 0;
+	for (int i = 0; i < sd->nlattices; i++)
+		line = most(line, sd->lattices[i].nkx * sd->kg);
+	return (size_t)most(sd->in_c, line) + cv->k->vlen;
+}
+
+size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
+{
+	return round_up(sd->packed * sizeof(bp_real), BP_ALIGN) +
+	       round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + (size_t)threads * sd->scratch;
+}
+
+/* How the points and units are cut: enough tasks for many threads, none too small, blocks of whole tiles. */
+static void cut_work(struct job *j, size_t multiply_adds)
+{
+	const struct side *sd = j->sd;
+	size_t points = j->call.n * lattice_points(sd->lattices), units = side_units(j->cv, sd), mr = j->cv->k->mr;
+	size_t want = multiply_adds / TASK_WORK / sd->nlattices;
+	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
+	size_t blocks = divide_up(points, sd->block);
+	j->cuts = divide_up(want, blocks);
+	j->cuts = j->cuts < units ? j->cuts : units;
+	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), mr);
+	j->block = block < (size_t)sd->block ? block : (size_t)sd->block;
+}
+
+void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws)
+{
+	const size_t units = side_units(cv, sd), nr = cv->k->nr;
+	struct job j = {.cv = cv, .sd = sd, .call = *call, .packed = ws};
+	j.zeros = (bp_real *)((char *)ws + round_up(sd->packed * sizeof(bp_real), BP_ALIGN));
+	size_t zeros = zeros_size(cv, sd), rows = 0, pack = 0, blocks = 0;
+	memset(j.zeros, 0, zeros * sizeof(bp_real));
+	for (int i = 0; i < sd->nlattices; i++)
+		rows += call->n * lattice_points(&sd->lattices[i]) * lattice_taps(&sd->lattices[i]);
+	size_t work = rows * sd->kg * sd->ng * cv->s.groups;
+	cut_work(&j, work);
+	size_t points = call->n * lattice_points(sd->lattices);
+	j.direct =
+		!sd->transposed && cv->s.groups == 1 && sd->ng % nr == 0 && points <= (size_t)DIRECT_TILES * cv->k->mr;
+	for (int i = 0; i < sd->nlattices; i++) {
+		pack += j.direct || units == 0 ? 0 : pack_tasks(&j, &sd->lattices[i]);
+		blocks += block_tasks(&j, &sd->lattices[i]);
+	}
+	const struct phase phases[] = {{pack, pack_task}, {blocks, block_task}};
+	struct work w = {&j, phases, 2, (char *)j.zeros + round_up(zeros * sizeof(bp_real), BP_ALIGN), sd->scratch};
+	bp_work_run(ctx, work, &w);
+}

@@ -1,0 +1,170 @@
+/*
+ * plan.h - what the files of this room share: the plan of a convolution, lattices, and how work is run.
+ * Private to core/conv. Everything here depends on shapes and the kernel table alone; batches come with the calls.
+ */
+#ifndef BP_CONV_PLAN_H
+#define BP_CONV_PLAN_H
+
+#include "conv/conv.h"
+
+/*
+ * A lattice: a regular subset of one map's pixels (the targets), and the pixels of the other map (the sources) that
+ * each of them reads. Point (j, i) is target pixel (y0 + j sy, x0 + i sx); through tap (a, b) it reads source pixel
+ * (iy + j isy + a ty, ix + i isx + b tx), or zeros where that lies outside; the weights are those of the kernel's
+ * tap (ky + a kys, kx + b kxs). Forward is one lattice. Backward-data is one for each residue of the target's
+ * coordinates modulo the stride, because pixels of one residue are reached by the same taps.
+ */
+struct lattice {
+	int h, w;
+	int y0, x0, sy, sx;
+	int iy, ix, isy, isx;
+	int nky, nkx, ty, tx;
+	int ky, kx, kys, kxs;
+	const int *lo, *hi; /* for each b: points lo[b] <= i < hi[b] read inside the map's width */
+	size_t packed;      /* where its packed weights begin, elements */
+};
+
+/* One direction of a convolution as an indirect GEMM: targets x (taps, source channels) times weights. */
+struct side {
+	int in_h, in_w, in_c, out_h, out_w, out_c; /* sources, targets */
+	int kg, ng;                                /* source and target channels of a group */
+	bool transposed;                           /* backward-data: weights are read [target][source] */
+	int panels;                                /* of nr target channels in a group */
+	int nlattices;
+	struct lattice *lattices;
+	bool patches;   /* few source channels: rows of all taps are gathered into a buffer first */
+	int block;      /* points of a task */
+	int depth;      /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
+	size_t packed;  /* elements of packed weights */
+	size_t scratch; /* bytes of each thread */
+};
+
+/* Backward-weights, over the forward lattice: dW as tiles of (tap, source channel) x target channel, pixels innermost.
+ */
+struct weights_plan {
+	int block;      /* pixels of a sweep */
+	size_t runs;    /* of one tap in a block, at most */
+	size_t size;    /* elements of dW */
+	int max_chunks; /* partial sums of dW */
+	size_t scratch; /* bytes of each thread */
+};
+
+struct bp_conv {
+	struct bp_conv_shape s; /* canonical: a 1x1 convolution without stride or padding is one on a 1x1 map ... */
+	size_t fold;            /* ... of `fold` times as many samples */
+	const struct bp_kernels *k;
+	bool depthwise;
+	struct side forward, backward;
+	struct weights_plan weights;
+	int *bounds; /* memory of lattices' lo and hi */
+};
+
+enum { WORK_SMALL = 50000 /* multiply-adds: below, a parallel region costs more than it gives */ };
+
+static inline size_t round_up(size_t x, size_t to)
+{
+	return (x + to - 1) / to * to;
+}
+static inline size_t divide_up(size_t x, size_t by)
+{
+	return (x + by - 1) / by;
+}
+static inline int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+static inline int most(int a, int b)
+{
+	return a > b ? a : b;
+}
+static inline size_t lattice_taps(const struct lattice *l)
+{
+	return (size_t)l->nky * l->nkx;
+}
+static inline size_t lattice_points(const struct lattice *l)
+{
+	return (size_t)l->h * l->w;
+}
+static inline size_t side_units(const struct bp_conv *cv, const struct side *sd)
+{
+	return (size_t)cv->s.groups * sd->panels;
+}
+
+/* lattice.c */
+
+/* Points [first, first + count) of the batch's lattice, line by line. */
+struct segment {
+	size_t image;
+	int j, i, count; /* points (j, i) .. (j, i + count - 1) */
+	size_t at;       /* the first's place among the points asked for */
+};
+struct walk {
+	const struct lattice *l;
+	size_t image, left;
+	int j, i;
+	struct segment seg;
+};
+struct walk bp_walk_start(const struct lattice *l, size_t first, size_t count);
+/* The next segment in w->seg; false when there is none. */
+bool bp_walk_next(struct walk *w);
+
+/* For points [first, first + count): ret_rows[t * stride + p] points to the source's channels of point p through tap t,
+ * or to zeros (ret_rows may be NULL), and ret_targets[p] to the target's channels. */
+struct rows {
+	const bp_real *in, *zeros;
+	bp_real *out;
+	const bp_real **ret_rows;
+	bp_real **ret_targets;
+	size_t stride;
+};
+void bp_lattice_rows(const struct side *sd, const struct lattice *l, size_t first, size_t count, const struct rows *r);
+
+/* Gathers, for points [first, first + count), the values of all taps of one group's channels into rows of taps x kg
+ * elements. in points to the group's first channel, end past the whole batch. ret needs room for a vector more than the
+ * rows, and zeros for a vector more than the channels of a line of taps: copies run over. */
+struct patches {
+	const bp_real *in, *end, *zeros;
+	bp_real *ret;
+};
+void bp_lattice_patches(const struct bp_conv *cv, const struct side *sd, const struct lattice *l, size_t first,
+	size_t count, const struct patches *pt);
+
+/* work.c */
+
+/* Tasks of a phase may run in any order and on any thread; a phase begins when the one before is done. */
+struct phase {
+	size_t count;
+	void (*task)(const void *job, size_t i, void *scratch);
+};
+/* Runs the phases on `threads` threads, or on this one alone when there is little work. Thread i uses the scratch at
+ * scratch + i * scratch_bytes. */
+struct work {
+	const void *job;
+	const struct phase *phases;
+	int nphases;
+	void *scratch;
+	size_t scratch_bytes;
+};
+void bp_work_run(const struct bp_ctx *ctx, size_t multiply_adds, const struct work *w);
+
+/* The three directions, each with what it needs of the workspace in bytes. */
+size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads);
+struct gemm_call {
+	size_t n;
+	const bp_real *in, *w, *bias;
+	bool acc, relu;
+	bp_real *out;
+};
+void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws);
+
+void bp_weights_plan(struct bp_conv *cv, size_t max_batch);
+size_t bp_weights_workspace(const struct bp_conv *cv, int threads);
+struct weights_call {
+	size_t n;
+	const bp_real *x, *dy;
+	bp_real *dw, *db;
+};
+void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
+
+#endif

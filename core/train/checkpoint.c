@@ -1,0 +1,194 @@
+/*
+ * checkpoint.c - a training in one file. Called on the trainer's thread, also from its callback; bp_net_load by whoever
+ * owns the net.
+ *
+ *	struct header, struct bp_progress, struct bp_health by slot, weights, buffers, optimizer states, CRC-32C
+ *
+ * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
+ * verified first, then its size must be what this net and these parameters make it, and only then is memory taken.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "train/file.h"
+#include "train/params.h"
+#include "train/trainer.h"
+
+static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
+enum { VERSION = 1, ORDER = 0x01020304 };
+
+struct header {
+	char magic[8];
+	uint32_t version, byte_order, real_bytes, states;
+	uint64_t file_bytes;
+	uint64_t net, training; /* fingerprints */
+	int64_t weights, buffers, slots;
+};
+
+/* Of a file for this net; states and slots as given. */
+static struct header header_of(const struct bp_net *net, uint32_t states, int64_t slots)
+{
+	struct header h = {.version = VERSION,
+		.byte_order = ORDER,
+		.real_bytes = sizeof(bp_real),
+		.states = states,
+		.net = bp_net_fingerprint(net),
+		.weights = net->nweights,
+		.buffers = net->nbuffers,
+		.slots = slots};
+	memcpy(h.magic, MAGIC, sizeof(h.magic));
+	/* The net exists, with its weights in memory: none of this can overflow. */
+	h.file_bytes = sizeof(h) + sizeof(struct bp_progress) + (uint64_t)slots * sizeof(struct bp_health) +
+		       (uint64_t)(net->nweights * (1 + (int64_t)states) + net->nbuffers) * sizeof(bp_real) +
+		       sizeof(uint32_t);
+	return h;
+}
+
+enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err)
+{
+	const struct bp_net *net = tr->net;
+	struct header h = header_of(net, (uint32_t)tr->layout.states, tr->layout.nslots);
+	size_t bytes = (size_t)net->nweights * sizeof(bp_real);
+	struct bp_writer w;
+	enum bp_status st = bp_writer_open(&w, path, err);
+	if (st)
+		return st;
+	h.training = bp_train_fingerprint(&tr->params, tr->train.data.count);
+	bp_writer_add(&w, &h, sizeof(h), err);
+	bp_writer_add(&w, &tr->progress, sizeof(tr->progress), err);
+	bp_writer_add(&w, tr->epoch_health, (size_t)tr->layout.nslots * sizeof(*tr->epoch_health), err);
+	bp_writer_add(&w, net->weights, bytes, err);
+	bp_writer_add(&w, net->buffers, (size_t)net->nbuffers * sizeof(bp_real), err);
+	for (int s = 0; s < tr->layout.states; s++)
+		bp_writer_add(&w, tr->vectors.state[s], bytes, err);
+	return bp_writer_close(&w, err);
+}
+
+/* Reads the header and holds it against this net. states and slots stay the file's, within what its size allows. */
+static enum bp_status header_read(
+	struct bp_reader *r, const struct bp_net *net, struct header *ret, struct bp_error *err)
+{
+	enum bp_status st = bp_reader_get(r, ret, sizeof(*ret), err);
+	if (st)
+		return st;
+	if (memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 || ret->byte_order != ORDER)
+		return bp_fail(err, BP_ECORRUPT, -1, "", "the file is not a checkpoint of this kind of machine");
+	if (ret->version != VERSION || ret->real_bytes != sizeof(bp_real))
+		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint is of another version of the format");
+	if (ret->file_bytes != r->size || ret->states > BP_UPDATE_STATES || ret->slots < 0 ||
+		ret->slots > BP_MAX_LAYERS)
+		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint's sizes are not those of the file");
+	struct header want = header_of(net, ret->states, ret->slots);
+	if (ret->net != want.net || ret->weights != want.weights || ret->buffers != want.buffers)
+		return bp_fail(err, BP_EMISMATCH, -1, "", "the checkpoint is of another net");
+	if (ret->file_bytes != want.file_bytes)
+		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint's sizes are not those of the file");
+	return BP_OK;
+}
+
+/* What a file holds after its header, read but not yet believed. */
+struct content {
+	struct bp_progress progress;
+	struct bp_health *health;
+	bp_real *weights, *buffers, *states;
+	void *block;
+};
+
+static enum bp_status content_read(
+	struct bp_reader *r, const struct header *h, struct content *ret, struct bp_error *err)
+{
+	size_t health = (size_t)h->slots * sizeof(struct bp_health);
+	size_t reals = (size_t)(h->weights * (1 + (int64_t)h->states) + h->buffers) * sizeof(bp_real);
+	ret->block = bp_mem_new(health + reals);
+	if (!ret->block)
+		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory to read the checkpoint");
+	ret->health = ret->block;
+	ret->weights = (bp_real *)((char *)ret->block + health);
+	ret->buffers = ret->weights + h->weights;
+	ret->states = ret->buffers + h->buffers;
+	enum bp_status st = bp_reader_get(r, &ret->progress, sizeof(ret->progress), err);
+	if (!st)
+		st = bp_reader_get(r, ret->block, health + reals, err);
+	if (!st)
+		st = bp_reader_finish(r, err);
+	return st;
+}
+
+static bool progress_possible(const struct bp_trainer *tr, const struct bp_progress *p)
+{
+	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches && p->step >= p->batch && p->samples >= 0 &&
+	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples;
+}
+
+static enum bp_status fits(const struct bp_trainer *tr, const struct header *h, struct bp_error *err)
+{
+	if (h->training != bp_train_fingerprint(&tr->params, tr->train.data.count) ||
+		h->states != (uint32_t)tr->layout.states || h->slots != tr->layout.nslots)
+		return bp_fail(err, BP_EMISMATCH, -1, "", "the checkpoint is of a training with other parameters");
+	return BP_OK;
+}
+
+static enum bp_status place_fits(const struct bp_trainer *tr, const struct bp_progress *p, struct bp_error *err)
+{
+	if (!progress_possible(tr, p))
+		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint is of a place that no training can be at");
+	if (p->epoch > tr->params.epochs)
+		return bp_fail(err, BP_EMISMATCH, -1, "epochs",
+			"the checkpoint is of epoch %lld, and there are %d epochs", (long long)p->epoch,
+			tr->params.epochs);
+	return BP_OK;
+}
+
+static void weights_take(struct bp_net *net, const struct content *c)
+{
+	memcpy(net->weights, c->weights, (size_t)net->nweights * sizeof(bp_real));
+	memcpy(net->buffers, c->buffers, (size_t)net->nbuffers * sizeof(bp_real));
+}
+
+enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err)
+{
+	struct content c = {0};
+	struct header h;
+	struct bp_reader r;
+	enum bp_status st = bp_reader_open(&r, path, err);
+	if (st)
+		return st;
+	st = header_read(&r, tr->net, &h, err);
+	if (!st)
+		st = fits(tr, &h, err);
+	if (!st)
+		st = content_read(&r, &h, &c, err);
+	if (!st)
+		st = place_fits(tr, &c.progress, err);
+	if (!st) {
+		weights_take(tr->net, &c);
+		for (int s = 0; s < tr->layout.states; s++)
+			memcpy(tr->vectors.state[s], c.states + s * h.weights, (size_t)h.weights * sizeof(bp_real));
+		memcpy(tr->epoch_health, c.health, (size_t)h.slots * sizeof(*c.health));
+		tr->progress = c.progress;
+		tr->order_epoch = -1;
+	}
+	bp_mem_free(c.block);
+	bp_reader_close(&r);
+	return st;
+}
+
+enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err)
+{
+	struct content c = {0};
+	struct header h;
+	struct bp_reader r;
+	enum bp_status st = bp_reader_open(&r, path, err);
+	if (st)
+		return st;
+	st = header_read(&r, net, &h, err);
+	if (!st)
+		st = content_read(&r, &h, &c, err);
+	if (!st)
+		weights_take(net, &c);
+	bp_mem_free(c.block);
+	bp_reader_close(&r);
+	return st;
+}

@@ -1,0 +1,22 @@
+/*
+ * crc32c.h - CRC-32C (Castagnoli; the polynomial of RFC 3720), eight bytes at a time with eight tables, as in Kounavis
+ * and Berry, "A systematic approach to building high performance software-based CRC generators", 2005. Any thread.
+ */
+#ifndef BP_TRAIN_CRC32C_H
+#define BP_TRAIN_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The tables travel with the sum: they are made in microseconds, and the library has no globals. */
+struct bp_crc32c {
+	uint32_t table[8][256];
+	uint32_t state;
+};
+
+void bp_crc32c_init(struct bp_crc32c *c);
+void bp_crc32c_add(struct bp_crc32c *c, const void *bytes, size_t n);
+/* Of all bytes added since init. */
+uint32_t bp_crc32c_value(const struct bp_crc32c *c);
+
+#endif

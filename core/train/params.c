@@ -1,0 +1,184 @@
+/* params.c - see params.h. Called by the trainer and the predictor when they are made, and by bp_net_memory. */
+#include "train/params.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/shape.h"
+#include "base/status.h"
+#include "optims/optim.h"
+#include "schedules/schedule.h"
+
+void bp_train_params_defaults(struct bp_train_params *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->epochs = 1;
+	ret->batch_size = 32;
+	ret->shuffle = true;
+	bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, "CrossEntropyLoss"), &ret->loss);
+	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "SGD"), &ret->optimizer);
+	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, "Constant"), &ret->scheduler);
+	ret->threads = 1;
+	ret->max_threads = 1;
+	ret->isa_mask = BP_ISA_ALL;
+}
+
+static enum bp_status check_int(int value, int min, int max, const char *field, struct bp_error *err)
+{
+	if (value < min)
+		return bp_fail(err, BP_EINVAL, -1, field, "%s must be at least %d, not %d", field, min, value);
+	if (value > max)
+		return bp_fail(err, BP_ELIMIT, -1, field, "%s must be at most %d, not %d", field, max, value);
+	return BP_OK;
+}
+
+static enum bp_status check_real(double value, double max, const char *field, struct bp_error *err)
+{
+	if (!(value >= 0 && value <= max))
+		return bp_fail(err, BP_EINVAL, -1, field, "%s must be between 0 and %g, not %g", field, max, value);
+	return BP_OK;
+}
+
+static enum bp_status check_items(const struct bp_train_params *p, struct bp_error *err)
+{
+	enum bp_status st = bp_item_check(BP_OPTIMIZER, &p->optimizer, -1, err);
+	if (!st && bp_optim_at(p->optimizer.type)->check)
+		st = bp_optim_at(p->optimizer.type)->check(&p->optimizer, err);
+	if (!st)
+		st = bp_item_check(BP_SCHEDULER, &p->scheduler, -1, err);
+	return st;
+}
+
+enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *net, struct bp_error *err)
+{
+	enum bp_status st = bp_item_check(BP_LOSS, loss, -1, err);
+	struct bp_shape out = bp_net_output_shape(net);
+	char text[BP_SHAPE_TEXT];
+	if (!st && bp_loss_at(loss->type)->flat_only && out.ndim != 1)
+		st = bp_fail(err, BP_EINVAL, -1, "loss", "%s needs one output a class, and the net's output is %s",
+			bp_loss_at(loss->type)->info.name, bp_shape_text(&out, text));
+	return st;
+}
+
+enum bp_status bp_train_params_check(const struct bp_train_params *p, const struct bp_net *net, struct bp_error *err)
+{
+	enum bp_status st = check_int(p->epochs, 1, BP_MAX_EPOCHS, "epochs", err);
+	if (!st)
+		st = check_int(p->batch_size, 1, BP_MAX_BATCH, "batch_size", err);
+	if (!st)
+		st = check_int(p->max_threads, 1, BP_MAX_THREADS, "max_threads", err);
+	if (!st)
+		st = check_int(p->threads, 1, p->max_threads, "threads", err);
+	if (!st)
+		st = check_real(p->warmup_epochs, p->epochs, "warmup_epochs", err);
+	if (!st)
+		st = check_real(p->clip_grad_norm, 1e30, "clip_grad_norm", err);
+	if (!st)
+		st = check_real(p->clip_grad_value, 1e30, "clip_grad_value", err);
+	if (!st)
+		st = check_items(p, err);
+	if (!st)
+		st = bp_loss_check(&p->loss, net, err);
+	if (!st && bp_net_parameters(net) == 0)
+		st = bp_fail(err, BP_EINVAL, -1, "layers", "the net has no parameters, so there is nothing to train");
+	return st;
+}
+
+static int64_t place(const struct bp_data *d, int64_t entry)
+{
+	return d->index ? d->index[entry] : entry;
+}
+
+static enum bp_status check_labels(const struct bp_data *d, int64_t classes, struct bp_error *err)
+{
+	if (!d->labels)
+		return bp_fail(err, BP_EINVAL, -1, "labels", "the loss needs a label for each sample");
+	for (int64_t i = 0; i < d->count; i++) {
+		int32_t label = d->labels[place(d, i)];
+		if (label < 0 || label >= classes)
+			return bp_fail(err, BP_EINVAL, -1, "labels",
+				"sample %lld has label %d, and the net has outputs 0 to %lld", (long long)place(d, i),
+				label, (long long)classes - 1);
+	}
+	return BP_OK;
+}
+
+static enum bp_status check_targets(const struct bp_data *d, int64_t outputs, struct bp_error *err)
+{
+	if (!d->targets)
+		return bp_fail(err, BP_EINVAL, -1, "targets", "the loss needs target values for each sample");
+	if (d->ntargets != outputs)
+		return bp_fail(err, BP_EINVAL, -1, "targets",
+			"a sample has %d target values, and the net has %lld outputs", d->ntargets, (long long)outputs);
+	for (int64_t i = 0; i < d->count; i++)
+		for (int64_t j = 0; j < outputs; j++)
+			if (!isfinite(d->targets[place(d, i) * outputs + j]))
+				return bp_fail(err, BP_EINVAL, -1, "targets",
+					"sample %lld has a target that is not finite", (long long)place(d, i));
+	return BP_OK;
+}
+
+static enum bp_status check_normalisation(const struct bp_data *d, struct bp_error *err)
+{
+	for (int64_t c = 0; c < d->shape.dim[0]; c++) {
+		if (d->mean && !isfinite(d->mean[c]))
+			return bp_fail(
+				err, BP_EINVAL, -1, "mean", "the mean of channel %lld is not finite", (long long)c);
+		if (d->std && !(d->std[c] > 0 && isfinite(d->std[c])))
+			return bp_fail(err, BP_EINVAL, -1, "std",
+				"the deviation of channel %lld must be above 0 and finite", (long long)c);
+	}
+	return BP_OK;
+}
+
+enum bp_status bp_data_check(
+	const struct bp_data *data, const struct bp_net *net, const struct bp_item *loss, struct bp_error *err)
+{
+	struct bp_shape in = bp_net_input_shape(net), out = bp_net_output_shape(net);
+	char text[BP_SHAPE_TEXT], wanted[BP_SHAPE_TEXT];
+	if (!bp_shape_equal(&data->shape, &in))
+		return bp_fail(err, BP_EINVAL, -1, "shape", "samples are %s, and the net's input is %s",
+			bp_shape_text(&data->shape, text), bp_shape_text(&in, wanted));
+	if (data->dtype != BP_U8 && data->dtype != BP_F32)
+		return bp_fail(err, BP_EINVAL, -1, "dtype", "samples are of a type that is not known");
+	if (data->count < 1 || !data->samples)
+		return bp_fail(err, BP_EINVAL, -1, "count", "there are no samples");
+	if (data->count > UINT32_MAX)
+		return bp_fail(err, BP_ELIMIT, -1, "count", "there are more than %u samples", UINT32_MAX);
+	enum bp_status st = check_normalisation(data, err);
+	if (st || !loss)
+		return st;
+	if (bp_loss_at(loss->type)->target == BP_TARGET_LABEL)
+		return check_labels(data, out.dim[0], err);
+	return check_targets(data, bp_shape_size(&out), err);
+}
+
+/* FNV-1a (Fowler, Noll, Vo). */
+static void mix(uint64_t *hash, const void *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*hash = (*hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+}
+
+static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_item *item)
+{
+	const struct bp_item_info *info = bp_item_info(kind, item->type);
+	mix(hash, info->name, strlen(info->name) + 1);
+	mix(hash, item->args, (size_t)info->nargs * sizeof(item->args[0]));
+}
+
+uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples)
+{
+	uint64_t hash = 0xcbf29ce484222325u, shuffle = p->shuffle;
+	mix(&hash, &p->batch_size, sizeof(p->batch_size));
+	mix(&hash, &p->seed, sizeof(p->seed));
+	mix(&hash, &shuffle, sizeof(shuffle));
+	mix_item(&hash, BP_LOSS, &p->loss);
+	mix_item(&hash, BP_OPTIMIZER, &p->optimizer);
+	mix_item(&hash, BP_SCHEDULER, &p->scheduler);
+	mix(&hash, &p->warmup_epochs, sizeof(p->warmup_epochs));
+	mix(&hash, &p->clip_grad_norm, sizeof(p->clip_grad_norm));
+	mix(&hash, &p->clip_grad_value, sizeof(p->clip_grad_value));
+	mix(&hash, &samples, sizeof(samples));
+	return hash;
+}

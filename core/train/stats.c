@@ -1,0 +1,42 @@
+/* stats.c - an epoch's metrics from the sums of its steps. Called by the trainer at the end of an epoch. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct bp_layer_stats layer_stats(int layer, const struct bp_health *h, double steps)
+{
+	return (struct bp_layer_stats){.layer = layer,
+		.grad_norm = h->grad_norm / steps,
+		.grad_norm_clipped = h->grad_norm_clipped / steps,
+		.grad_max_abs = h->grad_max_abs,
+		.weight_norm = h->weight_norm,
+		.update_ratio = h->update_ratio / steps,
+		.nonfinite = h->nonfinite};
+}
+
+void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
+{
+	const struct bp_progress *p = &tr->progress;
+	double steps = (double)p->batch, samples = (double)p->samples;
+	for (int s = 0; s < tr->layout.nslots; s++)
+		tr->stats[s] = layer_stats(tr->updater.layers[s], &tr->epoch_health[s], steps);
+	*ret = (struct bp_epoch){.epoch = (int)p->epoch + 1,
+		.step = p->step,
+		.loss = p->loss_sum / samples,
+		.accuracy = bp_batcher_labelled(&tr->batcher, &tr->train) ? (double)p->correct / samples : NAN,
+		.val_loss = NAN,
+		.val_accuracy = NAN,
+		.grad_norm = p->norm_sum / steps,
+		.grad_norm_clipped = p->clipped_sum / steps,
+		.samples_per_second = samples / p->seconds,
+		.nstats = tr->layout.nslots,
+		.stats = tr->stats};
+}
+
+void bp_trainer_reset_sums(struct bp_trainer *tr)
+{
+	struct bp_progress *p = &tr->progress;
+	*p = (struct bp_progress){.epoch = p->epoch, .step = p->step};
+	memset(tr->epoch_health, 0, (size_t)tr->layout.nslots * sizeof(*tr->epoch_health));
+}

@@ -1,0 +1,260 @@
+/*
+ * trainer.c - the training loop: batches in the epoch's order, one optimizer step each, validation at the epoch's end,
+ * and the callback. Runs on its caller's thread; passes, losses and the update open parallel regions inside.
+ *
+ * All memory is allocated by bp_trainer_new. A training can stop after any batch: what is left of it follows from
+ * struct bp_progress, the vectors and the layers' sums alone.
+ */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fpu.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "schedules/schedule.h"
+#include "train/params.h"
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Points the trainer's parts into its block. */
+static void place_parts(struct bp_trainer *tr)
+{
+	const struct bp_layout *l = &tr->layout;
+	char *b = tr->block;
+	tr->vectors = (struct bp_vectors){
+		.weights = tr->net->weights, .grads = (bp_real *)(b + l->grads), .n = tr->net->nweights};
+	for (int s = 0; s < l->states; s++)
+		tr->vectors.state[s] = (bp_real *)(b + l->state[s]);
+	tr->batcher.labels = (int32_t *)(b + l->labels);
+	tr->batcher.targets = (bp_real *)(b + l->targets);
+	tr->batcher.rows = (double *)(b + l->rows);
+	tr->updater = (struct bp_updater){.params = &tr->params,
+		.nblocks = l->nblocks,
+		.nslots = l->nslots,
+		.blocks = (struct bp_block *)(b + l->blocks),
+		.sums = (struct bp_block_sums *)(b + l->sums),
+		.layers = (int *)(b + l->layers),
+		.health = (struct bp_health *)(b + l->health)};
+	tr->epoch_health = (struct bp_health *)(b + l->epoch_health);
+	tr->stats = (struct bp_layer_stats *)(b + l->stats);
+	bp_updater_init(&tr->updater, tr->net);
+}
+
+static enum bp_status allocate(struct bp_trainer *tr, struct bp_error *err)
+{
+	enum bp_status st = bp_layout_make(tr->net, &tr->params, &tr->layout, err);
+	if (st)
+		return st;
+	st = bp_exec_new(tr->net, tr->batcher.ctx.k, tr->params.batch_size, tr->params.max_threads, true,
+		&tr->batcher.exec, err);
+	if (st)
+		return st;
+	tr->block = bp_mem_new(tr->layout.total);
+	tr->order = tr->params.shuffle ? bp_mem_new((size_t)tr->train.data.count * sizeof(*tr->order)) : NULL;
+	if (!tr->block || (tr->params.shuffle && !tr->order))
+		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory for the training");
+	place_parts(tr);
+	return BP_OK;
+}
+
+enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *params, const struct bp_data *train,
+	const struct bp_data *val, struct bp_trainer **ret, struct bp_error *err)
+{
+	enum bp_status st = bp_train_params_check(params, net, err);
+	if (!st)
+		st = bp_data_check(train, net, &params->loss, err);
+	if (!st && val)
+		st = bp_data_check(val, net, &params->loss, err);
+	if (st)
+		return st;
+	struct bp_trainer *tr = calloc(1, sizeof(*tr));
+	if (!tr)
+		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory for the training");
+	tr->net = net;
+	tr->params = *params;
+	tr->order_epoch = -1;
+	tr->train.data = *train;
+	tr->batches = (train->count + params->batch_size - 1) / params->batch_size;
+	tr->has_val = val;
+	tr->batcher.ctx = (struct bp_ctx){.k = bp_kernels_choose(params->isa_mask), .threads = params->threads};
+	tr->batcher.out = bp_net_output_shape(net);
+	tr->batcher.out_size = bp_shape_size(&tr->batcher.out);
+	st = allocate(tr, err);
+	if (st) {
+		bp_trainer_free(tr);
+		return st;
+	}
+	bp_feed_init(&tr->train, train, (bp_real *)(tr->block + tr->layout.tables[0]));
+	if (val)
+		bp_feed_init(&tr->val, val, (bp_real *)(tr->block + tr->layout.tables[1]));
+	*ret = tr;
+	return BP_OK;
+}
+
+void bp_trainer_free(struct bp_trainer *tr)
+{
+	if (!tr)
+		return;
+	bp_exec_free(tr->batcher.exec);
+	bp_mem_free(tr->block);
+	bp_mem_free(tr->order);
+	free(tr);
+}
+
+void bp_trainer_set_threads(struct bp_trainer *tr, int threads)
+{
+	int max = tr->params.max_threads;
+	tr->batcher.ctx.threads = threads < 1 ? 1 : threads > max ? max : threads;
+}
+
+const char *bp_trainer_isa(const struct bp_trainer *tr)
+{
+	return tr->batcher.ctx.k->name;
+}
+
+void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data)
+{
+	bp_param_get(&tr->net->params[tensor], tr->vectors.grads, ret_data);
+}
+
+/* Sets the floating-point mode of the threads that the next step will use, which may be others than the last one's. */
+static uint64_t enter(struct bp_trainer *tr)
+{
+	int threads = tr->batcher.ctx.threads;
+	uint64_t mode = bp_fpu_enter(threads == tr->pool_threads ? 1 : threads);
+	tr->pool_threads = threads;
+	return mode;
+}
+
+static double rate(const struct bp_trainer *tr, int64_t step)
+{
+	return bp_schedule_lr(&tr->params, bp_optim_lr(&tr->params.optimizer), tr->batches, step);
+}
+
+/* One optimizer step on the samples picked; its loss goes to *score too. */
+static double train_batch(struct bp_trainer *tr, const struct bp_pick *pick, struct bp_score *score)
+{
+	struct bp_batcher *b = &tr->batcher;
+	int64_t step = tr->progress.step++;
+	struct bp_pass pass = {.n = pick->n, .training = true, .seed = tr->params.seed, .step = (uint64_t)step};
+	const bp_real *out = bp_batcher_forward(b, &tr->train, pick, &pass);
+	double loss = bp_batcher_score(b, &tr->train, pick, &tr->params.loss, out, true, score);
+	bp_exec_backward(b->exec, &b->ctx, &pass, tr->vectors.grads, NULL);
+	bp_updater_step(&tr->updater, &b->ctx, &tr->vectors, step, rate(tr, step));
+	return loss;
+}
+
+enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, double *ret_loss, struct bp_error *err)
+{
+	int64_t count = tr->train.data.count;
+	if (n < 1 || n > tr->params.batch_size)
+		return bp_fail(
+			err, BP_EINVAL, -1, "n", "a step takes 1 to %d samples, not %d", tr->params.batch_size, n);
+	if (first < 0 || first > count - n)
+		return bp_fail(err, BP_EINVAL, -1, "first",
+			"%d samples from %lld on were asked for, and there are %lld", n, (long long)first,
+			(long long)count);
+	struct bp_score score = {0};
+	uint64_t mode = enter(tr);
+	double loss = train_batch(tr, &(struct bp_pick){.first = first, .n = n}, &score);
+	bp_fpu_leave(mode);
+	if (ret_loss)
+		*ret_loss = loss;
+	return BP_OK;
+}
+
+/* The next batch of the epoch, and its share of the epoch's sums. Returns its mean loss. */
+static double next_batch(struct bp_trainer *tr)
+{
+	struct bp_progress *p = &tr->progress;
+	double begin = now();
+	if (tr->order && tr->order_epoch != p->epoch) {
+		bp_rng_permutation(
+			tr->params.seed, BP_RNG_SHUFFLE, (uint32_t)p->epoch, (uint32_t)tr->train.data.count, tr->order);
+		tr->order_epoch = p->epoch;
+	}
+	int64_t first = p->batch * tr->params.batch_size, left = tr->train.data.count - first;
+	struct bp_pick pick = {.order = tr->order,
+		.first = first,
+		.n = left < tr->params.batch_size ? (int)left : tr->params.batch_size};
+	struct bp_score score = {0};
+	double loss = train_batch(tr, &pick, &score);
+	p->loss_sum += score.loss_sum;
+	p->correct += score.correct;
+	p->samples += score.samples;
+	p->norm_sum += tr->updater.grad_norm;
+	p->clipped_sum += tr->updater.grad_norm_clipped;
+	for (int s = 0; s < tr->layout.nslots; s++)
+		bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+	p->batch++;
+	p->seconds += now() - begin;
+	return loss;
+}
+
+/* Validates, and moves on to the next epoch, so that a checkpoint saved by the callback begins there. */
+static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
+{
+	double begin = now();
+	bp_trainer_metrics(tr, ret);
+	ret->lr = rate(tr, tr->progress.step - 1);
+	if (tr->has_val)
+		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &ret->val_loss,
+			&ret->val_accuracy);
+	ret->seconds = tr->progress.seconds + now() - begin;
+	tr->progress.epoch++;
+	bp_trainer_reset_sums(tr);
+}
+
+static enum bp_answer tell(struct bp_trainer *tr, bp_callback callback, void *user, const struct bp_event *ev)
+{
+	return callback ? callback(user, tr, ev) : BP_CONTINUE;
+}
+
+/* Runs until the callback stops it or all is done. */
+static void run(struct bp_trainer *tr, bp_callback callback, void *user)
+{
+	enum bp_answer answer = BP_CONTINUE;
+	struct bp_progress *p = &tr->progress;
+	while (answer == BP_CONTINUE && p->epoch < tr->params.epochs) {
+		if (tr->batcher.ctx.threads != tr->pool_threads)
+			enter(tr);
+		struct bp_event ev = {.kind = BP_EVENT_BATCH, .epoch = (int)p->epoch + 1, .batches = tr->batches};
+		struct bp_epoch metrics;
+		if (p->batch < tr->batches) {
+			ev.loss = next_batch(tr);
+			ev.batch = p->batch;
+			ev.step = p->step;
+		} else {
+			finish_epoch(tr, &metrics);
+			ev.kind = BP_EVENT_EPOCH;
+			ev.batch = tr->batches;
+			ev.step = p->step;
+			ev.loss = NAN;
+			ev.metrics = &metrics;
+		}
+		answer = tell(tr, callback, user, &ev);
+	}
+}
+
+enum bp_status bp_trainer_run(
+	struct bp_trainer *tr, bp_callback callback, void *user, bool *ret_done, struct bp_error *err)
+{
+	(void)err; /* nothing in the loop can fail: all it needs was allocated and checked by bp_trainer_new */
+	tr->pool_threads = 0;
+	uint64_t mode = enter(tr);
+	run(tr, callback, user);
+	bp_fpu_leave(mode);
+	if (ret_done)
+		*ret_done = tr->progress.epoch >= tr->params.epochs;
+	return BP_OK;
+}

@@ -1,0 +1,159 @@
+/*
+ * bench_conv.c - GFLOP/s of the convolution drivers.
+ *
+ * bench_conv [threads] [n h c oc k stride groups]: without a shape, those of common nets. Prints, for forward,
+ * backward-data and backward-weights, nominal operations (2 a multiply-add, padding included) over the median and the
+ * best time, each beside its share of the peak of multiply-adds measured in registers at the same time.
+ */
+#include "base/mem.h"
+#include "conv/conv.h"
+#include "kernels/igemm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { REPEATS = 9 };
+
+struct bench {
+	struct bp_conv_shape s;
+	int n;
+};
+
+static const struct bench list[] = {
+	{{32, 32, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{16, 16, 128, 16, 16, 128, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{8, 8, 256, 8, 8, 256, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{32, 32, 16, 32, 32, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{16, 16, 32, 16, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{8, 8, 64, 8, 8, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
+	{{32, 32, 16, 16, 16, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 128},
+	{{28, 28, 1, 26, 26, 32, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 64},
+	{{26, 26, 32, 24, 24, 64, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 64},
+	{{1, 1, 9216, 1, 1, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 64},
+	{{1, 1, 784, 1, 1, 512, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
+	{{1, 1, 512, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
+	{{16, 16, 64, 16, 16, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
+	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 64}, 128},
+	{{224, 224, 3, 112, 112, 64, 7, 7, 2, 2, 3, 3, 1, 1, 1}, 8},
+};
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bp_real *filled(size_t n)
+{
+	bp_real *p = bp_mem_new(n * sizeof *p);
+	for (size_t i = 0; p && i < n; i++)
+		p[i] = (bp_real)((double)(i * 2654435761u % 1000) / 1000 - 0.5);
+	return p;
+}
+
+/* GFLOP/s of one tile whose operands all lie in L1: what the drivers are held against. One thread. */
+static double tile_peak(const struct bp_kernels *k)
+{
+	enum { K = 64, TIMES = 20000 };
+	bp_real *a = filled(K), *b = filled((size_t)K * k->nr), *c = filled((size_t)k->mr * k->nr), *rows_c[16];
+	const bp_real *rows[16];
+	for (int i = 0; i < k->mr; i++) {
+		rows[i] = a;
+		rows_c[i] = c + (size_t)i * k->nr;
+	}
+	struct bp_igemm p = {
+		.rows = k->mr, .cols = k->nr, .taps = 1, .kc = K, .a = rows, .b = b, .ldb = k->nr, .c = rows_c};
+	double best = 1e9;
+	for (int r = 0; r < REPEATS; r++) {
+		double t = now();
+		for (int i = 0; i < TIMES; i++)
+			k->igemm(&p);
+		t = now() - t;
+		best = t < best ? t : best;
+	}
+	bp_mem_free(a);
+	bp_mem_free(b);
+	bp_mem_free(c);
+	return 2.0 * K * TIMES * k->mr * k->nr / best * 1e-9;
+}
+
+struct operands {
+	bp_real *x, *w, *bias, *y, *dw, *db;
+	void *ws;
+};
+
+static void pass(int which, const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const struct operands *o)
+{
+	if (which == 0)
+		bp_conv_forward(cv, ctx, n, o->x, o->w, o->bias, BP_ACT_RELU, o->y, o->ws);
+	else if (which == 1)
+		bp_conv_backward_data(cv, ctx, n, o->y, o->w, false, o->x, o->ws);
+	else
+		bp_conv_backward_weights(cv, ctx, n, o->x, o->y, o->dw, o->db, o->ws);
+}
+
+static bool run(const struct bench *b, const struct bp_ctx *ctx, double peak)
+{
+	const struct bp_conv_shape *s = &b->s;
+	const size_t x = (size_t)b->n * s->h * s->w * s->c, y = (size_t)b->n * s->oh * s->ow * s->oc;
+	const size_t w = (size_t)s->kh * s->kw * (s->c / s->groups) * s->oc;
+	struct bp_conv *cv = bp_conv_new(s, ctx->k, b->n);
+	if (!cv)
+		return false;
+	struct operands o = {filled(x), filled(w), filled(s->oc), filled(y), filled(w), filled(s->oc),
+		bp_mem_new(bp_conv_workspace(cv, ctx->threads))};
+	if (!o.x || !o.w || !o.bias || !o.y || !o.dw || !o.db || !o.ws)
+		return false;
+	printf("%4d x %3dx%-3d %4d -> %-4d %dx%d s%d g%-3d", b->n, s->h, s->w, s->c, s->oc, s->kh, s->kw, s->sh,
+		s->groups);
+	for (int which = 0; which < 3; which++) {
+		double times[REPEATS], flops = 2.0 * (double)y / s->oc * (double)w;
+		pass(which, cv, ctx, b->n, &o);
+		int r = 0;
+		for (double start = now(); r < REPEATS && (r < 3 || now() - start < 1.5); r++) {
+			double t = now();
+			pass(which, cv, ctx, b->n, &o);
+			times[r] = now() - t;
+		}
+		qsort(times, (size_t)r, sizeof *times, compare);
+		printf("  %6.1f %6.1f %3.0f%%", flops / times[r / 2] * 1e-9, flops / times[0] * 1e-9,
+			flops / times[0] * 1e-7 / peak);
+	}
+	printf("\n");
+	fflush(stdout);
+	bp_real *all[] = {o.x, o.w, o.bias, o.y, o.dw, o.db, o.ws};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		bp_mem_free(all[i]);
+	bp_conv_free(cv);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	const struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), argc > 1 ? atoi(argv[1]) : 1};
+	double peak = tile_peak(ctx.k) * ctx.threads;
+	printf("%s, %d threads, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads, peak, "",
+		"forward", "backward data", "backward weights");
+	if (argc == 9) {
+		int v[7];
+		for (int i = 0; i < 7; i++)
+			v[i] = atoi(argv[2 + i]);
+		int pad = v[4] / 2, out = (v[1] + 2 * pad - v[4]) / v[5] + 1;
+		struct bench b = {
+			{v[1], v[1], v[2], out, out, v[3], v[4], v[4], v[5], v[5], pad, pad, 1, 1, v[6]}, v[0]};
+		return run(&b, &ctx, peak) ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		if (!run(&list[i], &ctx, peak))
+			return EXIT_FAILURE;
+	return EXIT_SUCCESS;
+}

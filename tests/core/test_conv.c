@@ -1,0 +1,265 @@
+/*
+ * test_conv.c - the convolution drivers against the plain C oracle, on random shapes, every instruction set, and for
+ * any number of threads. Built in single and in double precision.
+ */
+#include "conv/conv.h"
+
+#include "guard.h"
+#include "kernel_cases.h"
+#include "runner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One convolution with its operands, and results of the oracle and of the drivers. */
+struct trial {
+	struct bp_conv_shape s;
+	int n;
+	size_t x_size, w_size, y_size;
+	bp_real *x, *w, *bias, *dy, *dx0; /* inputs; dx0 is what dx holds before accumulation */
+	bp_real *y, *dx, *dw, *db;
+	bp_real *ref_y, *ref_dx, *ref_dw, *ref_db;
+	bool relu, with_bias, accumulate;
+};
+
+/* The output's extent: what the padding below (after) gives at least one of. */
+static int extent(int in, int before, int after, int k, int stride, int dilation)
+{
+	int span = (k - 1) * dilation + 1;
+	return in + before + after < span ? 0 : (in + before + after - span) / stride + 1;
+}
+
+static struct bp_conv_shape draw_shape(struct draw *d)
+{
+	static const int kernels[] = {1, 1, 2, 3, 3, 3, 5, 7}, strides[] = {1, 1, 1, 2, 2, 3};
+	struct bp_conv_shape s;
+	do {
+		int kind = draw_int(d, 0, 6), wide = draw_bool(d) ? 12 : 40;
+		s = (struct bp_conv_shape){
+			.h = draw_int(d, 1, 14),
+			.w = draw_int(d, 1, 14),
+			.groups = 1,
+			.kh = kernels[draw_int(d, 0, 7)],
+			.kw = kernels[draw_int(d, 0, 7)],
+			.sh = strides[draw_int(d, 0, 5)],
+			.sw = strides[draw_int(d, 0, 5)],
+			.dh = draw_int(d, 0, 3) ? 1 : draw_int(d, 2, 3),
+			.dw = draw_int(d, 0, 3) ? 1 : draw_int(d, 2, 3),
+			.c = draw_int(d, 1, wide),
+			.oc = draw_int(d, 1, wide),
+		};
+		if (kind == 0)
+			s.c = draw_int(d, 1, 4);
+		if (kind == 1 || kind == 2) { /* depthwise, and with a channel multiplier */
+			s.groups = s.c;
+			s.oc = s.c * (kind == 1 ? 1 : draw_int(d, 1, 3));
+		}
+		if (kind == 3) {
+			s.groups = draw_int(d, 2, 4);
+			s.c = s.groups * draw_int(d, 1, 12);
+			s.oc = s.groups * draw_int(d, 1, 12);
+		}
+		if (kind == 4) /* Linear */
+			s.h = s.w = s.kh = s.kw = s.sh = s.sw = 1;
+		s.pt = draw_int(d, 0, (s.kh - 1) * s.dh);
+		s.pl = draw_int(d, 0, (s.kw - 1) * s.dw);
+		s.oh = extent(s.h, s.pt, draw_int(d, 0, (s.kh - 1) * s.dh), s.kh, s.sh, s.dh);
+		s.ow = extent(s.w, s.pl, draw_int(d, 0, (s.kw - 1) * s.dw), s.kw, s.sw, s.dw);
+	} while (s.oh < 1 || s.ow < 1);
+	return s;
+}
+
+static bp_real *drawn(struct draw *d, size_t n)
+{
+	bp_real *p = guard_new(n);
+	draw_reals(d, p, n);
+	return p;
+}
+
+static void trial_oracle(struct trial *t)
+{
+	const struct bp_conv_shape *s = &t->s;
+	t->ref_y = guard_new(t->y_size);
+	t->ref_dx = guard_new(t->x_size);
+	t->ref_dw = guard_new(t->w_size);
+	t->ref_db = guard_new(s->oc);
+	if (t->accumulate)
+		memcpy(t->ref_dx, t->dx0, t->x_size * sizeof(bp_real));
+	bp_conv_ref_forward(
+		s, t->n, t->x, t->w, t->with_bias ? t->bias : NULL, t->relu ? BP_ACT_RELU : BP_ACT_NONE, t->ref_y);
+	bp_conv_ref_backward_data(s, t->n, t->dy, t->w, t->accumulate, t->ref_dx);
+	bp_conv_ref_backward_weights(s, t->n, t->x, t->dy, t->ref_dw, t->ref_db);
+}
+
+static void trial_start(struct trial *t, struct draw *d)
+{
+	const struct bp_conv_shape *s = &t->s;
+	t->x_size = (size_t)t->n * s->h * s->w * s->c;
+	t->y_size = (size_t)t->n * s->oh * s->ow * s->oc;
+	t->w_size = (size_t)s->kh * s->kw * (s->c / s->groups) * s->oc;
+	t->x = drawn(d, t->x_size);
+	t->w = drawn(d, t->w_size);
+	t->bias = drawn(d, s->oc);
+	t->dy = drawn(d, t->y_size);
+	t->dx0 = drawn(d, t->x_size);
+	guard_freeze(t->x, t->x_size);
+	guard_freeze(t->w, t->w_size);
+	guard_freeze(t->bias, s->oc);
+	guard_freeze(t->dy, t->y_size);
+	t->relu = draw_bool(d);
+	t->with_bias = draw_bool(d);
+	t->accumulate = draw_bool(d);
+	t->y = guard_new(t->y_size);
+	t->dx = guard_new(t->x_size);
+	t->dw = guard_new(t->w_size);
+	t->db = guard_new(s->oc);
+}
+
+static void trial_end(struct trial *t)
+{
+	const int oc = t->s.oc;
+	bp_real *by_size[][3] = {
+		{t->x, t->dx0, t->dx}, {t->y, t->dy, NULL}, {t->w, t->dw, NULL}, {t->bias, t->db, NULL}};
+	const size_t sizes[] = {t->x_size, t->y_size, t->w_size, oc};
+	for (int i = 0; i < 4; i++)
+		for (int j = 0; j < 3 && by_size[i][j]; j++)
+			guard_free(by_size[i][j], sizes[i]);
+	if (!t->ref_y)
+		return;
+	guard_free(t->ref_y, t->y_size);
+	guard_free(t->ref_dx, t->x_size);
+	guard_free(t->ref_dw, t->w_size);
+	guard_free(t->ref_db, oc);
+}
+
+/* The three passes into y, dx, dw and db, which are poisoned first; so is the workspace. */
+static void trial_run(struct trial *t, const struct bp_kernels *k, int threads)
+{
+	const struct bp_ctx ctx = {k, threads};
+	struct bp_conv *cv = bp_conv_new(&t->s, k, t->n);
+	ck_assert_ptr_nonnull(cv);
+	const size_t bytes = bp_conv_workspace(cv, threads), ws_size = (bytes + 63) / 64 * 64 / sizeof(bp_real);
+	bp_real *ws = guard_new(ws_size);
+	for (size_t i = 0; i < t->y_size; i++)
+		t->y[i] = GUARD_POISON;
+	for (size_t i = 0; i < t->w_size; i++)
+		t->dw[i] = GUARD_POISON;
+	for (size_t i = 0; i < t->x_size; i++)
+		t->dx[i] = t->accumulate ? t->dx0[i] : GUARD_POISON;
+	bp_conv_forward(cv, &ctx, t->n, t->x, t->w, t->with_bias ? t->bias : NULL, t->relu ? BP_ACT_RELU : BP_ACT_NONE,
+		t->y, ws);
+	bp_conv_backward_data(cv, &ctx, t->n, t->dy, t->w, t->accumulate, t->dx, ws);
+	bp_conv_backward_weights(cv, &ctx, t->n, t->x, t->dy, t->dw, t->db, ws);
+	guard_free(ws, ws_size);
+	bp_conv_free(cv);
+}
+
+static void assert_near(const struct trial *t, const struct bp_kernels *k, const char *what, const bp_real *got,
+	const bp_real *want, size_t n, size_t terms)
+{
+	const struct bp_conv_shape *s = &t->s;
+	char where[200];
+	snprintf(where, sizeof where, "%s of n %d, %dx%dx%d -> %dx%dx%d, %dx%d, s %d,%d p %d,%d d %d,%d g %d", what,
+		t->n, s->h, s->w, s->c, s->oh, s->ow, s->oc, s->kh, s->kw, s->sh, s->sw, s->pt, s->pl, s->dh, s->dw,
+		s->groups);
+	for (size_t i = 0; i < n; i++)
+		check_near(k, where, i, got[i], want[i], sizeof(bp_real) == 8 ? 1e-12 : 4 * rounding(terms));
+}
+
+static void trial_check(const struct trial *t, const struct bp_kernels *k)
+{
+	const struct bp_conv_shape *s = &t->s;
+	const size_t taps = (size_t)s->kh * s->kw, pixels = (size_t)t->n * s->oh * s->ow;
+	assert_near(t, k, "y", t->y, t->ref_y, t->y_size, taps * s->c / s->groups);
+	assert_near(t, k, "dx", t->dx, t->ref_dx, t->x_size, taps * s->oc / s->groups);
+	assert_near(t, k, "dw", t->dw, t->ref_dw, t->w_size, pixels);
+	assert_near(t, k, "db", t->db, t->ref_db, s->oc, pixels);
+}
+
+enum { LOOPS = 8, SHAPES = 26 };
+
+START_TEST(the_three_passes_agree_with_the_oracle_on_random_shapes)
+{
+	struct draw d = {(uint64_t)_i + 1};
+	const struct bp_kernels *k;
+	for (int i = 0; i < SHAPES; i++) {
+		struct trial t = {.s = draw_shape(&d), .n = draw_int(&d, 1, 5)};
+		trial_start(&t, &d);
+		trial_oracle(&t);
+		for (int j = 0; (k = tested_kernels_at(j)); j++) {
+			trial_run(&t, k, 1 + i % 3);
+			trial_check(&t, k);
+		}
+		trial_end(&t);
+	}
+}
+END_TEST
+
+/* Shapes large enough for several blocks, pieces of K, chunks of pixels, and tasks. */
+static const struct {
+	struct bp_conv_shape s;
+	int n;
+} large[] = {
+	{{16, 16, 24, 16, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 9},
+	{{20, 20, 3, 10, 10, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1}, 9},
+	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 12},
+	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 20},
+	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4}, 12},
+	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70}, 12},
+	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20}, 12},
+	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 37},
+	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 4},
+	{{14, 14, 64, 14, 14, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 11},
+	{{10, 10, 5, 10, 10, 3, 3, 3, 1, 1, 2, 2, 2, 2, 1}, 40},
+};
+enum { LARGE = sizeof large / sizeof large[0] };
+
+START_TEST(large_shapes_agree_with_the_oracle)
+{
+	struct draw d = {(uint64_t)_i + 100};
+	const struct bp_kernels *k;
+	struct trial t = {.s = large[_i].s, .n = large[_i].n};
+	trial_start(&t, &d);
+	trial_oracle(&t);
+	for (int j = 0; (k = tested_kernels_at(j)); j++) {
+		trial_run(&t, k, 2);
+		trial_check(&t, k);
+	}
+	trial_end(&t);
+}
+END_TEST
+
+START_TEST(any_number_of_threads_gives_the_same_bits)
+{
+	static const int threads[] = {2, 3, 4, 7};
+	struct draw d = {(uint64_t)_i + 200};
+	const struct bp_kernels *k = bp_kernels_choose(BP_ISA_ALL);
+	struct trial one = {.s = large[_i].s, .n = large[_i].n};
+	trial_start(&one, &d);
+	trial_run(&one, k, 1);
+	struct trial other = one;
+	other.y = guard_new(one.y_size);
+	other.dx = guard_new(one.x_size);
+	other.dw = guard_new(one.w_size);
+	other.db = guard_new(one.s.oc);
+	for (int i = 0; i < 4; i++) {
+		trial_run(&other, k, threads[i]);
+		ck_assert_mem_eq(one.y, other.y, one.y_size * sizeof(bp_real));
+		ck_assert_mem_eq(one.dx, other.dx, one.x_size * sizeof(bp_real));
+		ck_assert_mem_eq(one.dw, other.dw, one.w_size * sizeof(bp_real));
+		ck_assert_mem_eq(one.db, other.db, one.s.oc * sizeof(bp_real));
+	}
+	guard_free(other.y, one.y_size);
+	guard_free(other.dx, one.x_size);
+	guard_free(other.dw, one.w_size);
+	guard_free(other.db, one.s.oc);
+	trial_end(&one);
+}
+END_TEST
+
+TEST_SUITE(conv, 60)
+{
+	tcase_add_loop_test(tc, the_three_passes_agree_with_the_oracle_on_random_shapes, 0, LOOPS);
+	tcase_add_loop_test(tc, large_shapes_agree_with_the_oracle, 0, LARGE);
+	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, LARGE);
+}
