@@ -1,0 +1,243 @@
+/*
+ * test_torch.c - whole nets against PyTorch: the first step's loss, gradients and weights, and the loss curves of 20 steps
+ * with validation, for every run of tests/fixtures/make_nets.py, which made the numbers.
+ */
+#include <math.h>
+
+#include "fixture.h"
+#include "net_text.h"
+#include "runner.h"
+
+enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
+
+static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet"};
+enum { NETS = sizeof(nets) / sizeof(nets[0]) };
+
+struct setting {
+	const char *name;
+	double v;
+};
+
+static const struct {
+	const char *optimizer, *scheduler;
+	struct setting optimizer_args[5], scheduler_args[3];
+	double clip_norm, clip_value, warmup;
+} runs[] = {
+	{"SGD", "StepLR", {{"lr", 0.05}, {"momentum", 0.9}, {"nesterov", 1}, {"weight_decay", 5e-4}},
+		{{"step_size", 2}, {"gamma", 0.5}}, 0, 0, 0},
+	{"Adam", "CosineAnnealingLR", {{"lr", 0.002}}, {{0}}, 0, 0, 0},
+	{"AdamW", "Constant", {{"lr", 0.002}, {"weight_decay", 0.05}}, {{0}}, 0.5, 0, 0},
+	{"SGD", "StepLR", {{"lr", 0.05}, {"momentum", 0.9}, {"dampening", 0.1}}, {{"step_size", 1}, {"gamma", 0.7}}, 0,
+		0.02, 1},
+};
+enum { RUNS = sizeof(runs) / sizeof(runs[0]) };
+
+/* A net of nets.txt with its data and what PyTorch made of them. */
+struct subject {
+	struct bp_net *net;
+	bool values; /* MSELoss */
+	struct bp_data data;
+	float numbers[NUMBERS];
+	int read; /* of them */
+	union {
+		float reals[SAMPLES * 32];
+		uint8_t bytes[SAMPLES * 3 * 12 * 12];
+	} samples;
+	int32_t labels[SAMPLES];
+	float targets[SAMPLES * TARGETS];
+};
+
+static const float mean[] = {0.5f, 0.25f, 0.75f}, std[] = {0.25f, 0.5f, 0.2f};
+
+static void net_read(struct subject *s, const char *name)
+{
+	char text[8192], head[64], shape[32], loss[32];
+	FILE *f = fopen("tests/fixtures/nets.txt", "r");
+	ck_assert_msg(f, "nets.txt is missing: run the tests from the project's directory");
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+	snprintf(head, sizeof(head), "\nnet %s ", name);
+	char *at = strstr(text, head);
+	ck_assert_msg(at, "nets.txt has no net %s", name);
+	ck_assert_int_eq(sscanf(at + strlen(head), "%31s %31s", shape, loss), 2);
+	s->values = strcmp(loss, "MSELoss") == 0;
+	s->net = net_text_new(shape, strchr(at + 1, '\n') + 1);
+}
+
+static void numbers_read(struct subject *s, const char *name)
+{
+	char path[64], line[128];
+	snprintf(path, sizeof(path), "tests/fixtures/net_%s.bin", name);
+	FILE *f = fopen(path, "rb");
+	ck_assert_msg(f, "%s is missing", path);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	int count = (int)fread(s->numbers, sizeof(float), NUMBERS, f);
+	int64_t parameters = bp_net_parameters(s->net);
+	ck_assert_int_eq(count, 1 + 2 * parameters + RUNS * (STEPS + EPOCHS));
+	fclose(f);
+}
+
+/* As draw_weights in make_nets.py. */
+static void weights_draw(struct bp_net *net, struct fixture_draw *d)
+{
+	static bp_real values[NUMBERS];
+	for (int t = 0; t < bp_net_tensors(net); t++) {
+		struct bp_tensor_info info;
+		int64_t size = 1;
+		bp_net_tensor_info(net, t, &info);
+		for (int i = 0; i < info.ndim; i++)
+			size *= info.dim[i];
+		if (!info.trainable)
+			continue;
+		bool norm = info.ndim == 1 && strstr(info.name, ".weight");
+		for (int64_t i = 0; i < size; i++) {
+			double u = fixture_real(d);
+			values[i] = (bp_real)(info.ndim > 1 ? u / sqrt((double)(size / info.dim[0])) : norm + u / 10);
+		}
+		bp_net_tensor_set(net, t, values);
+	}
+}
+
+static void data_draw(struct subject *s, struct fixture_draw *d)
+{
+	struct bp_shape shape = bp_net_input_shape(s->net);
+	int64_t n = SAMPLES * bp_shape_size(&shape);
+	bool map = shape.ndim == 3;
+	for (int64_t i = 0; i < n; i++) {
+		if (map)
+			s->samples.bytes[i] = (uint8_t)(fixture_bits(d) % 256);
+		else
+			s->samples.reals[i] = (float)fixture_real(d);
+	}
+	for (int i = 0; i < SAMPLES * TARGETS && s->values; i++)
+		s->targets[i] = (float)fixture_real(d);
+	for (int i = 0; i < SAMPLES && !s->values; i++)
+		s->labels[i] = (int32_t)(fixture_bits(d) % CLASSES);
+	s->data = (struct bp_data){.shape = shape, .dtype = map ? BP_U8 : BP_F32, .samples = &s->samples, .count = SAMPLES,
+		.labels = s->values ? NULL : s->labels, .targets = s->values ? s->targets : NULL, .ntargets = TARGETS,
+		.mean = map ? mean : NULL, .std = map ? std : NULL};
+}
+
+static void subject_draw(struct subject *s)
+{
+	struct fixture_draw d = {7};
+	bp_net_init(s->net, 0); /* running statistics */
+	weights_draw(s->net, &d);
+	data_draw(s, &d);
+}
+
+static void item_make(enum bp_item_kind kind, const char *type, const struct setting *settings, struct bp_item *ret)
+{
+	bp_item_defaults(kind, bp_item_find(kind, type), ret);
+	for (; settings->name; settings++) {
+		const struct bp_value *arg = bp_item_arg(kind, ret, settings->name);
+		ck_assert_msg(arg, "%s has no argument %s", type, settings->name);
+		ret->args[arg - ret->args].v[0] = settings->v;
+	}
+}
+
+static struct bp_trainer *trainer_make(struct subject *s, int run)
+{
+	struct bp_train_params p;
+	struct bp_trainer *tr = NULL;
+	struct bp_error err;
+	bp_train_params_defaults(&p);
+	p.epochs = EPOCHS;
+	p.batch_size = BATCH;
+	p.shuffle = false;
+	p.threads = p.max_threads = 2;
+	p.clip_grad_norm = runs[run].clip_norm;
+	p.clip_grad_value = runs[run].clip_value;
+	p.warmup_epochs = runs[run].warmup;
+	item_make(BP_LOSS, s->values ? "MSELoss" : "CrossEntropyLoss", &(struct setting){0}, &p.loss);
+	item_make(BP_OPTIMIZER, runs[run].optimizer, runs[run].optimizer_args, &p.optimizer);
+	item_make(BP_SCHEDULER, runs[run].scheduler, runs[run].scheduler_args, &p.scheduler);
+	enum bp_status st = bp_trainer_new(s->net, &p, &s->data, &s->data, &tr, &err);
+	ck_assert_msg(st == BP_OK, "%s: %s", err.field, err.message);
+	return tr;
+}
+
+/* The next number of the fixture is got, within tolerance * (1 + |want|). */
+static void expect(struct subject *s, const char *what, int64_t i, double got, double tolerance)
+{
+	double want = (double)s->numbers[s->read++];
+	ck_assert_msg(fabs(got - want) <= tolerance * (1 + fabs(want)), "%s[%lld] is %.9g, not %.9g", what, (long long)i, got,
+		want);
+}
+
+static void expect_tensors(struct subject *s, const struct bp_trainer *gradients_of, double tolerance)
+{
+	static bp_real values[NUMBERS];
+	for (int t = 0; t < bp_net_tensors(s->net); t++) {
+		struct bp_tensor_info info;
+		int64_t size = 1;
+		bp_net_tensor_info(s->net, t, &info);
+		for (int i = 0; i < info.ndim; i++)
+			size *= info.dim[i];
+		if (!info.trainable)
+			continue;
+		if (gradients_of)
+			bp_trainer_gradient_get(gradients_of, t, values);
+		else
+			bp_net_tensor_get(s->net, t, values);
+		for (int64_t i = 0; i < size; i++)
+			expect(s, info.name, i, (double)values[i], tolerance);
+	}
+}
+
+START_TEST(a_net_is_trained_as_by_pytorch)
+{
+	static struct subject s;
+	const double tolerance = sizeof(bp_real) == 8 ? 1e-6 : 1e-5;
+	double loss;
+	net_read(&s, nets[_i]);
+	numbers_read(&s, nets[_i]);
+	subject_draw(&s);
+	struct bp_trainer *tr = trainer_make(&s, 0);
+	ck_assert_int_eq(bp_trainer_step(tr, 0, BATCH, &loss, NULL), BP_OK);
+	expect(&s, "loss", 0, loss, tolerance);
+	expect_tensors(&s, tr, tolerance);
+	expect_tensors(&s, NULL, tolerance);
+	bp_trainer_free(tr);
+	bp_net_free(s.net);
+}
+END_TEST
+
+/* Losses of the steps, then of the validations. */
+static enum bp_answer curve_keep(void *user, struct bp_trainer *tr, const struct bp_event *ev)
+{
+	double *curve = user;
+	(void)tr;
+	if (ev->kind == BP_EVENT_BATCH)
+		curve[ev->step - 1] = ev->loss;
+	else
+		curve[STEPS + ev->epoch - 1] = ev->metrics->val_loss;
+	return BP_CONTINUE;
+}
+
+START_TEST(the_loss_falls_along_the_curve_of_pytorch)
+{
+	static struct subject s;
+	double curve[STEPS + EPOCHS];
+	bool done = false;
+	net_read(&s, nets[_i]);
+	numbers_read(&s, nets[_i]);
+	s.read = (int)(1 + 2 * bp_net_parameters(s.net));
+	for (int run = 0; run < RUNS; run++) {
+		subject_draw(&s);
+		struct bp_trainer *tr = trainer_make(&s, run);
+		ck_assert_int_eq(bp_trainer_run(tr, curve_keep, curve, &done, NULL), BP_OK);
+		ck_assert(done);
+		for (int i = 0; i < STEPS + EPOCHS; i++)
+			expect(&s, runs[run].optimizer, i, curve[i], sizeof(bp_real) == 8 ? 1e-6 : 1e-4);
+		bp_trainer_free(tr);
+	}
+	bp_net_free(s.net);
+}
+END_TEST
+
+TEST_SUITE(torch, 60)
+{
+	tcase_add_loop_test(tc, a_net_is_trained_as_by_pytorch, 0, NETS);
+	tcase_add_loop_test(tc, the_loss_falls_along_the_curve_of_pytorch, 0, NETS);
+}
