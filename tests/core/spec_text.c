@@ -1,0 +1,107 @@
+/* spec_text.c - see spec_text.h. Used by the tests of nets and layers; one thread. */
+#include "spec_text.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int find_layer(const struct bp_layer_spec *layers, int n, const char *name)
+{
+	if (strcmp(name, "input") == 0)
+		return BP_INPUT;
+	for (int i = 0; i < n; i++)
+		if (strcmp(layers[i].name, name) == 0)
+			return i;
+	ck_abort_msg("no layer %s", name);
+	return 0;
+}
+
+static void set_arg(struct bp_item *item, char *word)
+{
+	char *value = strchr(word, '=');
+	ck_assert_msg(value != NULL, "no value: %s", word);
+	*value++ = '\0';
+	const struct bp_value *known = bp_item_arg(BP_LAYER, item, word);
+	ck_assert_msg(known != NULL, "no argument %s", word);
+	struct bp_value *arg = &item->args[known - item->args];
+	char *second = strchr(value, ',');
+	if (strcmp(value, "same") == 0)
+		arg->v[0] = arg->v[1] = BP_SAME;
+	else if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
+		arg->v[0] = value[0] == 't';
+	else {
+		arg->v[0] = atof(value);
+		arg->v[1] = second ? atof(second + 1) : arg->v[0];
+	}
+}
+
+static void parse_layer(char *text, struct bp_layer_spec *layers, int at)
+{
+	struct bp_layer_spec *l = &layers[at];
+	char *save = NULL, *word = strtok_r(text, " ", &save);
+	snprintf(l->name, sizeof(l->name), "layer%d", at);
+	if (word[strlen(word) - 1] == ':') {
+		snprintf(l->name, sizeof(l->name), "%.*s", (int)strlen(word) - 1, word);
+		word = strtok_r(NULL, " ", &save);
+	}
+	int type = bp_item_find(BP_LAYER, word);
+	ck_assert_msg(type >= 0, "no layer type %s", word);
+	bp_item_defaults(BP_LAYER, type, &l->item);
+	bool inputs = false;
+	while ((word = strtok_r(NULL, " ", &save))) {
+		if (strcmp(word, "<") == 0)
+			inputs = true;
+		else if (inputs)
+			l->inputs[l->ninputs++] = find_layer(layers, at, word);
+		else
+			set_arg(&l->item, word);
+	}
+	if (!inputs)
+		l->inputs[l->ninputs++] = at - 1;
+}
+
+void spec_text(const char *text, struct bp_net_spec *ret)
+{
+	char *copy = strdup(text), *save = NULL;
+	struct bp_layer_spec *layers = calloc(strlen(text), sizeof(*layers));
+	char *part = strtok_r(copy, "|", &save);
+	*ret = (struct bp_net_spec){.layers = layers};
+	for (char *dim = part; *dim >= '0' && *dim <= '9'; dim += *dim == 'x')
+		ret->input.dim[ret->input.ndim++] = strtoll(dim, &dim, 10);
+	while ((part = strtok_r(NULL, "|", &save)))
+		parse_layer(part, layers, ret->nlayers++);
+	free(copy);
+}
+
+void spec_text_done(struct bp_net_spec *spec)
+{
+	free((void *)spec->layers);
+}
+
+struct bp_net *net_text(const char *text, uint64_t seed)
+{
+	struct bp_net_spec spec;
+	struct bp_net *net = NULL;
+	struct bp_error err = {.status = BP_OK};
+	spec_text(text, &spec);
+	enum bp_status st = bp_net_new(&spec, &net, &err);
+	ck_assert_msg(st == BP_OK, "%s: layer %d, %s: %s", text, err.layer, err.field, err.message);
+	spec_text_done(&spec);
+	bp_net_init(net, seed);
+	return net;
+}
+
+struct bp_error net_text_error(const char *text)
+{
+	struct bp_net_spec spec;
+	struct bp_net *net = NULL;
+	struct bp_error err = {.status = BP_OK};
+	spec_text(text, &spec);
+	enum bp_status st = bp_net_new(&spec, &net, &err);
+	ck_assert_msg(st != BP_OK, "no error: %s", text);
+	ck_assert_int_eq(err.status, st);
+	ck_assert_ptr_null(net);
+	spec_text_done(&spec);
+	return err;
+}

@@ -1,0 +1,21 @@
+/*
+ * spec_text.h - nets written as one line of text, for tests:
+ *	"3x8x8 | Conv2d out_channels=4 kernel_size=3,2 padding=same | r: ReLU | Add < r input"
+ * First the input's shape; then layers: an optional name, the type, arguments, and after < the inputs (layer names or
+ * `input`). Without inputs a layer follows the one before.
+ */
+#ifndef TESTS_SPEC_TEXT_H
+#define TESTS_SPEC_TEXT_H
+
+#include "backprop.h"
+
+/* To be released with spec_text_done. Fails the test when the text makes no sense. */
+void spec_text(const char *text, struct bp_net_spec *ret);
+void spec_text_done(struct bp_net_spec *spec);
+
+/* A net built from text, with weights drawn from the seed. Fails the test when it cannot be built. */
+struct bp_net *net_text(const char *text, uint64_t seed);
+/* The error that building it gives. Fails the test when it can be built. */
+struct bp_error net_text_error(const char *text);
+
+#endif
