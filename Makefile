@@ -13,7 +13,9 @@
 #? Variables: B=directory  CC=compiler  WERROR=-Werror  SAN=address,undefined|thread  OPENMP=  PYTHON=
 
 B        ?= build
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC        = gcc
+endif
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 PYTHON   ?= python3
@@ -214,4 +216,3 @@ clean:
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.SECONDARY:
