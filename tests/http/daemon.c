@@ -30,14 +30,15 @@ static void show_stderr(const struct daemon *d)
 		fclose(f);
 }
 
-static void open_notify(const char *path, int *ret)
+static int open_notify(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
 	unlink(path);
-	*ret = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(*ret, 0);
-	ck_assert_int_eq(bind(*ret, (const struct sockaddr *)&addr, sizeof addr), 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&addr, sizeof addr), 0);
+	return fd;
 }
 
 /* Only returns when the program cannot be started. */
@@ -85,10 +86,9 @@ static bool wait_ready(int notify, int pidfd)
 void daemon_start_again(struct daemon *d)
 {
 	char path[96];
-	int notify;
 	ck_assert_int_eq(d->pid, 0);
 	snprintf(path, sizeof path, "%s/notify", d->dir);
-	open_notify(path, &notify);
+	d->notify = open_notify(path);
 	d->pid = fork();
 	if (d->pid == 0) {
 		run_child(d);
@@ -97,8 +97,7 @@ void daemon_start_again(struct daemon *d)
 	ck_assert_int_gt(d->pid, 0);
 	int pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
 	ck_assert_int_ge(pidfd, 0);
-	bool ready = wait_ready(notify, pidfd);
-	close(notify);
+	bool ready = wait_ready(d->notify, pidfd);
 	close(pidfd);
 	if (!ready)
 		show_stderr(d);
@@ -132,6 +131,7 @@ static int reap(struct daemon *d)
 	}
 	ck_assert_int_eq(waitpid(d->pid, &status, 0), d->pid);
 	d->pid = 0;
+	close(d->notify);
 	ck_assert_msg(ended, "the daemon did not stop");
 	return status;
 }

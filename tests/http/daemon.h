@@ -12,6 +12,7 @@
 
 struct daemon {
 	int port;
+	int notify;   /* its socket, open as long as the daemon runs */
 	pid_t pid;    /* 0: not running */
 	char dir[64]; /* holds state/, port, notify, stderr; removed by daemon_done */
 	const char *const *flags;

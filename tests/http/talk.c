@@ -20,10 +20,14 @@ static json_t *parse(struct response *r, const char *method, const char *target,
 	return json;
 }
 
+static struct response ask(int port, const char *method, const char *target, const char *body)
+{
+	return body ? request_json(port, method, target, body) : request_do(port, method, target, NULL, NULL, 0);
+}
+
 json_t *talk(int port, const char *method, const char *target, const char *body, int status)
 {
-	struct response r =
-		body ? request_json(port, method, target, body) : request_do(port, method, target, NULL, NULL, 0);
+	struct response r = ask(port, method, target, body);
 	return parse(&r, method, target, status);
 }
 
@@ -63,7 +67,7 @@ void talk_problem(const struct response *r, int status, const char *code, const 
 void talk_refused(int port, const char *method, const char *target, const char *body, int status, const char *code,
 	const char *param)
 {
-	struct response r = request_json(port, method, target, body);
+	struct response r = ask(port, method, target, body);
 	talk_problem(&r, status, code, param);
 	response_free(&r);
 }
