@@ -6,6 +6,8 @@
  * past theirs with shutdown(2): the event thread then sees the end and cleans up. The same walk wakes sleepers whose
  * alarm has come (a heartbeat is due, a long poll is over).
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -13,6 +15,8 @@
 
 #include "base/log.h"
 #include "http/inside.h"
+
+enum { UNSENT_MAX = 128 << 10 }; /* bytes that the kernel may hold for a client beyond what is on its way */
 
 struct sweeper {
 	struct http_server *srv;
@@ -45,6 +49,9 @@ static void conn_open(struct http_server *srv, struct MHD_Connection *con, void 
 	c->con = con;
 	c->fd = fd ? fd->connect_fd : -1;
 	c->local = c->fd >= 0 && listen_is_unix(c->fd);
+	/* Else the kernel takes megabytes for a client that does not read, and a slow one seems to have stalled. */
+	if (!c->local)
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
 	c->waiter.wake = sleeper_wake;
 	atomic_init(&c->reading, true);
 	conn_deadline_in(c, srv->o.deadlines.header);
