@@ -167,7 +167,8 @@ static bool status_send(struct daemon *d, bool first)
 	return true;
 }
 
-static void daemon_wait(struct daemon *d, const sigset_t *signals)
+/* True: a signal asked for the end. False: the store can no longer be trusted, and a new start must look at it. */
+static bool daemon_wait(struct daemon *d, const sigset_t *signals)
 {
 	double watchdog = notify_watchdog_seconds();
 	double tick = watchdog > 0 && watchdog < STATUS_SECONDS ? watchdog : STATUS_SECONDS;
@@ -178,8 +179,10 @@ static void daemon_wait(struct daemon *d, const sigset_t *signals)
 		int sig = sigtimedwait(signals, NULL, &timeout);
 		if (sig > 0) {
 			log_line(LOG_NOTICE, "%s: stops", strsignal(sig));
-			return;
+			return true;
 		}
+		if (store_failed(d->store))
+			return false;
 		if (!status_send(d, false))
 			log_line(LOG_ERROR, "the database does not answer");
 	}
@@ -217,11 +220,11 @@ int main(int argc, char **argv)
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	log_level_set((enum log_level)log_level_find(d.config.log_level));
 	signals_block(&signals);
-	bool started = daemon_start(&d);
-	if (started)
-		daemon_wait(&d, &signals);
+	bool ok = daemon_start(&d);
+	if (ok)
+		ok = daemon_wait(&d, &signals);
 	else
 		log_line(LOG_ERROR, "backpropd does not start");
 	daemon_stop(&d);
-	return started ? EXIT_SUCCESS : EXIT_FAILURE;
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

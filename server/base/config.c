@@ -112,7 +112,7 @@ static void set_value(struct loader *l, const char *source, int i, const char *v
 			return;
 		}
 		check_text(l, source, s->name, value);
-		strcpy(text_of(l->config, s), value);
+		snprintf(text_of(l->config, s), TEXT_SIZE, "%s", value);
 		return;
 	}
 	char *end = NULL;
@@ -130,7 +130,7 @@ static void set_defaults(struct config *c)
 	memset(c, 0, sizeof *c);
 	for (int i = 0; i < NSETTINGS; i++)
 		if (settings[i].def_text)
-			strcpy(text_of(c, &settings[i]), settings[i].def_text);
+			snprintf(text_of(c, &settings[i]), TEXT_SIZE, "%s", settings[i].def_text);
 		else
 			*number_of(c, &settings[i]) = settings[i].def;
 }

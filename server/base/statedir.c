@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <linux/magic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,11 +17,18 @@
 
 static const char *const rooms[] = {"uploads", "datasets", "checkpoints"};
 
-/* File systems of other machines: their locks are not to be trusted, neither with SQLite's nor with ours. */
-static bool is_remote(long type)
+bool statedir_is_remote(long type)
 {
-	enum { NFS = 0x6969, SMB = 0x517B };
-	return type == NFS || type == SMB || (unsigned long)type == 0xFF534D42UL || (unsigned long)type == 0xFE534D42UL;
+	switch ((uint32_t)type) { /* the word is signed on some machines */
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case AFS_SUPER_MAGIC:
+	case CODA_SUPER_MAGIC:
+		return true;
+	}
+	return false;
 }
 
 static bool directory_make(const char *path)
@@ -42,7 +50,7 @@ static bool directory_is_ours(const char *path)
 		log_line(LOG_ERROR, "cannot look at %s: %s", path, strerror(errno));
 		return false;
 	}
-	if (is_remote(fs.f_type)) {
+	if (statedir_is_remote((long)fs.f_type)) {
 		log_line(LOG_ERROR, "%s is on a network file system; the database needs a local one", path);
 		return false;
 	}

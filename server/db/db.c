@@ -1,17 +1,10 @@
 /* db.c - connections and transactions of db.h. */
 #include "db/db.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/statfs.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "db/connection.h"
@@ -25,7 +18,6 @@ enum {
 
 struct db {
 	atomic_bool failed;
-	int lock_fd; /* -1: not held */
 	struct db_tx writer;
 	pthread_mutex_t writer_lock;
 	struct db_tx readers[READERS];
@@ -45,52 +37,7 @@ void db_mark_failed(struct db *db)
 		log_line(LOG_ERROR, "database: unusable from here on; data may have been lost");
 }
 
-bool db_network_file_system(long type)
-{
-	switch ((uint32_t)type) { /* the word is signed on some machines */
-	case NFS_SUPER_MAGIC:
-	case SMB_SUPER_MAGIC:
-	case CIFS_SUPER_MAGIC:
-	case SMB2_SUPER_MAGIC:
-	case AFS_SUPER_MAGIC:
-	case CODA_SUPER_MAGIC:
-		return true;
-	}
-	return false;
-}
-
 /* ---- opening ------------------------------------------------------------------------------------------ */
-
-/* Takes the lock file beside the database. The database itself is never opened by anyone but SQLite: closing any
- * descriptor of it would drop SQLite's locks (fcntl(2)). */
-static int lock_take(const char *path)
-{
-	char *name = NULL;
-	int fd = -1;
-	struct statfs fs;
-	if (asprintf(&name, "%s.lock", path) < 0)
-		return -1;
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		log_line(LOG_ERROR, "database: cannot open %s: %s", name, strerror(errno));
-		goto out;
-	}
-	if (fstatfs(fd, &fs) == 0 && db_network_file_system((long)fs.f_type)) {
-		log_line(LOG_ERROR, "database: %s is on a network file system, where SQLite cannot be trusted", path);
-		goto fail;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		log_line(LOG_ERROR, "database: %s is in use by another backpropd", path);
-		goto fail;
-	}
-	goto out;
-fail:
-	close(fd);
-	fd = -1;
-out:
-	free(name);
-	return fd;
-}
 
 static bool execute(struct db_tx *tx, const char *sql)
 {
@@ -105,7 +52,8 @@ static bool connect(struct db *db, struct db_tx *tx, const char *path, bool writ
 	int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	int rc = sqlite3_open_v2(path, &tx->raw, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
-		log_line(LOG_ERROR, "database: cannot open %s: %s", path, sqlite3_errstr(rc));
+		int os = tx->raw ? sqlite3_system_errno(tx->raw) : 0;
+		log_line(LOG_ERROR, "database: cannot open %s: %s", path, os ? strerror(os) : sqlite3_errstr(rc));
 		return false;
 	}
 	sqlite3_extended_result_codes(tx->raw, 1);
@@ -150,8 +98,7 @@ struct db *db_open(const char *path, const struct migration *migrations, int nmi
 	pthread_mutex_init(&db->writer_lock, NULL);
 	pthread_mutex_init(&db->readers_lock, NULL);
 	pthread_cond_init(&db->reader_free, NULL);
-	db->lock_fd = lock_take(path);
-	bool ok = db->lock_fd >= 0 && connect(db, &db->writer, path, true) && is_wal(&db->writer) &&
+	bool ok = connect(db, &db->writer, path, true) && is_wal(&db->writer) &&
 		  migrate(db->writer.raw, migrations, nmigrations);
 	if (ok)
 		sqlite3_wal_hook(db->writer.raw, note_frames, &db->writer);
@@ -181,8 +128,6 @@ void db_close(struct db *db)
 	for (int i = 0; i < READERS; i++)
 		disconnect(&db->readers[i]);
 	disconnect(&db->writer); /* the last one checkpoints and removes the log */
-	if (db->lock_fd >= 0)
-		close(db->lock_fd);
 	pthread_mutex_destroy(&db->writer_lock);
 	pthread_mutex_destroy(&db->readers_lock);
 	pthread_cond_destroy(&db->reader_free);

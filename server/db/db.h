@@ -28,15 +28,13 @@ struct db;      /* the database file */
 struct db_tx;   /* one transaction */
 struct db_stmt; /* one statement in it */
 
-/* Opens or creates the database and brings its schema up to date. Takes the lock file path + ".lock": a second process
- * is refused. NULL (logged): a network file system, a newer or changed schema, not ours, no permission ... */
+/* Opens or creates the database and brings its schema up to date. The directory must be ours alone (base/statedir.h):
+ * no second process, no network file system. NULL (logged): a newer or changed schema, not ours, no permission ... */
 struct db *db_open(const char *path, const struct migration *migrations, int nmigrations);
 void db_close(struct db *db); /* every transaction has ended; NULL is fine */
 /* True once a sync failed or the file proved corrupt: what was acknowledged may be lost, and every write is refused
  * from then on. The daemon should stop: a retried fsync can report success for data that are gone. */
 bool db_failed(const struct db *db);
-/* Network file systems lie about locks or syncs; type is statfs(2)'s f_type. */
-bool db_network_file_system(long type);
 
 /* BEGIN IMMEDIATE; waits for its turn. Never NULL. */
 struct db_tx *db_begin(struct db *db);

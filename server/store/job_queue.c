@@ -1,5 +1,4 @@
 /* job_queue.c - which job a worker gets, and what becomes of jobs whose daemon died. */
-#include "base/log.h"
 #include "store/rows.h"
 
 enum store_status store_job_claim(struct store *s, struct job_row *ret)
@@ -60,7 +59,5 @@ enum store_status store_job_requeue(struct store *s, int *ret_n)
 	}
 	status = store_end(s, tx, status);
 	*ret_n = status == STORE_OK ? n : 0;
-	if (*ret_n > 0)
-		log_line(LOG_NOTICE, "store: %d jobs of an earlier run moved on (server_restart)", *ret_n);
 	return status;
 }

@@ -1,7 +1,5 @@
-/* test_db.c - the wall around SQLite: errors stick, nothing stays open, one process, and what happens when disks fail.
+/* test_db.c - the wall around SQLite: errors stick, nothing stays open, and what happens when disks fail.
  */
-#include <errno.h>
-#include <linux/magic.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -159,31 +157,6 @@ START_TEST(readers_cannot_write)
 	ck_assert_int_eq(status, DB_ERROR);
 	ck_assert_int_eq(count(db), 0);
 	db_close(db);
-}
-END_TEST
-
-START_TEST(a_second_daemon_is_refused)
-{
-	struct db *db = open_things();
-	capture_begin(2);
-	struct db *second = open_things();
-	const char *text = capture_end();
-	ck_assert_ptr_null(second);
-	ck_assert_ptr_nonnull(strstr(text, "in use by another backpropd"));
-	db_close(db);
-	db = open_things();
-	ck_assert_ptr_nonnull(db);
-	db_close(db);
-}
-END_TEST
-
-START_TEST(network_file_systems_are_known)
-{
-	ck_assert(db_network_file_system(NFS_SUPER_MAGIC));
-	ck_assert(db_network_file_system(SMB2_SUPER_MAGIC));
-	ck_assert(db_network_file_system((long)(int)CIFS_SUPER_MAGIC)); /* f_type may be a signed 32-bit word */
-	ck_assert(!db_network_file_system(EXT4_SUPER_MAGIC));
-	ck_assert(!db_network_file_system(TMPFS_MAGIC));
 }
 END_TEST
 
@@ -371,8 +344,6 @@ TEST_SUITE(db, 30)
 	tcase_add_test(tc, a_statement_left_in_the_middle_keeps_nothing_open);
 	tcase_add_test(tc, a_snapshot_does_not_see_what_comes_after);
 	tcase_add_test(tc, readers_cannot_write);
-	tcase_add_test(tc, a_second_daemon_is_refused);
-	tcase_add_test(tc, network_file_systems_are_known);
 	tcase_add_test(tc, a_full_disk_is_said_and_nothing_is_half_written);
 	tcase_add_test(tc, the_log_starts_over_instead_of_growing);
 	tcase_add_test(tc, after_a_failed_sync_nothing_is_written_any_more);

@@ -124,7 +124,7 @@ END_TEST
 START_TEST(lists_come_newest_first_in_pages)
 {
 	for (int i = 0; i < 5; i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof name, "d%d", i);
 		seed_dataset(s, name);
 	}

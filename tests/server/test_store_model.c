@@ -40,7 +40,7 @@ START_TEST(names_may_repeat_and_lists_come_newest_first)
 {
 	struct model_row row;
 	for (int i = 0; i < 4; i++) {
-		char definition[8];
+		char definition[16];
 		snprintf(definition, sizeof definition, "%d", i);
 		ck_assert_int_eq(store_model_add(s, "same", definition, "{}", &row), STORE_OK);
 		model_row_done(&row);
