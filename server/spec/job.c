@@ -114,9 +114,8 @@ static void read_resources(struct spec_reader *body, int available, struct spec_
 	struct spec_reader r;
 	if (!open_object(body, "resources", at, &r))
 		return;
-	const json_t *threads = json_object_get(r.obj, "threads");
+	const json_t *threads = spec_read(&r, "threads");
 	if (json_is_string(threads)) {
-		spec_read(&r, "threads");
 		text_pointer(threads_at, at, "threads");
 		if (strcmp(json_string_value(threads), "auto") != 0)
 			problems_add(r.problems, ERR_UNKNOWN_NAME, threads_at,

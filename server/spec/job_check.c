@@ -188,8 +188,10 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 			&job->params.loss);
 	check_input(&c);
 	check_output(&c);
+	/* A net whose output does not fit the loss has no training to plan. */
+	if (problems->count == before)
+		check_memory(&c, memory_limit, ret_memory);
 	check_samples(&c);
 	check_batch_norm(&c);
-	check_memory(&c, memory_limit, ret_memory);
 	return problems->count == before && !problems->more;
 }

@@ -77,7 +77,7 @@ json_t *spec_job_to_json(const struct spec_job *job, const struct spec_dataset *
 bool spec_job_from_json(const json_t *json, struct spec_job *ret);
 /* Checks a job against its model and data set: shapes, loss against targets, classes against outputs, batch against
  * samples, memory against the limit (0 = none). Chooses the loss when none was given. Adds problems; false when it
- * did. Fills *ret_memory. */
+ * did. Fills *ret_memory, unless shapes do not fit. */
 bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
                     const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems,
                     struct bp_memory *ret_memory);

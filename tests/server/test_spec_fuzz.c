@@ -1,0 +1,219 @@
+/*
+ * test_spec_fuzz.c - whatever JSON arrives, parsing answers: with a net, or with problems that a client can use.
+ *
+ * Valid definitions and jobs are changed at random places, from a fixed seed.
+ */
+#include "runner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "problems.h"
+#include "spec/spec.h"
+
+enum { ROUNDS = 100000, DEPTH_MAX = 12 };
+
+static const char *const model_text =
+	"{'name':'m','input':{'shape':[3,16,16]},'layers':["
+	"{'name':'conv1','type':'Conv2d','out_channels':4,'kernel_size':[3,3],'padding':'same','bias':false},"
+	"{'type':'BatchNorm2d','eps':0.001},{'name':'r1','type':'ReLU'},"
+	"{'name':'conv2','type':'Conv2d','out_channels':4,'kernel_size':3,'padding':1,'groups':2,'dilation':1},"
+	"{'name':'add','type':'Add','inputs':['conv2','r1']},{'type':'LeakyReLU','negative_slope':0.1},"
+	"{'type':'MaxPool2d','kernel_size':2,'stride':null},{'type':'AdaptiveAvgPool2d','output_size':[2,2]},"
+	"{'type':'Flatten'},{'type':'Dropout','p':0.5},{'name':'fc','type':'Linear','out_features':10}]}";
+
+static const char *const job_text =
+	"{'name':'j','dataset':'d','model':'mdl_1','training':{'epochs':3,'batch_size':7,'seed':1,'shuffle':true,"
+	"'loss':{'type':'CrossEntropyLoss'},'optimizer':{'type':'SGD','lr':0.1,'momentum':0.9,'nesterov':true},"
+	"'scheduler':{'type':'StepLR','step_size':2,'warmup_epochs':1},'clip_grad_norm':null,'clip_grad_value':1,"
+	"'validation':{'split':0.2},'normalize':true,'checkpoint_every':1},'resources':{'threads':'auto'},'priority':"
+	"5}";
+
+static uint32_t draw(uint32_t *state, uint32_t below)
+{
+	*state = *state * 1664525u + 1013904223u;
+	return (*state >> 8) % below;
+}
+
+static json_t *odd_value(uint32_t *state)
+{
+	static const char *const words[] = {"", "input", "same", "valid", "auto", "test", "Conv2d", "Add", "fc",
+		"StepLR", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "~/~1",
+		"a very long word, a very long word, a very long word, a very "
+		"long word, \xe2\x82\xac and more than sixty-three bytes"};
+	static const json_int_t numbers[] = {
+		0, 1, -1, 2, 3, 255, 65536, 65537, 2147483647, 2147483648, INT64_MAX, INT64_MIN};
+	static const double reals[] = {0.0, -0.0, 0.5, 1e-300, 1e300, -1e300, 3.0};
+	switch (draw(state, 8)) {
+	case 0:
+		return json_string(words[draw(state, sizeof(words) / sizeof(words[0]))]);
+	case 1:
+		return json_integer(numbers[draw(state, sizeof(numbers) / sizeof(numbers[0]))]);
+	case 2:
+		return json_real(reals[draw(state, sizeof(reals) / sizeof(reals[0]))]);
+	case 3:
+		return json_null();
+	case 4:
+		return json_boolean(draw(state, 2));
+	case 5:
+		return json_object();
+	case 6:
+		return json_pack("[i, s]", 3, "conv1");
+	default:
+		return json_array();
+	}
+}
+
+/* Changes one place below v: a value replaced, removed, doubled, or a field renamed. */
+static void mutate(json_t *v, uint32_t *state, int depth)
+{
+	size_t n = json_is_array(v) ? json_array_size(v) : json_object_size(v);
+	if (n == 0)
+		return;
+	size_t pick = draw(state, (uint32_t)n);
+	void *iter = json_object_iter(v);
+	for (size_t i = 0; iter && i < pick; i++)
+		iter = json_object_iter_next(v, iter);
+	char key[128] = "";
+	if (iter)
+		snprintf(key, sizeof(key), "%s", json_object_iter_key(iter));
+	json_t *child = iter ? json_object_iter_value(iter) : json_array_get(v, pick);
+	bool container = json_is_array(child) || json_is_object(child);
+	if (container && depth < DEPTH_MAX && draw(state, 8) > 0) {
+		mutate(child, state, depth + 1);
+		return;
+	}
+	uint32_t action = draw(state, 4);
+	json_t *copy = json_deep_copy(child);
+	if (iter && action == 0)
+		json_object_del(v, key);
+	else if (iter && action == 1)
+		key[draw(state, (uint32_t)strlen(key) + 1)] ^= 1, json_object_set(v, key, copy);
+	else if (iter)
+		json_object_set_new(v, key, odd_value(state));
+	else if (action == 0)
+		json_array_remove(v, pick);
+	else if (action == 1)
+		json_array_insert(v, pick, copy);
+	else
+		json_array_set_new(v, pick, odd_value(state));
+	json_decref(copy);
+}
+
+/* What is told can be put into JSON: UTF-8, with an end. */
+static void check_problems(const struct problems *p)
+{
+	for (int i = 0; i < p->count; i++) {
+		json_t *param = json_string(p->list[i].param), *detail = json_string(p->list[i].detail);
+		ck_assert_msg(param && detail, "%s %s", p->list[i].param, p->list[i].detail);
+		ck_assert_int_ne(p->list[i].detail[0], 0);
+		ck_assert(p->list[i].param[0] == 0 || p->list[i].param[0] == '/');
+		json_decref(param);
+		json_decref(detail);
+	}
+}
+
+START_TEST(no_changed_definition_breaks_parsing_or_building)
+{
+	json_t *good = json_of(model_text);
+	uint32_t state = 1;
+	int parsed = 0, built = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		json_t *json = json_deep_copy(good);
+		struct problems problems = {0};
+		struct spec_model m;
+		for (uint32_t k = draw(&state, 3) + 1; k > 0; k--)
+			mutate(json, &state, 0);
+		if (spec_model_parse(json, "/model", &problems, &m)) {
+			parsed++;
+			struct bp_net *net = round % 8 == 0 ? spec_model_build(&m, "/model", &problems) : NULL;
+			built += net != NULL;
+			ck_assert_int_eq(round % 8 == 0 && !net, problems.count > 0);
+			bp_net_free(net);
+			spec_model_done(&m);
+		} else {
+			ck_assert_int_gt(problems.count, 0);
+		}
+		check_problems(&problems);
+		json_decref(json);
+	}
+	ck_assert_int_gt(parsed, ROUNDS / 100);
+	ck_assert_int_gt(built, 100);
+	json_decref(good);
+}
+END_TEST
+
+START_TEST(no_changed_job_breaks_parsing)
+{
+	json_t *good = json_of(job_text);
+	uint32_t state = 2;
+	int parsed = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		json_t *json = json_deep_copy(good);
+		struct problems problems = {0};
+		struct spec_job job, again;
+		struct spec_dataset ds = {.nmean = 1, .std = {1}};
+		for (uint32_t k = draw(&state, 3) + 1; k > 0; k--)
+			mutate(json, &state, 0);
+		bool ok = spec_job_parse(json, 2, &problems, &job);
+		ck_assert_int_eq(ok, problems.count == 0);
+		check_problems(&problems);
+		if (ok && round % 8 == 0) {
+			json_t *stored = spec_job_to_json(&job, &ds);
+			ck_assert(spec_job_from_json(stored, &again));
+			json_decref(stored);
+		}
+		parsed += ok;
+		json_decref(json);
+	}
+	ck_assert_int_gt(parsed, ROUNDS / 100);
+	json_decref(good);
+}
+END_TEST
+
+START_TEST(hostile_frames_are_answered)
+{
+	static const char *const frames[] = {"null", "0", "''", "[]", "{}", "true", "[[[[[[[[]]]]]]]]",
+		"{'input':{'shape':[1]},'layers':[[],{},null,'x',{'type':[]},{'type':'ReLU','inputs':[[],{},null]}]}"};
+	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+		json_t *json = json_of(frames[i]);
+		struct problems problems = {0};
+		struct spec_model m;
+		struct spec_job job;
+		struct spec_dataset ds;
+		ck_assert(!spec_model_parse(json, "", &problems, &m));
+		check_problems(&problems);
+		problems = (struct problems){0};
+		ck_assert(!spec_job_parse(json, 2, &problems, &job));
+		check_problems(&problems);
+		ck_assert(!spec_dataset_parse(json, &ds));
+		json_decref(json);
+	}
+}
+END_TEST
+
+START_TEST(many_bad_names_cost_little)
+{
+	json_t *layers = json_array();
+	for (int i = 0; i < BP_MAX_LAYERS; i++)
+		json_array_append_new(
+			layers, json_pack("{s:s, s:[s,s,s,s,s,s,s,s]}", "type", "Add", "inputs",
+					"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaa2",
+					"a3", "a4", "a5", "a6", "a7", "a8"));
+	json_t *json = json_pack("{s:{s:[i]}, s:o}", "input", "shape", 4, "layers", layers);
+	struct problems problems = {0};
+	struct spec_model m;
+	ck_assert(!spec_model_parse(json, "", &problems, &m));
+	ck_assert_int_eq(problems.count, PROBLEMS_MAX);
+	ck_assert(problems.more);
+	json_decref(json);
+}
+END_TEST
+
+TEST_SUITE(spec_fuzz, 120)
+{
+	tcase_add_test(tc, no_changed_definition_breaks_parsing_or_building);
+	tcase_add_test(tc, no_changed_job_breaks_parsing);
+	tcase_add_test(tc, hostile_frames_are_answered);
+	tcase_add_test(tc, many_bad_names_cost_little);
+}
