@@ -143,12 +143,11 @@ static void check_samples(struct checking *c)
 			(long long)c->samples);
 }
 
-/* PyTorch refuses a batch norm over one value per channel, and so do we: it has no variance. */
+/* PyTorch refuses a batch norm over one value per channel, and so do we when every batch is so: it has no variance, and
+ * nothing would be learned. A last short batch of one sample is the core's affair. */
 static void check_batch_norm(const struct checking *c)
 {
-	int batch = c->job->params.batch_size;
-	int64_t last = batch > 0 ? c->samples % batch : 0;
-	if (c->samples < 1 || batch > c->samples || (batch != 1 && last != 1))
+	if (c->job->params.batch_size != 1)
 		return;
 	for (int i = 0; i < c->model->net.nlayers; i++) {
 		struct bp_layer_info info;
@@ -156,9 +155,8 @@ static void check_batch_norm(const struct checking *c)
 		if (strncmp(info.type, "BatchNorm", 9) != 0 || bp_shape_size(&info.out) != info.out.dim[0])
 			continue;
 		problems_add(c->problems, ERR_OUT_OF_RANGE, "/training/batch_size",
-			"%s batch would hold one sample, of which \"%s\" (%s) cannot take a variance; choose another "
-			"batch_size.",
-			batch == 1 ? "Each" : "The last", info.name, info.type);
+			"A batch of one sample has no variance for \"%s\" (%s); choose a larger batch_size.", info.name,
+			info.type);
 		return;
 	}
 }

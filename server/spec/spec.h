@@ -65,7 +65,7 @@ struct spec_job {
 };
 /*
  * Parses a job body: name, dataset, model (inline object or "mdl_..." id: not touched here), training, resources,
- * priority. Defaults are filled in: 10 epochs, batch 64, seed 0, shuffled, Adam, ConstantLR, 10 % of the training
+ * priority. Defaults are filled in: 10 epochs, batch 64, seed 0, shuffled, Adam, Constant, 10 % of the training
  * samples for validation, normalised, a checkpoint each epoch, all threads, priority 50.
  * `threads_available`: what "auto" means. False when problems were added.
  */
