@@ -266,7 +266,9 @@ START_TEST(a_loss_that_is_not_finite_fails_the_job_and_names_a_layer)
 	struct event_row *rows;
 	int n;
 	rig_start(&rig, KEEP);
-	rig_submit(&rig, "{\"epochs\":50,\"batch_size\":4,\"optimizer\":{\"type\":\"SGD\",\"lr\":1e18}}", &job);
+	rig_submit(&rig,
+		"{\"epochs\":50,\"batch_size\":4,\"optimizer\":{\"type\":\"SGD\",\"lr\":1000,\"weight_decay\":1}}",
+		&job);
 	rig_wait_end(&rig, job.id, &end);
 	ck_assert_str_eq(job_status_name(end.status), "failed");
 	ck_assert_str_eq(end.status_reason, "nonfinite_loss");
