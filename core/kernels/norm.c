@@ -35,34 +35,47 @@ VEC_INLINE void add_rows(size_t rows, size_t c, const bp_real *x, bp_real *sum)
 	}
 }
 
-VEC_INLINE void add_squares(size_t rows, size_t c, const bp_real *x, const bp_real *mean, bp_real *sum)
+/* Deviations from the mean, and their squares. */
+VEC_INLINE void add_deviations(size_t rows, size_t c, const bp_real *x, const bp_real *mean, bp_real *const sums[2])
 {
 	EACH_COLUMNS(c)
 	{
-		vec m = load(mean + j, (int)n), s = vec_zero();
+		vec m = load(mean + j, (int)n), s = vec_zero(), squares = vec_zero();
 		for (size_t r = 0; r < rows; r++) {
 			vec d = load(x + r * c + j, (int)n) - m;
-			s += d * d;
+			s += d;
+			squares += d * d;
 		}
-		store(sum + j, load(sum + j, (int)n) + s, (int)n);
+		store(sums[0] + j, load(sums[0] + j, (int)n) + s, (int)n);
+		store(sums[1] + j, load(sums[1] + j, (int)n) + squares, (int)n);
 	}
 }
 
-void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bp_real *ret_mean, bp_real *ret_m2)
+/*
+ * The second pass also sums the deviations, which would be 0 were it not for the rounding of the mean, and takes them
+ * off (Chan, Golub and LeVeque, 1983).
+ */
+void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bp_real *const ret[BP_NORM_STATS])
 {
+	bp_real *mean = ret[BP_NORM_MEAN], *m2 = ret[BP_NORM_M2], *rest = ret[BP_NORM_REST];
+	bp_real *const sums[2] = {rest, m2};
 	size_t r = 0;
 	for (size_t j = 0; j < c; j++)
-		ret_mean[j] = ret_m2[j] = 0;
+		mean[j] = m2[j] = rest[j] = 0;
 	for (; r + 4 <= rows; r += 4)
-		add_rows(4, c, x + r * c, ret_mean);
+		add_rows(4, c, x + r * c, mean);
 	for (; r < rows; r++)
-		add_rows(1, c, x + r * c, ret_mean);
+		add_rows(1, c, x + r * c, mean);
 	for (size_t j = 0; j < c; j++)
-		ret_mean[j] /= (bp_real)rows;
+		mean[j] /= (bp_real)rows;
 	for (r = 0; r + 4 <= rows; r += 4)
-		add_squares(4, c, x + r * c, ret_mean, ret_m2);
+		add_deviations(4, c, x + r * c, mean, sums);
 	for (; r < rows; r++)
-		add_squares(1, c, x + r * c, ret_mean, ret_m2);
+		add_deviations(1, c, x + r * c, mean, sums);
+	for (size_t j = 0; j < c; j++) {
+		rest[j] /= (bp_real)rows;
+		m2[j] -= rest[j] * rest[j] * (bp_real)rows;
+	}
 }
 
 VEC_INLINE void apply(const struct bp_norm *p, bool relu, const bp_real *x, bp_real *y)
@@ -70,7 +83,8 @@ VEC_INLINE void apply(const struct bp_norm *p, bool relu, const bp_real *x, bp_r
 	for (size_t r = 0; r < p->rows; r++, x += p->c, y += p->c)
 		EACH_COLUMNS(p->c)
 		{
-			vec v = load(x + j, (int)n) * load(p->scale + j, (int)n) + load(p->shift + j, (int)n);
+			vec d = load(x + j, (int)n) - load(p->mean + j, (int)n);
+			vec v = d * load(p->scale + j, (int)n) + load(p->shift + j, (int)n);
 			store(y + j, relu ? vec_relu(v) : v, (int)n);
 		}
 }
@@ -83,12 +97,12 @@ void KERNEL_NAME(norm_apply)(const struct bp_norm *p, const bp_real *x, bp_real 
 		apply(p, false, x, y);
 }
 
-/* dy where the output was positive. */
-VEC_INLINE vec masked(const struct bp_norm *p, size_t j, int n, bool relu, vec x, vec dy)
+/* dy where the output, made again from the deviation d by the same operations as before, was positive. */
+VEC_INLINE vec masked(const struct bp_norm *p, size_t j, int n, bool relu, vec d, vec dy)
 {
 	if (!relu)
 		return dy;
-	vec y = x * load(p->scale + j, n) + load(p->shift + j, n);
+	vec y = d * load(p->scale + j, n) + load(p->shift + j, n);
 	return (vec)(~(y <= vec_zero()) & (vint)dy);
 }
 
@@ -99,10 +113,10 @@ VEC_INLINE void grad_rows(
 	{
 		vec m = load(p->mean + j, (int)n), sum = vec_zero(), dot = vec_zero();
 		for (size_t r = 0; r < rows; r++) {
-			vec x = load(in[0] + r * p->c + j, (int)n);
-			vec g = masked(p, j, (int)n, relu, x, load(in[1] + r * p->c + j, (int)n));
+			vec d = load(in[0] + r * p->c + j, (int)n) - m;
+			vec g = masked(p, j, (int)n, relu, d, load(in[1] + r * p->c + j, (int)n));
 			sum += g;
-			dot += g * (x - m);
+			dot += g * d;
 		}
 		store(out[0] + j, load(out[0] + j, (int)n) + sum, (int)n);
 		store(out[1] + j, load(out[1] + j, (int)n) + dot, (int)n);
@@ -135,13 +149,12 @@ VEC_INLINE void norm_grad(const struct bp_norm *p, bool relu, const bp_real *con
 	for (size_t r = 0; r < p->rows; r++)
 		EACH_COLUMNS(p->c)
 		{
-			vec x = load(in[0] + r * p->c + j, (int)n);
-			vec g = masked(p, j, (int)n, relu, x, load(in[1] + r * p->c + j, (int)n));
-			vec back = (x - load(p->mean + j, (int)n)) * load(p->slope + j, (int)n) +
-				   load(p->offset + j, (int)n);
-			vec d = g * load(p->scale + j, (int)n) - back;
+			vec d = load(in[0] + r * p->c + j, (int)n) - load(p->mean + j, (int)n);
+			vec g = masked(p, j, (int)n, relu, d, load(in[1] + r * p->c + j, (int)n));
+			vec back = d * load(p->slope + j, (int)n) + load(p->offset + j, (int)n);
+			vec v = g * load(p->scale + j, (int)n) - back;
 			bp_real *at = dx + r * p->c + j;
-			store(at, acc ? load(at, (int)n) + d : d, (int)n);
+			store(at, acc ? load(at, (int)n) + v : v, (int)n);
 		}
 }
 

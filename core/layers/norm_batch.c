@@ -34,8 +34,8 @@ enum {
 /* Where the tensors are in a call's param and grad, and what is kept for backward (c values each). */
 enum { RUNNING_MEAN, RUNNING_VAR, NUM_BATCHES, BUFFERS };
 enum { KEPT_MEAN, KEPT_SCALE, KEPT_SHIFT, KEPT_INVSTD, KEPT };
-/* Per block: two sums; then in backward slope and offset. */
-enum { SUMS = 2 };
+/* Per block: BP_NORM_STATS sums in forward, two in backward. */
+enum { SUMS = BP_NORM_STATS };
 
 static int64_t channels(const struct bp_node *node)
 {
@@ -79,7 +79,8 @@ enum bp_status bp_norm_plan(const struct bp_layer_setup *s, struct bp_layer_plan
 	ret->inplace = !s->training;
 	ret->dx_inplace = ret->keeps_x = true;
 	ret->saved = KEPT * c;
-	/* Scale and shift when nothing is kept; sums of each block; two totals in double; slope and offset. */
+	/* Scale and shift when nothing is kept; sums of each block; slope and offset; two totals in
+	 * double. */
 	ret->workspace = (KEPT + (blocks + 1) * SUMS) * c + 2 * channels(s->node) * (int64_t)sizeof(double);
 	return BP_OK;
 }
@@ -137,7 +138,10 @@ static void stats_block(const void *arg, int64_t block)
 	const struct work *w = arg;
 	int64_t at;
 	struct bp_norm p = part(w, block, &at);
-	w->call->ctx->k->norm_stats(p.rows, p.c, w->call->x[0] + at, sums_of(w, block, 0), sums_of(w, block, 1));
+	bp_real *sums[SUMS];
+	for (int i = 0; i < SUMS; i++)
+		sums[i] = sums_of(w, block, i);
+	w->call->ctx->k->norm_stats(p.rows, p.c, w->call->x[0] + at, sums);
 }
 
 static void apply_block(const void *arg, int64_t block)
@@ -173,16 +177,17 @@ static void combine_stats(const struct work *w)
 	double *restrict mean = w->total[0], *restrict var = w->total[1];
 	memset(mean, 0, 2 * n * sizeof(*mean));
 	for (int64_t b = 0; b < w->blocks; b++) {
-		const bp_real *m = sums_of(w, b, 0);
+		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
 		double share = (double)bp_block_length(w->rows, w->per_block, b) / (double)w->rows;
 		for (size_t j = 0; j < n; j++)
-			mean[j] += share * m[j];
+			mean[j] += share * ((double)m[j] + rest[j]);
 	}
 	for (int64_t b = 0; b < w->blocks; b++) {
-		const bp_real *m = sums_of(w, b, 0), *m2 = sums_of(w, b, 1);
+		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
+		const bp_real *m2 = sums_of(w, b, BP_NORM_M2);
 		double rows = (double)bp_block_length(w->rows, w->per_block, b);
 		for (size_t j = 0; j < n; j++) {
-			double d = m[j] - mean[j];
+			double d = (double)m[j] + rest[j] - mean[j];
 			var[j] += m2[j] + rows * d * d;
 		}
 	}
@@ -217,12 +222,12 @@ static void set_scale(const struct work *w)
 	size_t n = w->norm.c;
 	double eps = bp_item_real(&c->node->item, BP_NORM_EPS);
 	for (size_t j = 0; j < n; j++) {
-		double mean = w->total[0][j], invstd = 1 / sqrt(w->total[1][j] + eps);
-		double weight = c->node->nparams ? c->param[0][j] : 1, bias = c->node->nparams ? c->param[1][j] : 0;
-		w->kept[KEPT_MEAN * n + j] = (bp_real)mean;
+		double invstd = 1 / sqrt(w->total[1][j] + eps);
+		double weight = c->node->nparams ? c->param[0][j] : 1, shift = c->node->nparams ? c->param[1][j] : 0;
+		w->kept[KEPT_MEAN * n + j] = (bp_real)w->total[0][j];
 		w->kept[KEPT_INVSTD * n + j] = (bp_real)invstd;
 		w->kept[KEPT_SCALE * n + j] = (bp_real)(weight * invstd);
-		w->kept[KEPT_SHIFT * n + j] = (bp_real)(bias - mean * weight * invstd);
+		w->kept[KEPT_SHIFT * n + j] = (bp_real)shift;
 	}
 }
 
