@@ -112,6 +112,11 @@ void bp_exec_free(struct bp_exec *ex)
 	free(ex);
 }
 
+int64_t bp_exec_allocated(const struct bp_exec *ex)
+{
+	return ex->allocated;
+}
+
 bp_real *bp_exec_input(struct bp_exec *ex)
 {
 	return block_at(ex, ex->plan.input);

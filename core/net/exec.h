@@ -29,7 +29,10 @@ void bp_exec_free(struct bp_exec *ex);
 enum bp_status bp_exec_memory(const struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
 	bool training, int64_t *ret_activations, int64_t *ret_workspace, struct bp_error *err);
 
-/* Where the caller puts the batch: n samples, channels-last for maps. */
+/* Bytes that bp_exec_new allocated for them. */
+int64_t bp_exec_allocated(const struct bp_exec *ex);
+
+/* Where the caller puts the batch: n samples, channels-last for maps. The passes leave it as it is. */
 bp_real *bp_exec_input(struct bp_exec *ex);
 /* The output: n x output size; maps channels-last. Valid until the next forward. */
 const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass);

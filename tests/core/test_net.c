@@ -1,0 +1,483 @@
+/*
+ * test_net.c - nets and their passes: shapes, counts, errors that name layer and field, fusions against the same net
+ * without them, memory as planned, and the same bits for any number of threads.
+ */
+#include "runner.h"
+
+#include "base/rng.h"
+#include "base/shape.h"
+#include "draw.h"
+#include "net/exec.h"
+#include "spec_text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A residual net with everything that is cut into blocks, and large enough for parallel regions. */
+static const char residual[] =
+	"3x16x16 | Conv2d out_channels=16 kernel_size=3 padding=same bias=false | BatchNorm2d | r: ReLU"
+	" | Conv2d out_channels=16 kernel_size=3 padding=1 bias=false | b: BatchNorm2d | Add < b r | s: ReLU"
+	" | MaxPool2d kernel_size=3 stride=2 padding=1 | Dropout p=0.3 | Conv2d out_channels=24 kernel_size=1 | Tanh"
+	" | AvgPool2d kernel_size=2 | LeakyReLU | Flatten | Linear out_features=64 | BatchNorm1d | ReLU | Dropout"
+	" | Linear out_features=10";
+enum { BATCH = 24 };
+
+/* A net, its passes and all that they gave. */
+struct run {
+	struct bp_net *net;
+	struct bp_exec *ex;
+	size_t nin, nout;
+	bp_real *y, *dx, *grads;
+};
+
+static void run_init(struct run *r, const char *text, int batch)
+{
+	struct bp_error err;
+	r->net = net_text(text, 11);
+	ck_assert_int_eq(bp_exec_new(r->net, bp_kernels_choose(BP_ISA_ALL), batch, 8, true, &r->ex, &err), BP_OK);
+	struct bp_shape in = bp_net_input_shape(r->net), out = bp_net_output_shape(r->net);
+	r->nin = (size_t)bp_shape_size(&in) * (size_t)batch;
+	r->nout = (size_t)bp_shape_size(&out) * (size_t)batch;
+	r->y = calloc(r->nout, sizeof(bp_real));
+	r->dx = calloc(r->nin, sizeof(bp_real));
+	r->grads = calloc((size_t)r->net->nweights + 1, sizeof(bp_real));
+}
+
+static void run_done(struct run *r)
+{
+	free(r->y);
+	free(r->dx);
+	free(r->grads);
+	bp_exec_free(r->ex);
+	bp_net_free(r->net);
+}
+
+/* Forward and backward on random data; wants_dx: also through the input. */
+static void run_passes(struct run *r, int batch, int threads, bool wants_dx)
+{
+	struct draw d = {5};
+	struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), threads};
+	struct bp_pass pass = {.n = batch, .training = true, .seed = 9, .step = 2};
+	draw_reals(&d, bp_exec_input(r->ex), r->nin);
+	memcpy(r->y, bp_exec_forward(r->ex, &ctx, &pass), r->nout * sizeof(bp_real));
+	draw_reals(&d, bp_exec_output_gradient(r->ex), r->nout);
+	bp_exec_backward(r->ex, &ctx, &pass, r->grads, wants_dx ? r->dx : NULL);
+}
+
+static void same_bits(const bp_real *a, const bp_real *b, size_t n)
+{
+	ck_assert_mem_eq(a, b, n * sizeof(*a));
+}
+
+static void same_results(const struct run *a, const struct run *b)
+{
+	same_bits(a->y, b->y, a->nout);
+	same_bits(a->dx, b->dx, a->nin);
+	same_bits(a->grads, b->grads, (size_t)a->net->nweights);
+	same_bits(a->net->buffers, b->net->buffers, (size_t)a->net->nbuffers);
+}
+
+START_TEST(any_number_of_threads_gives_the_same_bits)
+{
+	static const int threads[] = {2, 3, 4, 7};
+	struct run one, many;
+	run_init(&one, residual, BATCH);
+	run_passes(&one, BATCH, 1, true);
+	run_init(&many, residual, BATCH);
+	run_passes(&many, BATCH, threads[_i], true);
+	same_results(&one, &many);
+	for (size_t i = 0; i < one.nout; i++)
+		ck_assert(isfinite(one.y[i]));
+	run_done(&one);
+	run_done(&many);
+}
+END_TEST
+
+START_TEST(the_same_passes_again_give_the_same_bits_and_leave_the_input_alone)
+{
+	struct run a, b;
+	run_init(&a, residual, BATCH);
+	run_init(&b, residual, BATCH);
+	run_passes(&a, BATCH, 1, true);
+	run_passes(&b, BATCH, 2, true);
+	bp_real *input = calloc(b.nin, sizeof(bp_real));
+	memcpy(input, bp_exec_input(b.ex), b.nin * sizeof(bp_real));
+	bp_net_init(a.net, 11);
+	bp_net_init(b.net, 11);
+	run_passes(&a, BATCH, 1, true);
+	run_passes(&b, BATCH, 1, true);
+	same_results(&a, &b);
+	same_bits(input, bp_exec_input(b.ex), b.nin);
+	free(input);
+	run_done(&a);
+	run_done(&b);
+}
+END_TEST
+
+/* LeakyReLU with slope 0 is ReLU, but is never fused. */
+START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
+{
+	static const char *const pairs[][2] = {
+		{"3x9x9 | Conv2d out_channels=8 kernel_size=3 | ReLU | MaxPool2d kernel_size=2 | Flatten | Linear "
+		 "out_features=9"
+		 " | ReLU | Linear out_features=3",
+			"3x9x9 | Conv2d out_channels=8 kernel_size=3 | LeakyReLU negative_slope=0 | MaxPool2d "
+			"kernel_size=2 | "
+			"Flatten | Linear out_features=9 | LeakyReLU negative_slope=0 | Linear out_features=3"},
+		{"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | ReLU | Conv2d out_channels=3 "
+		 "kernel_size=1",
+			"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | LeakyReLU negative_slope=0"
+			" | Conv2d out_channels=3 kernel_size=1"},
+		{"8 | a: Linear out_features=8 | b: Linear out_features=8 < input | Add < a b | ReLU | Linear "
+		 "out_features=4",
+			"8 | a: Linear out_features=8 | b: Linear out_features=8 < input | Add < a b"
+			" | LeakyReLU negative_slope=0 | Linear out_features=4"},
+	};
+	struct run fused, plain;
+	run_init(&fused, pairs[_i][0], 6);
+	run_init(&plain, pairs[_i][1], 6);
+	run_passes(&fused, 6, 1, true);
+	run_passes(&plain, 6, 1, true);
+	for (size_t i = 0; i < fused.nout; i++)
+		ck_assert(fused.y[i] == plain.y[i]);
+	for (size_t i = 0; i < fused.nin; i++)
+		ck_assert(fabs((double)fused.dx[i] - plain.dx[i]) < 1e-6);
+	for (int64_t i = 0; i < fused.net->nweights; i++)
+		ck_assert(fabs((double)fused.grads[i] - plain.grads[i]) < 1e-5);
+	run_done(&fused);
+	run_done(&plain);
+}
+END_TEST
+
+START_TEST(gradients_do_not_depend_on_whether_the_inputs_gradient_is_wanted)
+{
+	struct run with, without;
+	run_init(&with, residual, BATCH);
+	run_init(&without, residual, BATCH);
+	run_passes(&with, BATCH, 1, true);
+	run_passes(&without, BATCH, 1, false);
+	same_bits(with.grads, without.grads, (size_t)with.net->nweights);
+	run_done(&with);
+	run_done(&without);
+}
+END_TEST
+
+START_TEST(every_gradient_is_overwritten)
+{
+	struct run clean, dirty;
+	run_init(&clean, residual, BATCH);
+	run_init(&dirty, residual, BATCH);
+	for (int t = 0; t < dirty.net->nparams; t++)
+		for (int64_t i = 0; i < dirty.net->params[t].size && dirty.net->params[t].trainable; i++)
+			dirty.grads[dirty.net->params[t].offset + i] = NAN;
+	for (size_t i = 0; i < dirty.nin; i++)
+		dirty.dx[i] = NAN;
+	run_passes(&clean, BATCH, 1, true);
+	run_passes(&dirty, BATCH, 1, true);
+	same_results(&clean, &dirty);
+	run_done(&clean);
+	run_done(&dirty);
+}
+END_TEST
+
+START_TEST(a_net_without_changes_hands_the_gradient_back)
+{
+	struct run r;
+	run_init(&r, "6x1x1 | Flatten", 3);
+	run_passes(&r, 3, 1, true);
+	same_bits(r.y, bp_exec_input(r.ex), r.nin);
+	same_bits(r.dx, bp_exec_output_gradient(r.ex), r.nin);
+	run_done(&r);
+}
+END_TEST
+
+START_TEST(a_smaller_batch_is_the_beginning_of_a_larger_one)
+{
+	struct run r;
+	struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), 1};
+	struct bp_pass pass = {.n = BATCH, .training = false};
+	struct draw d = {5};
+	run_init(&r, residual, BATCH);
+	draw_reals(&d, bp_exec_input(r.ex), r.nin);
+	memcpy(r.y, bp_exec_forward(r.ex, &ctx, &pass), r.nout * sizeof(bp_real));
+	pass.n = 5;
+	const bp_real *y = bp_exec_forward(r.ex, &ctx, &pass);
+	for (size_t i = 0; i < 5 * r.nout / BATCH; i++)
+		ck_assert(fabs((double)y[i] - r.y[i]) < 1e-5);
+	run_done(&r);
+}
+END_TEST
+
+START_TEST(evaluation_is_the_same_in_an_executor_for_training_and_in_one_without)
+{
+	struct run r;
+	struct bp_exec *bare;
+	struct bp_error err;
+	struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), 1};
+	struct bp_pass pass = {.n = BATCH};
+	struct draw d = {5};
+	run_init(&r, residual, BATCH);
+	run_passes(&r, BATCH, 1, false);
+	ck_assert_int_eq(bp_exec_new(r.net, ctx.k, BATCH, 1, false, &bare, &err), BP_OK);
+	draw_reals(&d, bp_exec_input(bare), r.nin);
+	memcpy(bp_exec_input(r.ex), bp_exec_input(bare), r.nin * sizeof(bp_real));
+	memcpy(r.y, bp_exec_forward(r.ex, &ctx, &pass), r.nout * sizeof(bp_real));
+	same_bits(bp_exec_forward(bare, &ctx, &pass), r.y, r.nout);
+	bp_exec_free(bare);
+	run_done(&r);
+}
+END_TEST
+
+START_TEST(memory_is_allocated_as_planned)
+{
+	struct run r;
+	struct bp_error err;
+	int64_t activations, workspace, bare, bare_workspace;
+	const struct bp_kernels *k = bp_kernels_choose(BP_ISA_ALL);
+	run_init(&r, residual, BATCH);
+	ck_assert_int_eq(bp_exec_memory(r.net, k, BATCH, 8, true, &activations, &workspace, &err), BP_OK);
+	ck_assert_int_eq(activations + workspace, bp_exec_allocated(r.ex));
+	ck_assert_int_eq(bp_exec_memory(r.net, k, BATCH, 8, false, &bare, &bare_workspace, &err), BP_OK);
+	/* Without backward two maps of 16x16x16 and the input are the most that live at once. */
+	int64_t map = BATCH * 16 * 16 * 16 * (int64_t)sizeof(bp_real);
+	ck_assert_int_le(bare, 3 * map + map / 2);
+	ck_assert_int_gt(activations, 4 * map);
+	ck_assert_int_eq(bp_exec_memory(r.net, k, BP_MAX_BATCH + 1, 1, true, &bare, &bare, &err), BP_ELIMIT);
+	ck_assert_str_eq(err.field, "batch_size");
+	run_done(&r);
+}
+END_TEST
+
+START_TEST(shapes_parameters_and_flops_are_those_of_the_definition)
+{
+	struct bp_net *net = net_text(residual, 1);
+	struct bp_layer_info first, last, pool;
+	ck_assert_int_eq(bp_net_layers(net), 19);
+	bp_net_layer_info(net, 0, &first);
+	bp_net_layer_info(net, 7, &pool);
+	bp_net_layer_info(net, 18, &last);
+	ck_assert_str_eq(first.type, "Conv2d");
+	ck_assert_int_eq(first.parameters, 16 * 3 * 9);
+	ck_assert_int_eq(first.flops, 2 * 16 * 16 * 16 * 3 * 9);
+	ck_assert(pool.out.ndim == 3 && pool.out.dim[0] == 16 && pool.out.dim[1] == 8 && pool.out.dim[2] == 8);
+	ck_assert_int_eq(last.parameters, 10 * 64 + 10);
+	ck_assert_int_eq(bp_net_output_shape(net).dim[0], 10);
+	int64_t c2 = 16 * 16 * 9, c3 = 24 * 16 + 24, fc1 = 64 * 24 * 16 + 64;
+	ck_assert_int_eq(bp_net_parameters(net), 16 * 27 + 32 + c2 + 32 + c3 + fc1 + 128 + 650);
+	int64_t m1 = 16 * 27 * 256, m = m1 + c2 * 256 + 24 * 16 * 64 + 64 * 24 * 16 + 640;
+	ck_assert_int_eq(bp_net_flops(net), 2 * m);
+	ck_assert_int_eq(bp_net_training_flops(net), 2 * (3 * m - m1));
+	bp_net_free(net);
+}
+END_TEST
+
+START_TEST(tensors_are_named_and_ordered_as_in_a_state_dict)
+{
+	struct bp_net *net = net_text("2x4x4 | c: Conv2d out_channels=3 kernel_size=2 | b: BatchNorm2d | Flatten"
+				      " | f: Linear out_features=5",
+		1);
+	static const char *const names[] = {"c.weight", "c.bias", "b.weight", "b.bias", "f.weight", "f.bias",
+		"b.running_mean", "b.running_var", "b.num_batches_tracked"};
+	ck_assert_int_eq(bp_net_tensors(net), 9);
+	for (int i = 0; i < 9; i++) {
+		struct bp_tensor_info info;
+		bp_net_tensor_info(net, i, &info);
+		ck_assert_str_eq(info.name, names[i]);
+		ck_assert_int_eq(info.trainable, i < 6);
+	}
+	bp_real outside[24], inside_again[24];
+	for (int i = 0; i < 24; i++)
+		outside[i] = (bp_real)i;
+	bp_net_tensor_set(net, 0, outside);
+	bp_net_tensor_get(net, 0, inside_again);
+	same_bits(outside, inside_again, 24);
+	/* OIHW (2, 1, 0, 1) lies at HWIO (0, 1, 1, 2). */
+	ck_assert(net->weights[((0 * 2 + 1) * 2 + 1) * 3 + 2] == outside[((2 * 2 + 1) * 2 + 0) * 2 + 1]);
+	bp_net_free(net);
+}
+END_TEST
+
+START_TEST(weights_start_within_pytorchs_bounds_and_follow_the_seed)
+{
+	static bp_real a[9000], b[9000];
+	struct bp_net *one = net_text("10x8x8 | Conv2d out_channels=100 kernel_size=3 | BatchNorm2d", 1);
+	struct bp_net *two = net_text("10x8x8 | Conv2d out_channels=100 kernel_size=3 | BatchNorm2d", 2);
+	double bound = 1 / sqrt(90), sum = 0, squares = 0;
+	bp_net_tensor_get(one, 0, a);
+	bp_net_tensor_get(two, 0, b);
+	ck_assert(memcmp(a, b, sizeof(a)) != 0);
+	for (int i = 0; i < 9000; i++) {
+		ck_assert(fabs(a[i]) <= bound);
+		sum += a[i];
+		squares += a[i] * a[i];
+	}
+	/* Of a uniform distribution: mean 0, variance bound^2 / 3, both within a few standard errors. */
+	ck_assert(fabs(sum / 9000) < 4 * bound / sqrt(3 * 9000.0));
+	ck_assert(fabs(squares / 9000 - bound * bound / 3) < 0.03 * bound * bound / 3);
+	/* Element i of PyTorch's order is number i of tensor 0. */
+	uint32_t r[4];
+	bp_rng_block(1, BP_RNG_INIT, 0, 100 / 4, r);
+	ck_assert(fabs(a[101] - bound * (2.0 * bp_rng_unit(r[1]) - 1)) < 1e-7);
+	bp_net_tensor_get(one, 2, a);
+	bp_net_tensor_get(one, 3, b);
+	ck_assert(a[0] == 1 && a[99] == 1 && b[0] == 0 && b[99] == 0);
+	bp_net_free(one);
+	bp_net_free(two);
+}
+END_TEST
+
+START_TEST(a_fingerprint_tells_nets_apart_but_not_their_names)
+{
+	struct bp_net *a = net_text("3x8x8 | Conv2d out_channels=4 kernel_size=3", 1);
+	struct bp_net *b = net_text("3x8x8 | other: Conv2d out_channels=4 kernel_size=3", 2);
+	struct bp_net *c = net_text("3x8x8 | Conv2d out_channels=4 kernel_size=3 padding=1", 1);
+	struct bp_net *d = net_text("3x8x9 | Conv2d out_channels=4 kernel_size=3", 1);
+	ck_assert(bp_net_fingerprint(a) == bp_net_fingerprint(b));
+	ck_assert(bp_net_fingerprint(a) != bp_net_fingerprint(c));
+	ck_assert(bp_net_fingerprint(a) != bp_net_fingerprint(d));
+	bp_net_free(a);
+	bp_net_free(b);
+	bp_net_free(c);
+	bp_net_free(d);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum bp_status status;
+	int layer;
+	const char *field;
+} mistakes[] = {
+	{"3x8x8 | ReLU | Conv2d out_channels=4 kernel_size=9", BP_EINVAL, 1, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 dilation=4", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 groups=2", BP_EINVAL, 0, "groups"},
+	{"4x8x8 | Conv2d out_channels=3 kernel_size=3 groups=2", BP_EINVAL, 0, "groups"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 padding=same stride=2", BP_EINVAL, 0, "padding"},
+	{"3x8x8 | Conv2d out_channels=0 kernel_size=3", BP_EINVAL, 0, "out_channels"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=2.5", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=4096", BP_ELIMIT, 0, "kernel_size"},
+	{"12 | Conv2d out_channels=4 kernel_size=1", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | Linear out_features=4", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | BatchNorm1d", BP_EINVAL, 0, "inputs"},
+	{"12 | BatchNorm2d", BP_EINVAL, 0, "inputs"},
+	{"12 | BatchNorm1d momentum=1.5", BP_EINVAL, 0, "momentum"},
+	{"12 | Dropout p=nan", BP_EINVAL, 0, "p"},
+	{"12 | MaxPool2d kernel_size=2", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | MaxPool2d kernel_size=9", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | MaxPool2d kernel_size=3 padding=2", BP_EINVAL, 0, "padding"},
+	{"3x8x8 | AvgPool2d kernel_size=9", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | MaxPool2d kernel_size=300", BP_ELIMIT, 0, "kernel_size"},
+	{"12 | AdaptiveAvgPool2d output_size=1", BP_EINVAL, 0, "inputs"},
+	{"12 | a: Linear out_features=3 | b: Linear out_features=4 < input | Add < a b", BP_EINVAL, 2, "inputs"},
+	{"12 | Add < input", BP_EINVAL, 0, "inputs"},
+	{"12 | a: ReLU | ReLU < input", BP_EINVAL, 0, "inputs"},
+	{"12 | a: ReLU | a: ReLU", BP_EINVAL, 1, "name"},
+	{"12 | a/b: ReLU", BP_EINVAL, 0, "name"},
+	{"4x8 | ReLU", BP_EINVAL, -1, "shape"},
+	{"0 | ReLU", BP_EINVAL, -1, "shape"},
+	{"12", BP_EINVAL, -1, "layers"},
+	{"3000000000 | ReLU", BP_ELIMIT, -1, "shape"},
+	{"65536x65536x65536 | ReLU", BP_ELIMIT, -1, "shape"},
+	{"64x65536x65536 | Conv2d out_channels=65536 kernel_size=1", BP_ELIMIT, 0, "out_channels"},
+	{"2000000000 | Linear out_features=16777216", BP_ELIMIT, 0, "weight"},
+	{"64x65536x65536 | Flatten", BP_ELIMIT, 0, "inputs"},
+	{"1x8x8 | AdaptiveAvgPool2d output_size=65536 | Conv2d out_channels=65536 kernel_size=1", BP_ELIMIT, 1,
+		"out_channels"},
+};
+
+START_TEST(a_mistake_is_told_with_its_layer_and_field)
+{
+	struct bp_error err = net_text_error(mistakes[_i].text);
+	ck_assert_msg(err.status == mistakes[_i].status && err.layer == mistakes[_i].layer &&
+			      strcmp(err.field, mistakes[_i].field) == 0,
+		"%s: %d, layer %d, %s: %s", mistakes[_i].text, err.status, err.layer, err.field, err.message);
+	ck_assert_int_gt((int)strlen(err.message), 10);
+}
+END_TEST
+
+START_TEST(inputs_must_be_layers_above)
+{
+	struct bp_net_spec spec;
+	struct bp_net *net = NULL;
+	struct bp_error err;
+	static const int wrong[] = {1, 2, 7, -2};
+	for (int i = 0; i < 4; i++) {
+		spec_text("12 | ReLU | ReLU", &spec);
+		((struct bp_layer_spec *)spec.layers)[1].inputs[0] = wrong[i];
+		ck_assert_int_eq(bp_net_new(&spec, &net, &err), BP_EINVAL);
+		ck_assert_int_eq(err.layer, 1);
+		ck_assert_str_eq(err.field, "inputs");
+		spec_text_done(&spec);
+	}
+}
+END_TEST
+
+/* Also where a plan's tables would be larger than memory. */
+START_TEST(a_batch_beyond_the_limits_is_refused_before_anything_is_allocated)
+{
+	struct bp_net *net = net_text("16x8192x8192 | ReLU", 1),
+		      *wide = net_text("1x1x2000000000 | MaxPool2d kernel_size=1", 1);
+	struct bp_error err;
+	int64_t a, w;
+	const struct bp_kernels *k = bp_kernels_choose(BP_ISA_ALL);
+	ck_assert_int_eq(bp_exec_memory(net, k, 65536, 1, true, &a, &w, &err), BP_ELIMIT);
+	ck_assert_int_eq(bp_exec_memory(wide, k, 1, 1, true, &a, &w, &err), BP_ELIMIT);
+	ck_assert_int_eq(err.layer, 0);
+	bp_net_free(net);
+	bp_net_free(wide);
+}
+END_TEST
+
+START_TEST(philox_gives_the_known_answers)
+{
+	/* Of the authors' library: counter and key all zeros, and digits of pi, which here leave stream and sub free.
+	 */
+	uint32_t r[4];
+	bp_rng_block(0, BP_RNG_INIT, 0, 0, r);
+	ck_assert(r[0] == 0x6627e8d5u && r[1] == 0xe169c58du && r[2] == 0xbc57ac4cu && r[3] == 0x9b00dbd8u);
+	bp_rng_block(0x299f31d0a4093822u, (enum bp_stream)0x03707344, 0x13198a2eu, 0x85a308d3243f6a88u, r);
+	ck_assert(r[0] == 0xd16cfe09u && r[1] == 0x94fdccebu && r[2] == 0x5001e420u && r[3] == 0x24126ea1u);
+}
+END_TEST
+
+START_TEST(a_permutation_holds_every_number_once_and_follows_its_key)
+{
+	enum { N = 1000 };
+	uint32_t a[N], b[N];
+	bool seen[N] = {false};
+	int fixed = 0;
+	bp_rng_permutation(3, BP_RNG_SHUFFLE, 1, N, a);
+	bp_rng_permutation(3, BP_RNG_SHUFFLE, 2, N, b);
+	ck_assert(memcmp(a, b, sizeof(a)) != 0);
+	for (int i = 0; i < N; i++) {
+		ck_assert(a[i] < N && !seen[a[i]]);
+		seen[a[i]] = true;
+		fixed += a[i] == (uint32_t)i;
+	}
+	ck_assert_int_lt(fixed, 8);
+}
+END_TEST
+
+TEST_SUITE(net, 60)
+{
+	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, 4);
+	tcase_add_test(tc, the_same_passes_again_give_the_same_bits_and_leave_the_input_alone);
+	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, 3);
+	tcase_add_test(tc, gradients_do_not_depend_on_whether_the_inputs_gradient_is_wanted);
+	tcase_add_test(tc, every_gradient_is_overwritten);
+	tcase_add_test(tc, a_net_without_changes_hands_the_gradient_back);
+	tcase_add_test(tc, a_smaller_batch_is_the_beginning_of_a_larger_one);
+	tcase_add_test(tc, evaluation_is_the_same_in_an_executor_for_training_and_in_one_without);
+	tcase_add_test(tc, memory_is_allocated_as_planned);
+	tcase_add_test(tc, shapes_parameters_and_flops_are_those_of_the_definition);
+	tcase_add_test(tc, tensors_are_named_and_ordered_as_in_a_state_dict);
+	tcase_add_test(tc, weights_start_within_pytorchs_bounds_and_follow_the_seed);
+	tcase_add_test(tc, a_fingerprint_tells_nets_apart_but_not_their_names);
+	tcase_add_loop_test(tc, a_mistake_is_told_with_its_layer_and_field, 0, sizeof(mistakes) / sizeof(mistakes[0]));
+	tcase_add_test(tc, inputs_must_be_layers_above);
+	tcase_add_test(tc, a_batch_beyond_the_limits_is_refused_before_anything_is_allocated);
+	tcase_add_test(tc, philox_gives_the_known_answers);
+	tcase_add_test(tc, a_permutation_holds_every_number_once_and_follows_its_key);
+}
