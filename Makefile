@@ -138,7 +138,7 @@ $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
 
 UNIT_TESTS = $(B)/test_core $(B)/test_core64 $(B)/test_server
-.PHONY: check check-unit check-http check-systemd asan ubsan tsan
+.PHONY: check check-unit check-http check-systemd check-page asan ubsan tsan
 # All processors, unless the caller said how many.
 PARALLEL     = $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # The packages come first, so everything that looks at compilers and libraries happens in a make of its own.
@@ -146,12 +146,15 @@ check:
 	@sh tests/tools/packages.sh check
 	@$(MAKE) --no-print-directory $(PARALLEL) all $(UNIT_TESTS) $(B)/test_http
 	@$(MAKE) --no-print-directory check-systemd
+	@$(MAKE) --no-print-directory check-page
 	@$(MAKE) --no-print-directory check-unit
 	@$(MAKE) --no-print-directory check-http
 check-unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do ./$$t; done
 check-http: $(B)/test_http $(B)/backpropd
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
+check-page: $(B)/backpropd
+	@BACKPROPD=$(B)/backpropd $(PYTHON) tests/web/test_page.py
 check-systemd: $(B)/backpropd
 	@sh tests/systemd/check.sh $(B)
 

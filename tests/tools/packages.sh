@@ -6,7 +6,7 @@ set -eu
 
 run="gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libsqlite3-dev libarchive-dev libinih-dev curl
 	dataset-fashion-mnist"
-check="$run check libsubunit-dev chromium chromium-driver python3 python3-selenium"
+check="$run check libsubunit-dev chromium chromium-driver python3"
 bench="$run python3 python3-venv"
 
 case ${1-} in
