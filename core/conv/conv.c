@@ -196,6 +196,11 @@ static bool sides_new(struct bp_conv *cv, size_t max_batch)
 		lattice_bounds(&b->lattices[i], s->ow, &bounds);
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
+	cv->depthwise = s->groups > 1 && cg == 1 && og == 1;
+	if (cv->depthwise) {
+		bp_depthwise_plan(f, max_batch * s->oh * s->ow);
+		bp_depthwise_plan(b, max_batch * s->h * s->w);
+	}
 	return true;
 }
 
@@ -230,11 +235,25 @@ void bp_conv_free(struct bp_conv *cv)
 	free(cv);
 }
 
+static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
+{
+	return cv->depthwise ? bp_depthwise_workspace(sd, threads) : bp_gemm_workspace(cv, sd, threads);
+}
+
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
-	size_t f = bp_gemm_workspace(cv, &cv->forward, threads), b = bp_gemm_workspace(cv, &cv->backward, threads);
+	size_t f = side_workspace(cv, &cv->forward, threads), b = side_workspace(cv, &cv->backward, threads);
 	size_t w = bp_weights_workspace(cv, threads), fb = f > b ? f : b;
 	return fb > w ? fb : w;
+}
+
+static void side_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws)
+{
+	if (cv->depthwise)
+		bp_depthwise_run(cv, sd, ctx, call, ws);
+	else
+		bp_gemm_run(cv, sd, ctx, call, ws);
 }
 
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,
@@ -242,14 +261,14 @@ void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, 
 {
 	struct gemm_call call = {
 		.n = n * cv->fold, .in = x, .w = w, .bias = bias, .relu = act == BP_ACT_RELU, .out = y};
-	bp_gemm_run(cv, &cv->forward, ctx, &call, ws);
+	side_run(cv, &cv->forward, ctx, &call, ws);
 }
 
 void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
 	const bp_real *w, bool accumulate, bp_real *dx, void *ws)
 {
 	struct gemm_call call = {.n = n * cv->fold, .in = dy, .w = w, .acc = accumulate, .out = dx};
-	bp_gemm_run(cv, &cv->backward, ctx, &call, ws);
+	side_run(cv, &cv->backward, ctx, &call, ws);
 }
 
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,

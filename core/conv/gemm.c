@@ -62,13 +62,6 @@ static int unit_channel(const struct job *j, size_t unit, int *ret_cols)
 	return group * sd->ng + at;
 }
 
-/* Index into kh x kw of a lattice's tap t. */
-static size_t kernel_tap(const struct bp_conv *cv, const struct lattice *l, size_t t)
-{
-	int a = (int)(t / l->nkx), b = (int)(t % l->nkx);
-	return (size_t)(l->ky + a * l->kys) * cv->s.kw + (l->kx + b * l->kxs);
-}
-
 static void pack_piece(const struct job *j, const struct lattice *l, size_t unit, struct piece p)
 {
 	const struct side *sd = j->sd;
@@ -77,7 +70,7 @@ static void pack_piece(const struct job *j, const struct lattice *l, size_t unit
 	int cols, first = unit_channel(j, unit, &cols), group = first / sd->ng;
 	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
 		bp_real *dst = j->packed + l->packed + ((unit * taps + t) * sd->kg + p.c0) * k->nr;
-		size_t tap = kernel_tap(j->cv, l, t);
+		size_t tap = lattice_kernel_tap(j->cv, l, t);
 		if (sd->transposed) {
 			size_t row = tap * sd->ng + (size_t)(first % sd->ng);
 			k->pack_transposed(dst, j->call.w + row * oc + (size_t)group * sd->kg + p.c0, oc, p.nc, cols);

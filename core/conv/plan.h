@@ -89,6 +89,12 @@ static inline size_t side_units(const struct bp_conv *cv, const struct side *sd)
 {
 	return (size_t)cv->s.groups * sd->panels;
 }
+/* Index into kh x kw of a lattice's tap t. */
+static inline size_t lattice_kernel_tap(const struct bp_conv *cv, const struct lattice *l, size_t t)
+{
+	int a = (int)(t / l->nkx), b = (int)(t % l->nkx);
+	return (size_t)(l->ky + a * l->kys) * cv->s.kw + (size_t)(l->kx + b * l->kxs);
+}
 
 /* lattice.c */
 
@@ -156,6 +162,12 @@ struct gemm_call {
 	bp_real *out;
 };
 void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws);
+
+/* The same for a depthwise convolution; the plan sets the side's block and scratch. */
+void bp_depthwise_plan(struct side *sd, size_t max_points);
+size_t bp_depthwise_workspace(const struct side *sd, int threads);
+void bp_depthwise_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
 	const struct gemm_call *call, void *ws);
 
 void bp_weights_plan(struct bp_conv *cv, size_t max_batch);

@@ -145,22 +145,25 @@ VEC_INLINE vec vec_load_n(const bp_real *p, int n)
 #endif
 }
 
-/* Stores the first n lanes, 0 <= n <= VLEN, and touches no memory past them. */
+/* Stores the first n lanes, 0 <= n <= VLEN, and touches no memory past them. Without masks in the instruction set (AVX2
+ * has a masked store, but on many processors it takes dozens of cycles) halves of halves are copied. */
 VEC_INLINE void vec_store_n(bp_real *p, vec v, int n)
 {
 #if !defined BP_VEC_BYTES && defined __AVX512F__ && !defined BP_DOUBLE
 	_mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #elif !defined BP_VEC_BYTES && defined __AVX512F__
 	_mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
-#elif !defined BP_VEC_BYTES && defined __AVX2__ && !defined BP_DOUBLE
-	_mm256_maskstore_ps(p, (__m256i)vec_first(n), (__m256)v);
-#elif !defined BP_VEC_BYTES && defined __AVX2__
-	_mm256_maskstore_pd(p, (__m256i)vec_first(n), (__m256d)v);
 #else
 	bp_real t[VLEN];
 	vec_store(t, v);
-	for (int i = 0; i < n; i++)
-		p[i] = t[i];
+	if (n == VLEN)
+		vec_store(p, v);
+#pragma GCC unroll 4
+	for (int half = VLEN / 2, i = 0; half; half /= 2)
+		if (n & half) {
+			__builtin_memcpy(p + i, t + i, half * sizeof *p);
+			i += half;
+		}
 #endif
 }
 
