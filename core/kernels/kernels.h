@@ -16,21 +16,16 @@
 
 #include "backprop.h"
 
-struct bp_igemm;   /* igemm.h */
-struct bp_update;  /* update.h */
-struct bp_grad_sums;
-struct bp_outer; /* outer.h */
-struct bp_patch; /* patch.h */
-struct bp_dropout; /* dropout.h */
-struct bp_norm;    /* norm.h */
-struct bp_pool;    /* pool.h */
-struct bp_igemm;  /* igemm.h */
-struct bp_update; /* update.h */
-struct bp_grad_sums;
+struct bp_igemm;     /* igemm.h */
 struct bp_outer;     /* outer.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */
 struct bp_depthwise_weights;
+struct bp_update; /* update.h */
+struct bp_grad_sums;
+struct bp_dropout; /* dropout.h */
+struct bp_norm;    /* norm.h */
+struct bp_pool;    /* pool.h */
 
 struct bp_kernels {
 	const char *name; /* "baseline", "avx2", "avx512" */
