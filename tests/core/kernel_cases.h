@@ -6,7 +6,8 @@
  * in any file tests/core/test_kernels_*.c (such a file needs no TEST_SUITE). It is called many times for every
  * instruction set this machine can run, and for "wide", the widest kernels' code on narrower registers. Draw random
  * sizes from d (with tails: not multiples of k->vlen), put inputs and outputs into guard_new blocks, freeze the inputs,
- * call k->name, and compare with a plain C loop written in the test. A kernel without a case does not link.
+ * call k->name, and compare with a plain C loop written in the test (by check_near: Check writes a file at every
+ *ck_assert, which is slow for each element). A kernel without a case does not link.
  */
 #ifndef TESTS_KERNEL_CASES_H
 #define TESTS_KERNEL_CASES_H

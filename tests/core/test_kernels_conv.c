@@ -72,7 +72,7 @@ void check_igemm(const struct bp_kernels *k, struct draw *d)
 	for (size_t i = 0; i < c_size; i++) {
 		size_t row = i / (wc + GAP), j = i % (wc + GAP);
 		if (j < p.col || j >= wc)
-			ck_assert_msg(c[i] == GUARD_POISON, "%s: igemm wrote beside its columns", k->name);
+			check_near(k, "beside igemm's columns", i, c[i], GUARD_POISON, 0);
 		else
 			check_near(k, "igemm", i, c[i],
 				igemm_element(&p, row, j - p.col, before[row * p.cols + j - p.col]),
