@@ -78,26 +78,36 @@ void KERNEL_NAME(max_pool)(const struct bp_pool *p, int row, const bp_real *x, b
 	}
 }
 
+/* One output's dy to the pixel that is its place `mine`, where that was the maximum. acc: dx +=. */
+VEC_INLINE void send_back(int c, const bp_real *dy, const uint16_t *tap, int mine, bool acc, bp_real *dx)
+{
+	EACH_CHANNELS(c)
+	{
+		vec d = vec_keep(load_taps(tap + j, n) == vint_splat(mine), load(dy + j, n));
+		store(dx + j, acc ? load(dx + j, n) + d : d, n);
+	}
+}
+
 void KERNEL_NAME(max_pool_grad)(
 	const struct bp_pool *p, int row, const bp_real *dy, const uint16_t *tap, bool acc, bp_real *dx)
 {
 	const struct bp_pool_axis *v = &p->v, *h = &p->h;
 	for (int ix = 0; ix < h->in; ix++, dx += p->c) {
-		EACH_CHANNELS(p->c)
-		{
-			vec d = acc ? load(dx + j, n) : vec_zero();
-			for (int a = v->back[row]; a < v->back[row + 1]; a++) {
-				for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
-					size_t o =
-						(size_t)v->back_out[a] * (size_t)h->out_count + (size_t)h->back_out[b];
-					size_t at = o * (size_t)p->c + (size_t)j;
-					vint mine = load_taps(tap + at, n) ==
-						    vint_splat(v->back_tap[a] * h->kernel + h->back_tap[b]);
-					d += vec_keep(mine, load(dy + at, n));
-				}
+		bool more = acc;
+		for (int a = v->back[row]; a < v->back[row + 1]; a++) {
+			for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
+				size_t o = (size_t)v->back_out[a] * (size_t)h->out_count + (size_t)h->back_out[b];
+				size_t at = o * (size_t)p->c;
+				int mine = v->back_tap[a] * h->kernel + h->back_tap[b];
+				if (more)
+					send_back(p->c, dy + at, tap + at, mine, true, dx);
+				else
+					send_back(p->c, dy + at, tap + at, mine, false, dx);
+				more = true;
 			}
-			store(dx + j, d, n);
 		}
+		for (int j = 0; j < p->c && !more; j++)
+			dx[j] = 0;
 	}
 }
 
