@@ -118,6 +118,7 @@ static void block_unit(const struct block *b, size_t unit)
 	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
 	const bp_real *weights =
 		j->direct ? j->call.w + first : j->packed + b->l->packed + unit * b->taps * b->kc * k->nr;
+	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
 	for (size_t i = 0; i < pieces; i++) {
 		const struct piece pc = piece_at(b->taps, b->kc, j->sd->depth, i);
 		const bool last = i == pieces - 1;
@@ -134,9 +135,8 @@ static void block_unit(const struct block *b, size_t unit)
 			.acc = j->call.acc || i > 0,
 			.relu = last && j->call.relu,
 		};
-		for (size_t t = 0; t < tiles; t++) {
-			size_t from = t * b->points / tiles, to = (t + 1) * b->points / tiles;
-			p.rows = (int)(to - from);
+		for (size_t t = 0, from = 0; t < tiles; t++, from += (size_t)p.rows) {
+			p.rows = (int)(rows + (t < longer));
 			p.a = b->a + pc.t0 * b->stride + from;
 			p.c = b->c + from;
 			k->igemm(&p);

@@ -119,7 +119,10 @@ void bp_lattice_patches(const struct bp_conv *cv, const struct side *sd, const s
 		if (hi > lo) {
 			struct segment inner = g;
 			inner.i += lo;
-			struct bp_patch p = {.count = hi - lo, .dst = ret + lo * width, .end = pt->end};
+			struct bp_patch p; /* not all of its lines are used: no initialiser, which would clear them */
+			p.count = hi - lo;
+			p.dst = ret + lo * width;
+			p.end = pt->end;
 			inner_patches(sd, l, &inner, &p, image, pt->zeros);
 			cv->k->patch(&p);
 		}

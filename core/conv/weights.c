@@ -15,13 +15,13 @@
 
 enum {
 	BLOCK_PIXELS = 256,      /* of a sweep: long enough that tiles are rarely loaded and stored */
-	DEPTHWISE_PIXELS = 128,  /* so that four vectors of channels of X and of dY stay in L1 for all taps */
+	DEPTHWISE_PIXELS = 48,   /* so that four vectors of channels of X and of dY stay in L1 for all taps */
 	RUN_BYTES = 128 << 10,   /* of a block's lists of runs, about */
 	PARTIAL_BYTES = 8 << 20, /* of all partial sums */
 	MAX_CHUNKS = 16,
 	TASKS = 32,
 	TASK_WORK = 500000, /* multiply-adds that are worth a task */
-	PACK_TILES = 8,     /* a panel of dY is copied when so many tiles will read it */
+	PACK_TILES = 4,     /* a panel of dY is copied when so many tiles will read it */
 	SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */
 };
 
@@ -265,6 +265,8 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->chunk = divide_up(blocks, chunks) * block;
 	j->chunks = divide_up(j->pixels, j->chunk);
 	size_t tiles = side_units(cv, &cv->forward) * j->taps * j->tap_tiles;
+	if (cv->forward.patches && want > j->chunks && j->chunks >= MAX_CHUNKS / 2)
+		want = j->chunks; /* every cut would gather the chunk's patches again */
 	j->cuts = divide_up(want, j->chunks);
 	j->cuts = cv->depthwise ? 1 : j->cuts < tiles ? j->cuts : tiles;
 }

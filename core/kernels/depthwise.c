@@ -54,25 +54,25 @@ VEC_INLINE void strip(const struct bp_depthwise *d, size_t p, const int n, size_
 		}
 }
 
-/* All points of nv vectors of channels from j. */
-VEC_INLINE void column(const struct bp_depthwise *d, size_t j, const int nv, const int left)
+/* All channels of n points: rows are read from end to end, as they lie in memory. */
+VEC_INLINE void points(const struct bp_depthwise *d, size_t p, const int n)
 {
-	size_t p = 0;
-	for (; p + 2 <= d->points; p += 2)
-		strip(d, p, 2, j, nv, left);
-	if (p < d->points)
-		strip(d, p, 1, j, nv, left);
+	size_t j = 0;
+	for (; j + STRIP * VLEN <= d->channels; j += STRIP * VLEN)
+		strip(d, p, n, j, STRIP, VLEN);
+	for (; j + VLEN <= d->channels; j += VLEN)
+		strip(d, p, n, j, 1, VLEN);
+	if (j < d->channels)
+		strip(d, p, n, j, 1, (int)(d->channels - j));
 }
 
 void KERNEL_NAME(depthwise)(const struct bp_depthwise *d)
 {
-	size_t j = 0;
-	for (; j + STRIP * VLEN <= d->channels; j += STRIP * VLEN)
-		column(d, j, STRIP, VLEN);
-	for (; j + VLEN <= d->channels; j += VLEN)
-		column(d, j, 1, VLEN);
-	if (j < d->channels)
-		column(d, j, 1, (int)(d->channels - j));
+	size_t p = 0;
+	for (; p + 2 <= d->points; p += 2)
+		points(d, p, 2);
+	if (p < d->points)
+		points(d, p, 1);
 }
 
 /* One tap of nv vectors of channels from j. */

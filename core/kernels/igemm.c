@@ -22,10 +22,14 @@ VEC_INLINE vec load_cols(const bp_real *p, int left)
 VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, const bool full, vec (*s)[TILE_VECS])
 {
 	const int left = full ? VLEN : p->cols - (nv - 1) * VLEN;
+	bp_real *c[TILE_ROWS];
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++)
+		c[i] = p->c[i] + p->col;
 	if (p->acc) {
 		EACH_VECTOR(rows, nv)
 		{
-			s[i][j] += load_cols(p->c[i] + p->col + j * VLEN, j == nv - 1 ? left : VLEN);
+			s[i][j] += load_cols(c[i] + j * VLEN, j == nv - 1 ? left : VLEN);
 		}
 	}
 	if (p->bias) {
@@ -46,11 +50,10 @@ VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, c
 	}
 	EACH_VECTOR(rows, nv)
 	{
-		bp_real *c = p->c[i] + p->col + j * VLEN;
 		if (full || j < nv - 1)
-			vec_store(c, s[i][j]);
+			vec_store(c[i] + j * VLEN, s[i][j]);
 		else
-			vec_store_n(c, s[i][j], left);
+			vec_store_n(c[i] + j * VLEN, s[i][j], left);
 	}
 }
 

@@ -5,26 +5,76 @@
 #include "kernels/patch.h"
 #include "kernels/vec.h"
 
-VEC_INLINE void copy_run(bp_real *dst, const bp_real *src, size_t run, bool whole_vectors)
+/* One point, run by run, in whole vectors where the source allows it. */
+static void point(const struct bp_patch *p, size_t i, bp_real *dst)
 {
-	if (whole_vectors)
-		for (size_t i = 0; i < run; i += VLEN)
-			vec_store(dst + i, vec_load(src + i));
-	else
-		for (size_t i = 0; i < run; i++)
-			dst[i] = src[i];
+	const ptrdiff_t wide = (ptrdiff_t)((p->run + VLEN - 1) / VLEN * VLEN);
+	for (int l = 0; l < p->lines; l++, dst += p->run) {
+		const bp_real *src = p->src[l] + i * p->step[l];
+		if (p->step[l] == 0 || p->end - src >= wide)
+			for (size_t q = 0; q < p->run; q += VLEN)
+				vec_store(dst + q, vec_load(src + q));
+		else
+			for (size_t q = 0; q < p->run; q++)
+				dst[q] = src[q];
+	}
+}
+
+/* The first n points, whose runs may all be read in whole vectors; lines, and vectors of a run, are known when
+ * compiled. */
+VEC_INLINE void points(const struct bp_patch *p, size_t n, const int lines, const int vectors)
+{
+	const bp_real *src[7];
+	bp_real *dst = p->dst;
+	for (int l = 0; l < lines; l++)
+		src[l] = p->src[l];
+	for (size_t i = 0; i < n; i++)
+#pragma GCC unroll 7
+		for (int l = 0; l < lines; l++, dst += p->run) {
+#pragma GCC unroll 3
+			for (int v = 0; v < vectors; v++)
+				vec_store(dst + v * VLEN, vec_load(src[l] + v * VLEN));
+			src[l] += p->step[l];
+		}
+}
+
+/* How many points from the first have no run that ends past the source in whole vectors. */
+static size_t free_points(const struct bp_patch *p, size_t wide)
+{
+	size_t n = (size_t)p->count;
+	for (int l = 0; l < p->lines; l++) {
+		if (p->step[l] == 0)
+			continue;
+		size_t room = (size_t)(p->end - p->src[l]), fit = room < wide ? 0 : (room - wide) / p->step[l] + 1;
+		n = fit < n ? fit : n;
+	}
+	return n;
 }
 
 void KERNEL_NAME(patch)(const struct bp_patch *p)
 {
-	const size_t run = p->run;
-	const ptrdiff_t wide = (ptrdiff_t)((run + VLEN - 1) / VLEN * VLEN);
-	bp_real *dst = p->dst;
-	for (int i = 0; i < p->count; i++)
-		for (int l = 0; l < p->lines; l++, dst += run) {
-			const bp_real *src = p->src[l] + (size_t)i * p->step[l];
-			copy_run(dst, src, run, p->step[l] == 0 || p->end - src >= wide);
-		}
+	const size_t vectors = (p->run + VLEN - 1) / VLEN, row = (size_t)p->lines * p->run;
+	size_t done = free_points(p, vectors * VLEN);
+	/* The usual kernels: 3x3, 5x5 and 7x7 on one or a few channels. */
+	switch (p->lines * 4 + (vectors < 4 ? (int)vectors : 0)) {
+#define KNOWN(lines, vectors)                                                                                          \
+	case (lines)*4 + (vectors):                                                                                    \
+		points(p, done, lines, vectors);                                                                       \
+		break;
+		KNOWN(3, 1)
+		KNOWN(3, 2)
+		KNOWN(3, 3)
+		KNOWN(5, 1)
+		KNOWN(5, 2)
+		KNOWN(5, 3)
+		KNOWN(7, 1)
+		KNOWN(7, 2)
+		KNOWN(7, 3)
+	default:
+		done = 0;
+	}
+	for (size_t i = done; i < (size_t)p->count; i++)
+		point(p, i, p->dst + i * row);
 }
 
 /* dst[r][0..nr) = src[r][0..cols), then zeros; rows of src are ld elements apart. */
