@@ -76,14 +76,19 @@ static bool daemons_start(struct http_server *srv)
 {
 	const struct http_options *o = &srv->o;
 	int tcp = -1, local = -1;
+	if (o->listen_fd >= 0)
+		listen_adopt(o->listen_fd);
 	if (o->listen_fd >= 0 && listen_is_unix(o->listen_fd))
 		local = o->listen_fd;
 	else if (o->listen_fd >= 0)
 		tcp = o->listen_fd;
 	if (tcp < 0 && (tcp = listen_tcp(srv->address, o->port)) < 0)
 		goto fail;
-	if (local < 0 && srv->unix_socket && (local = listen_unix(srv->unix_socket)) < 0)
-		goto fail;
+	if (local < 0 && srv->unix_socket) {
+		if ((local = listen_unix(srv->unix_socket)) < 0)
+			goto fail;
+		srv->made_unix_socket = true;
+	}
 	srv->port = listen_port(tcp);
 	unsigned max = (unsigned)o->max_connections;
 	/* All local clients share an address, so one address may have most of the room. */
@@ -216,7 +221,7 @@ void http_stop(struct http_server *srv)
 	sweeper_stop(srv->sweeper);
 	for (int i = 0; i < srv->ndaemons; i++)
 		MHD_stop_daemon(srv->daemons[i]);
-	if (srv->ndaemons == 2 && srv->unix_socket)
+	if (srv->made_unix_socket)
 		unlink(srv->unix_socket);
 	slow_free(srv->slow);
 	free(srv->routes);

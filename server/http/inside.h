@@ -140,6 +140,7 @@ struct sweeper;   /* deadline.c */
 struct http_server {
 	struct http_options o; /* strings are the server's own copies */
 	char *address, *upload_dir, *unix_socket;
+	bool made_unix_socket; /* by us, not passed: removed at the end */
 	int port;
 	struct compiled_route *routes;
 	struct host_list hosts;
@@ -164,6 +165,7 @@ long long now_ms(void); /* monotonic */
 /* listen.c: non-blocking listening sockets; -1 (logged) */
 int listen_tcp(const char *address, int port);
 int listen_unix(const char *path);
+void listen_adopt(int fd); /* makes a passed socket like one of ours */
 bool listen_is_unix(int fd);
 int listen_port(int fd); /* 0 for a Unix socket */
 

@@ -1,6 +1,7 @@
 /* listen.c - listening sockets: TCP on loopback, Unix, or one passed by systemd. Called by http_start, main thread. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,13 @@ int listen_unix(const char *path)
 		return -1;
 	}
 	return fd;
+}
+
+void listen_adopt(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		log_line(LOG_WARNING, "the passed socket cannot be set up: %s", strerror(errno));
 }
 
 bool listen_is_unix(int fd)

@@ -147,10 +147,13 @@ static void quote(struct http_request *rq)
 	http_reply_error(rq, ERR_CONFLICT, "/a", "cut in a character: \xc3");
 }
 
-/* Counts from after= to the toy's last; ends after the number given by until=. */
+/*
+ * Counts from after= to the toy's last; ends after the number given by until=. trap=n: finding nothing, it makes one
+ * more and rings before it says so, as another thread may between the pull and the sleep.
+ */
 struct counting {
 	struct toy *t;
-	int at, until;
+	int at, until, trap;
 	bool flood;
 };
 
@@ -163,8 +166,11 @@ static long count_pull(void *state, char *buf, size_t max)
 	}
 	if (c->at >= c->until)
 		return -1;
-	if (c->at >= atomic_load(&c->t->last))
+	if (c->at >= atomic_load(&c->t->last)) {
+		if (c->at < c->trap)
+			toy_tell(c->t, c->at + 1);
 		return 0;
+	}
 	c->at++;
 	atomic_store(&c->t->pulled, c->at);
 	return snprintf(buf, max, "id: %d\ndata: %d\n\n", c->at, c->at);
@@ -180,11 +186,12 @@ static void count_done(void *state)
 static void count(struct http_request *rq)
 {
 	struct problems p = {.count = 0};
-	int64_t after = 0, until = 1 << 30;
+	int64_t after = 0, until = 1 << 30, trap = 0;
 	http_query_int(rq, "after", 0, 1 << 30, &after, &p);
 	http_query_int(rq, "until", 0, 1 << 30, &until, &p);
+	http_query_int(rq, "trap", 0, 1 << 30, &trap, &p);
 	struct counting *c = calloc(1, sizeof(*c));
-	*c = (struct counting){http_app(rq), (int)after, (int)until, http_query(rq, "flood") != NULL};
+	*c = (struct counting){http_app(rq), (int)after, (int)until, (int)trap, http_query(rq, "flood") != NULL};
 	struct http_stream s = {
 		.topic = "count", .heartbeat = ": ping\n\n", .pull = count_pull, .done = count_done, .state = c};
 	if (http_query(rq, "mute"))

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static struct toy *t;
 
@@ -150,19 +151,14 @@ START_TEST(a_client_that_asks_first_is_told_to_go_on)
 	struct client *c = client_open(t->port);
 	ck_assert(client_sendf(c, "POST /v1/things HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
 				  "Content-Length: 2\r\n\r\n"));
-	char line[64] = "";
-	/* The interim response is read raw: nothing else can have come before the body was sent. */
-	struct response none = {0};
-	client_timeout(c, 200);
-	none = client_read_head(c);
-	ck_assert_int_eq(none.status, 100 * (none.status == 100));
-	client_timeout(c, CLIENT_TIMEOUT_MS);
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	char got[sizeof(go_on)] = "";
+	ck_assert_int_eq(recv(client_fd(c), got, sizeof(go_on) - 1, MSG_WAITALL), sizeof(go_on) - 1);
+	ck_assert_str_eq(got, go_on);
 	ck_assert(client_send(c, "{}", 2));
 	struct response r = client_read(c, false);
 	ck_assert_int_eq(r.status, 201);
-	snprintf(line, sizeof(line), "%s", r.body);
-	ck_assert_str_eq(line, "{\"got\":{},\"size\":2}\n");
-	response_free(&none);
+	ck_assert_str_eq(r.body, "{\"got\":{},\"size\":2}\n");
 	response_free(&r);
 	client_close(c);
 }

@@ -281,6 +281,31 @@ START_TEST(a_passed_socket_takes_the_place_of_our_own)
 }
 END_TEST
 
+START_TEST(a_passed_unix_socket_is_served_and_its_file_is_left)
+{
+	char path[100];
+	struct hub *hub = hub_new();
+	snprintf(path, sizeof(path), "%s/passed.sock", t->dir);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	ck_assert_int_eq(listen(fd, 10), 0);
+	struct http_server *srv = start_at(NULL, 0, path, fd, hub);
+	ck_assert_ptr_nonnull(srv);
+	ck_assert_int_gt(http_port(srv), 0);
+	struct client *c = client_open_unix(path);
+	ck_assert(client_request(c, "GET", "/", NULL, NULL, 0));
+	struct response r = client_read(c, false);
+	ck_assert_int_eq(r.status, 404);
+	response_free(&r);
+	client_close(c);
+	http_stop(srv);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	hub_free(hub);
+}
+END_TEST
+
 START_TEST(a_dead_socket_file_is_replaced_and_a_living_one_is_not)
 {
 	char path[100];
@@ -330,6 +355,7 @@ TEST_SUITE(http_limits, 60)
 	tcase_add_test(tc, stopping_waits_for_the_handler_that_runs_and_refuses_those_that_wait);
 	tcase_add_test(tc, only_loopback_addresses_are_listened_on);
 	tcase_add_test(tc, a_passed_socket_takes_the_place_of_our_own);
+	tcase_add_test(tc, a_passed_unix_socket_is_served_and_its_file_is_left);
 	tcase_add_test(tc, a_dead_socket_file_is_replaced_and_a_living_one_is_not);
 	tcase_add_test(tc, a_route_that_is_not_valid_is_refused_at_start);
 }
