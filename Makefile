@@ -159,13 +159,13 @@ check-systemd: $(B)/backpropd
 	@sh tests/systemd/check.sh $(B)
 
 # The unit tests, instrumented; each in a build directory of its own. libgomp is not instrumented, so under
-# ThreadSanitizer the core runs without it.
+# ThreadSanitizer the core runs without it. All is slower, so the tests' time limits grow too.
 asan:
-	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined check-unit
+	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined check-unit
 ubsan:
-	@$(MAKE) --no-print-directory B=$(B)/ubsan SAN=undefined check-unit
+	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/ubsan SAN=undefined check-unit
 tsan:
-	@$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
+	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo
