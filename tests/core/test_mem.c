@@ -1,0 +1,52 @@
+/* test_mem.c - aligned blocks and overflow-checked sizes. */
+#include "base/mem.h"
+
+#include "runner.h"
+
+#include <stdint.h>
+
+START_TEST(blocks_are_aligned_and_zeroed_whatever_their_size)
+{
+	static const size_t sizes[] = {0, 1, 63, 64, 65, 4096, (4 << 20) - 1, 4 << 20, (4 << 20) + 1};
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		unsigned char *p = bp_mem_new(sizes[i]), any = 0;
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq((uintptr_t)p % BP_ALIGN, 0);
+		for (size_t j = 0; j < sizes[i]; j++)
+			any |= p[j];
+		ck_assert_uint_eq(any, 0);
+		bp_mem_free(p);
+	}
+	bp_mem_free(NULL);
+}
+END_TEST
+
+START_TEST(a_block_that_cannot_be_is_refused)
+{
+	ck_assert_ptr_null(bp_mem_new(SIZE_MAX));
+	ck_assert_ptr_null(bp_mem_new(SIZE_MAX - BP_ALIGN));
+	ck_assert_ptr_null(bp_mem_new((size_t)PTRDIFF_MAX + 1));
+}
+END_TEST
+
+START_TEST(sizes_that_do_not_fit_are_refused_and_change_nothing)
+{
+	size_t r = 7;
+	ck_assert(!bp_size_mul(SIZE_MAX / 2 + 1, 2, &r));
+	ck_assert(!bp_size_add(SIZE_MAX, 1, &r));
+	ck_assert(!bp_size_align(SIZE_MAX - BP_ALIGN + 2, &r));
+	ck_assert_uint_eq(r, 7);
+	ck_assert(bp_size_mul(SIZE_MAX / 2, 2, &r) && r == SIZE_MAX - 1);
+	ck_assert(bp_size_add(SIZE_MAX - 1, 1, &r) && r == SIZE_MAX);
+	ck_assert(bp_size_align(1, &r) && r == BP_ALIGN);
+	ck_assert(bp_size_align(BP_ALIGN, &r) && r == BP_ALIGN);
+	ck_assert(bp_size_align(0, &r) && r == 0);
+}
+END_TEST
+
+TEST_SUITE(mem, 10)
+{
+	tcase_add_test(tc, blocks_are_aligned_and_zeroed_whatever_their_size);
+	tcase_add_test(tc, a_block_that_cannot_be_is_refused);
+	tcase_add_test(tc, sizes_that_do_not_fit_are_refused_and_change_nothing);
+}
