@@ -60,7 +60,7 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 		if (beat > 0)
 			return sent(st, beat);
 		if (beat < 0)
-			return MHD_CONTENT_READER_END_WITH_ERROR;
+			return MHD_CONTENT_READER_END_OF_STREAM; /* an "end with error" keeps the socket in 0.9.75 */
 		atomic_store(&c->alarm, st->last + c->srv->o.deadlines.heartbeat);
 		if (hub_register(hub, st->s.topic, seen, &c->waiter, sleeper_asleep))
 			return 0;
