@@ -219,6 +219,8 @@ void http_stop(struct http_server *srv)
 		answers_drain(srv);
 	}
 	sweeper_stop(srv->sweeper);
+	if (srv->ndaemons > 0 && srv->o.listen_fd >= 0)
+		listen_spare(srv->o.listen_fd);
 	for (int i = 0; i < srv->ndaemons; i++)
 		MHD_stop_daemon(srv->daemons[i]);
 	if (srv->made_unix_socket)

@@ -166,6 +166,7 @@ long long now_ms(void); /* monotonic */
 int listen_tcp(const char *address, int port);
 int listen_unix(const char *path);
 void listen_adopt(int fd); /* makes a passed socket like one of ours */
+void listen_spare(int fd); /* before libmicrohttpd stops: a passed socket lives on in systemd */
 bool listen_is_unix(int fd);
 int listen_port(int fd); /* 0 for a Unix socket */
 

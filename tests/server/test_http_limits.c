@@ -261,22 +261,36 @@ START_TEST(only_loopback_addresses_are_listened_on)
 }
 END_TEST
 
-START_TEST(a_passed_socket_takes_the_place_of_our_own)
+/* Whether whoever holds the socket can still be reached through it. */
+static bool listens(int fd)
+{
+	int listening = 0;
+	socklen_t size = sizeof(listening);
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+START_TEST(a_passed_socket_takes_the_place_of_our_own_and_serves_the_next_start_too)
 {
 	struct hub *hub = hub_new();
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int held = socket(AF_INET, SOCK_STREAM, 0); /* systemd's */
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(a);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, size), 0);
-	ck_assert_int_eq(listen(fd, 10), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-	struct http_server *srv = start_at(NULL, 0, NULL, fd, hub);
-	ck_assert_ptr_nonnull(srv);
-	ck_assert_int_eq(http_port(srv), ntohs(a.sin_port));
-	struct response r = request_get(http_port(srv), "/");
-	ck_assert_int_eq(r.status, 404);
-	response_free(&r);
-	http_stop(srv);
+	ck_assert_int_eq(bind(held, (struct sockaddr *)&a, size), 0);
+	ck_assert_int_eq(listen(held, 10), 0);
+	ck_assert_int_eq(getsockname(held, (struct sockaddr *)&a, &size), 0);
+	for (int start = 0; start < 2; start++) {
+		struct http_server *srv = start_at(NULL, 0, NULL, dup(held), hub);
+		ck_assert_ptr_nonnull(srv);
+		ck_assert_int_eq(http_port(srv), ntohs(a.sin_port));
+		struct response r = request_get(http_port(srv), "/");
+		ck_assert_int_eq(r.status, 404);
+		response_free(&r);
+		http_stop(srv);
+		ck_assert(listens(held));
+		hub_free(hub);
+		hub = hub_new();
+	}
+	close(held);
 	hub_free(hub);
 }
 END_TEST
@@ -291,6 +305,7 @@ START_TEST(a_passed_unix_socket_is_served_and_its_file_is_left)
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	ck_assert_int_eq(listen(fd, 10), 0);
+	int held = dup(fd); /* systemd's */
 	struct http_server *srv = start_at(NULL, 0, path, fd, hub);
 	ck_assert_ptr_nonnull(srv);
 	ck_assert_int_gt(http_port(srv), 0);
@@ -302,6 +317,10 @@ START_TEST(a_passed_unix_socket_is_served_and_its_file_is_left)
 	client_close(c);
 	http_stop(srv);
 	ck_assert_int_eq(access(path, F_OK), 0);
+	c = client_open_unix(path); /* waits in the backlog for the next start */
+	ck_assert_ptr_nonnull(c);
+	client_close(c);
+	close(held);
 	hub_free(hub);
 }
 END_TEST
@@ -354,7 +373,7 @@ TEST_SUITE(http_limits, 60)
 	tcase_add_test(tc, a_full_queue_of_slow_work_is_503_with_retry_after);
 	tcase_add_test(tc, stopping_waits_for_the_handler_that_runs_and_refuses_those_that_wait);
 	tcase_add_test(tc, only_loopback_addresses_are_listened_on);
-	tcase_add_test(tc, a_passed_socket_takes_the_place_of_our_own);
+	tcase_add_test(tc, a_passed_socket_takes_the_place_of_our_own_and_serves_the_next_start_too);
 	tcase_add_test(tc, a_passed_unix_socket_is_served_and_its_file_is_left);
 	tcase_add_test(tc, a_dead_socket_file_is_replaced_and_a_living_one_is_not);
 	tcase_add_test(tc, a_route_that_is_not_valid_is_refused_at_start);
