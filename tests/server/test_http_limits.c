@@ -245,7 +245,7 @@ static struct http_server *start_at(const char *address, int port, const char *u
 		.port = port,
 		.unix_socket = unix_socket,
 		.listen_fd = fd,
-		.event_threads = 1,
+		.event_threads = 2, /* a pool, as by default: that is what shuts its listening socket down */
 		.slow_threads = 1,
 		.hub = hub};
 	return http_start(&o);
