@@ -18,7 +18,8 @@ struct test_suite {
 #define TEST_SUITE(id, seconds)                                                                                        \
 	static void fill_##id(TCase *tc);                                                                              \
 	static const struct test_suite suite_##id = {#id, fill_##id, seconds};                                         \
-	static const struct test_suite *const suite_ptr_##id __attribute__((used, section("test_suites"))) = &suite_##id; \
+	static const struct test_suite *const suite_ptr_##id __attribute__((used, section("test_suites"))) =           \
+		&suite_##id;                                                                                           \
 	static void fill_##id(TCase *tc)
 
 #endif

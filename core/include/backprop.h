@@ -29,20 +29,20 @@ typedef float bp_real;
 
 enum {
 	BP_MAX_DIMS = 3,
-	BP_MAX_INPUTS = 8,     /* inputs of one layer */
-	BP_MAX_ARGS = 16,      /* arguments of one item */
+	BP_MAX_INPUTS = 8, /* inputs of one layer */
+	BP_MAX_ARGS = 16,  /* arguments of one item */
 	BP_MAX_LAYERS = 4096,
 	BP_MAX_EPOCHS = 1000000,
 	BP_MAX_BATCH = 65536,
 	BP_MAX_THREADS = 256,
-	BP_NAME_MAX = 63,      /* bytes of a layer's name, without the end */
-	BP_INPUT = -1,         /* as an input of a layer: the input of the net */
+	BP_NAME_MAX = 63, /* bytes of a layer's name, without the end */
+	BP_INPUT = -1,    /* as an input of a layer: the input of the net */
 };
 
 enum bp_status {
 	BP_OK = 0,
-	BP_EINVAL,   /* a description that makes no sense; the error names the layer and the field */
-	BP_ELIMIT,   /* too large for the library or for a limit given by the caller */
+	BP_EINVAL, /* a description that makes no sense; the error names the layer and the field */
+	BP_ELIMIT, /* too large for the library or for a limit given by the caller */
 	BP_ENOMEM,
 	BP_EIO,      /* a file could not be read or written; sys_errno says why */
 	BP_ECORRUPT, /* a file is not what it should be (checksum, magic, version, sizes) */
@@ -77,7 +77,7 @@ enum bp_arg_kind {
 #define BP_UNSET (-1.0) /* default of an optional argument whose value the item derives itself */
 
 struct bp_arg {
-	const char *name;    /* PyTorch's */
+	const char *name; /* PyTorch's */
 	enum bp_arg_kind kind;
 	bool required;
 	double def[2];       /* default when not required; may be BP_UNSET */
@@ -147,9 +147,9 @@ void bp_net_free(struct bp_net *net);
 struct bp_layer_info {
 	const char *name, *type; /* owned by the net */
 	struct bp_shape out;
-	int64_t parameters;      /* trainable */
-	int64_t buffers;         /* running statistics and counters */
-	int64_t flops;           /* forward, one sample, one multiply-add counts 2 */
+	int64_t parameters; /* trainable */
+	int64_t buffers;    /* running statistics and counters */
+	int64_t flops;      /* forward, one sample, one multiply-add counts 2 */
 };
 int bp_net_layers(const struct bp_net *net);
 void bp_net_layer_info(const struct bp_net *net, int layer, struct bp_layer_info *ret);
@@ -187,13 +187,13 @@ enum bp_dtype { BP_U8, BP_F32 };
 struct bp_data {
 	struct bp_shape shape;
 	enum bp_dtype dtype;
-	const void *samples;      /* dense, CHW */
-	const int32_t *labels;    /* class of each sample, or NULL */
-	const float *targets;     /* ntargets values of each sample, or NULL */
+	const void *samples;   /* dense, CHW */
+	const int32_t *labels; /* class of each sample, or NULL */
+	const float *targets;  /* ntargets values of each sample, or NULL */
 	int ntargets;
-	const float *mean, *std;  /* dim[0] values each; NULL means 0 and 1 */
-	const uint32_t *index;    /* a view: entry i is sample index[i]; NULL means all in order */
-	int64_t count;            /* entries of the view */
+	const float *mean, *std; /* dim[0] values each; NULL means 0 and 1 */
+	const uint32_t *index;   /* a view: entry i is sample index[i]; NULL means all in order */
+	int64_t count;           /* entries of the view */
 };
 
 /* ---- training ------------------------------------------------------------------------------------------ */
@@ -204,7 +204,8 @@ struct bp_train_params {
 	uint64_t seed;
 	bool shuffle;
 	struct bp_item loss, optimizer, scheduler;
-	double warmup_epochs;   /* the learning rate first rises linearly, step by step; the scheduler follows; 0 = none */
+	double warmup_epochs;   /* the learning rate first rises linearly, step by step; the scheduler follows; 0 = none
+				 */
 	double clip_grad_norm;  /* global L2 norm; 0 = none */
 	double clip_grad_value; /* 0 = none; applied before the norm */
 	int threads;            /* to start with; see bp_trainer_set_threads */
@@ -216,13 +217,13 @@ struct bp_train_params {
 /* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
-/* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that the
- * trainer then allocates. parameters are the net's own, there already. */
+/* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that
+ * the trainer then allocates. parameters are the net's own, there already. */
 struct bp_memory {
 	int64_t parameters, gradients, optimizer_state, activations, workspace, total;
 };
-enum bp_status bp_net_memory(const struct bp_net *net, const struct bp_train_params *params, struct bp_memory *ret,
-                             struct bp_error *err);
+enum bp_status bp_net_memory(
+	const struct bp_net *net, const struct bp_train_params *params, struct bp_memory *ret, struct bp_error *err);
 
 /* Health of one layer with parameters over one epoch. */
 struct bp_layer_stats {
@@ -237,16 +238,16 @@ struct bp_layer_stats {
 
 /* A value that was not computed is NaN. Losses are means over samples. */
 struct bp_epoch {
-	int epoch;                                   /* from 1 */
-	int64_t step;                                /* optimizer steps done, from the start of the training */
-	double loss, accuracy;                       /* training, as seen while the weights moved */
-	double val_loss, val_accuracy;               /* validation, without dropout, running batch statistics */
-	double lr;                                   /* of the last step */
-	double grad_norm, grad_norm_clipped;         /* global L2, mean over the steps */
-	double seconds;                              /* training and validation */
-	double samples_per_second;                   /* training alone */
+	int epoch;                           /* from 1 */
+	int64_t step;                        /* optimizer steps done, from the start of the training */
+	double loss, accuracy;               /* training, as seen while the weights moved */
+	double val_loss, val_accuracy;       /* validation, without dropout, running batch statistics */
+	double lr;                           /* of the last step */
+	double grad_norm, grad_norm_clipped; /* global L2, mean over the steps */
+	double seconds;                      /* training and validation */
+	double samples_per_second;           /* training alone */
 	int nstats;
-	const struct bp_layer_stats *stats;          /* valid during the callback */
+	const struct bp_layer_stats *stats; /* valid during the callback */
 };
 
 enum bp_event_kind { BP_EVENT_BATCH, BP_EVENT_EPOCH };
@@ -256,7 +257,7 @@ struct bp_event {
 	int epoch;              /* from 1 */
 	int64_t batch, batches; /* done in this epoch, of how many */
 	int64_t step;
-	double loss;            /* of this batch (BP_EVENT_BATCH) */
+	double loss;                    /* of this batch (BP_EVENT_BATCH) */
 	const struct bp_epoch *metrics; /* BP_EVENT_EPOCH */
 };
 
@@ -273,12 +274,12 @@ typedef enum bp_answer (*bp_callback)(void *user, struct bp_trainer *tr, const s
 
 /* net, train and val (may be NULL) are borrowed until bp_trainer_free. Allocates all that training will use. */
 enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *params, const struct bp_data *train,
-                              const struct bp_data *val, struct bp_trainer **ret, struct bp_error *err);
+	const struct bp_data *val, struct bp_trainer **ret, struct bp_error *err);
 void bp_trainer_free(struct bp_trainer *tr);
 
 /* Trains from where the trainer stands to the end of the last epoch. *ret_done: false when the callback stopped it. */
-enum bp_status bp_trainer_run(struct bp_trainer *tr, bp_callback callback, void *user, bool *ret_done,
-                              struct bp_error *err);
+enum bp_status bp_trainer_run(
+	struct bp_trainer *tr, bp_callback callback, void *user, bool *ret_done, struct bp_error *err);
 
 /* One optimizer step on entries [first, first + n) of the training view, in order. n <= batch_size. */
 enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, double *ret_loss, struct bp_error *err);
@@ -298,8 +299,8 @@ const char *bp_trainer_isa(const struct bp_trainer *tr);
  * checksummed, fsynced, renamed, and its directory fsynced.
  */
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
-/* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, threads and instruction
- * sets may differ. On failure the trainer is unchanged. */
+/* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, threads and
+ * instruction sets may differ. On failure the trainer is unchanged. */
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Weights and buffers alone, into a net of the same shape. On failure the net is unchanged. */
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err);
@@ -309,14 +310,14 @@ enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error
 struct bp_predictor;
 
 /* Forward passes only, at most max_batch samples at a time. net is borrowed until bp_predictor_free. */
-enum bp_status bp_predictor_new(const struct bp_net *net, int max_batch, int threads, struct bp_predictor **ret,
-                                struct bp_error *err);
+enum bp_status bp_predictor_new(
+	const struct bp_net *net, int max_batch, int threads, struct bp_predictor **ret, struct bp_error *err);
 void bp_predictor_free(struct bp_predictor *p);
 /* Outputs of entries [first, first + n) of data, n x output size, in PyTorch's order. Any n. */
 enum bp_status bp_predictor_run(struct bp_predictor *p, const struct bp_data *data, int64_t first, int64_t n,
-                                bp_real *ret_out, struct bp_error *err);
+	bp_real *ret_out, struct bp_error *err);
 /* Mean loss over all of data, and accuracy when it has labels (else NaN). */
 enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_data *data, const struct bp_item *loss,
-                                     double *ret_loss, double *ret_accuracy, struct bp_error *err);
+	double *ret_loss, double *ret_accuracy, struct bp_error *err);
 
 #endif

@@ -4,8 +4,8 @@
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
  *                     [--rounds R] [--isa baseline|avx2|avx512]
  *
- * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit in
- * S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
+ * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
+ * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes, first_step_seconds. bench.py runs it beside PyTorch.
  */
 #include <jansson.h>
@@ -48,7 +48,8 @@ static double now(void)
 
 static bool options_read(struct options *o, int argc, char **argv)
 {
-	*o = (struct options){.optimizer = "sgd", .precision = "fp32", .batch = 128, .threads = 1, .rounds = 5, .secs = 1};
+	*o = (struct options){
+		.optimizer = "sgd", .precision = "fp32", .batch = 128, .threads = 1, .rounds = 5, .secs = 1};
 	for (int i = 1; i + 1 < argc; i += 2) {
 		const char *key = argv[i], *value = argv[i + 1];
 		if (!strcmp(key, "--model"))
@@ -195,7 +196,8 @@ static bool measure(struct bench *b, const struct options *o)
 	double median = rate[o->rounds / 2];
 	struct rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
-	printf("{\"model\":\"%s\",\"optimizer\":\"%s\",\"precision\":\"fp32\",\"isa\":\"%s\",\"batch\":%d,\"threads\":%d,"
+	printf("{\"model\":\"%s\",\"optimizer\":\"%s\",\"precision\":\"fp32\",\"isa\":\"%s\",\"batch\":%d,\"threads\":%"
+	       "d,"
 	       "\"samples_per_second\":{\"median\":%.1f,\"min\":%.1f,\"max\":%.1f},\"gflops\":%.1f,\"parameters\":%lld,"
 	       "\"peak_rss_bytes\":%lld,\"planned_bytes\":%lld,\"first_step_seconds\":%.4f}\n",
 		b->model.name, o->optimizer, bp_trainer_isa(b->trainer), o->batch, o->threads, median, rate[0],

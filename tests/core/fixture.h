@@ -1,6 +1,6 @@
 /*
- * fixture.h - numbers that PyTorch made (tests/fixtures/make_*.py), and the generator both sides draw their inputs from.
- * Tests run from the project's directory.
+ * fixture.h - numbers that PyTorch made (tests/fixtures/make_*.py), and the generator both sides draw their inputs
+ * from. Tests run from the project's directory.
  */
 #ifndef TESTS_FIXTURE_H
 #define TESTS_FIXTURE_H

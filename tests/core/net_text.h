@@ -1,4 +1,5 @@
-/* net_text.h - nets for tests, written as in tests/fixtures/nets.txt: a layer a line, "name Type arg=value ... @input". */
+/* net_text.h - nets for tests, written as in tests/fixtures/nets.txt: a layer a line, "name Type arg=value ... @input".
+ */
 #ifndef TESTS_NET_TEXT_H
 #define TESTS_NET_TEXT_H
 

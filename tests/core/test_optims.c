@@ -95,8 +95,8 @@ static void agree(const char *name, const char *isa, int step, const bp_real *go
 {
 	double tolerance = sizeof(bp_real) == 8 ? 1e-8 : 2e-6;
 	for (int i = 0; i < N; i++)
-		ck_assert_msg(fabs((double)got[i] - want[i]) <= tolerance, "%s, %s, step %d: weight %d is %.9g, not %.9g", name,
-			isa, step, i, (double)got[i], want[i]);
+		ck_assert_msg(fabs((double)got[i] - want[i]) <= tolerance,
+			"%s, %s, step %d: weight %d is %.9g, not %.9g", name, isa, step, i, (double)got[i], want[i]);
 }
 
 START_TEST(every_optimizer_takes_the_steps_of_pytorch)

@@ -1,6 +1,6 @@
 /*
- * test_torch.c - whole nets against PyTorch: the first step's loss, gradients and weights, and the loss curves of 20 steps
- * with validation, for every run of tests/fixtures/make_nets.py, which made the numbers.
+ * test_torch.c - whole nets against PyTorch: the first step's loss, gradients and weights, and the loss curves of 20
+ * steps with validation, for every run of tests/fixtures/make_nets.py, which made the numbers.
  */
 #include <math.h>
 
@@ -113,9 +113,15 @@ static void data_draw(struct subject *s, struct fixture_draw *d)
 		s->targets[i] = (float)fixture_real(d);
 	for (int i = 0; i < SAMPLES && !s->values; i++)
 		s->labels[i] = (int32_t)(fixture_bits(d) % CLASSES);
-	s->data = (struct bp_data){.shape = shape, .dtype = map ? BP_U8 : BP_F32, .samples = &s->samples, .count = SAMPLES,
-		.labels = s->values ? NULL : s->labels, .targets = s->values ? s->targets : NULL, .ntargets = TARGETS,
-		.mean = map ? mean : NULL, .std = map ? std : NULL};
+	s->data = (struct bp_data){.shape = shape,
+		.dtype = map ? BP_U8 : BP_F32,
+		.samples = &s->samples,
+		.count = SAMPLES,
+		.labels = s->values ? NULL : s->labels,
+		.targets = s->values ? s->targets : NULL,
+		.ntargets = TARGETS,
+		.mean = map ? mean : NULL,
+		.std = map ? std : NULL};
 }
 
 static void subject_draw(struct subject *s)
@@ -161,8 +167,8 @@ static struct bp_trainer *trainer_make(struct subject *s, int run)
 static void expect(struct subject *s, const char *what, int64_t i, double got, double tolerance)
 {
 	double want = (double)s->numbers[s->read++];
-	ck_assert_msg(fabs(got - want) <= tolerance * (1 + fabs(want)), "%s[%lld] is %.9g, not %.9g", what, (long long)i, got,
-		want);
+	ck_assert_msg(fabs(got - want) <= tolerance * (1 + fabs(want)), "%s[%lld] is %.9g, not %.9g", what,
+		(long long)i, got, want);
 }
 
 static void expect_tensors(struct subject *s, const struct bp_trainer *gradients_of, double tolerance)
