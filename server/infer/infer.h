@@ -16,8 +16,8 @@
 struct infer;
 /* Builds the net of a resolved definition (JSON) and loads the checkpoint. spec: the job's stored spec
  * (normalization). NULL with problems (a checkpoint that vanished or is corrupt is ERR_UNAVAILABLE). */
-struct infer *infer_open(const json_t *model, const json_t *spec, const char *checkpoint_path,
-                         struct problems *problems);
+struct infer *infer_open(
+	const json_t *model, const json_t *spec, const char *checkpoint_path, struct problems *problems);
 void infer_close(struct infer *in);
 const struct bp_net *infer_net(const struct infer *in);
 
@@ -30,13 +30,13 @@ const struct bp_net *infer_net(const struct infer *in);
 json_t *infer_predict(struct infer *in, const json_t *body, int max_instances, struct problems *problems);
 /* The same on entries [first, first+n) of a mapped data set split; adds "index", "true_class" and "true_label" to each
  * prediction, or "targets" beside "outputs". */
-json_t *infer_predict_data(struct infer *in, const struct bp_data *data, int64_t first, int n,
-                           struct problems *problems);
+json_t *infer_predict_data(
+	struct infer *in, const struct bp_data *data, int64_t first, int n, struct problems *problems);
 
 enum { WEIGHTS_FORMAT_COUNT = 2 };
 extern const char *const weights_formats[WEIGHTS_FORMAT_COUNT]; /* "safetensors", "npz" */
 /* The weights as a file in memory (heap), PyTorch's names and order. False without memory or for an unknown format. */
-bool infer_export(const struct infer *in, const char *format, void **ret_data, size_t *ret_size,
-                  const char **ret_content_type);
+bool infer_export(
+	const struct infer *in, const char *format, void **ret_data, size_t *ret_size, const char **ret_content_type);
 
 #endif

@@ -13,8 +13,8 @@ struct infer {
 	struct bp_net *net;
 	struct bp_predictor *predictor; /* NULL until the first prediction */
 	bool u8;
-	float *mean, *std;              /* of each channel of the input; NULL: not normalised */
-	json_t *classes;                /* names, or NULL */
+	float *mean, *std; /* of each channel of the input; NULL: not normalised */
+	json_t *classes;   /* names, or NULL */
 };
 
 #endif

@@ -120,7 +120,7 @@ bool ingest_run(const struct ingest_file *files, int n, const char *dir, const s
 	int before = problems->count;
 	*ret = (struct ingest_result){0};
 	/* Doubles become floats, and an archive may hold other members. */
-	r.budget = limits->max_bytes < INT64_MAX / 4 ? 2 * limits->max_bytes + (64 << 20) : INT64_MAX / 2;
+	r.budget = limits->max_bytes < INT64_MAX / 4 ? 2 * limits->max_bytes + (16 << 20) : INT64_MAX / 2;
 	r.ignored = json_array();
 	bool memory = r.ignored != NULL;
 	for (int i = 0; i < SPLIT_COUNT; i++) {

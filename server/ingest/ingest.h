@@ -18,7 +18,7 @@ struct ingest_file {
 	const char *path; /* where it lies */
 };
 struct ingest_limits {
-	int64_t max_bytes;   /* of the packed file */
+	int64_t max_bytes; /* of the packed file */
 	int64_t max_samples;
 };
 struct ingest_result {
@@ -29,7 +29,7 @@ struct ingest_result {
 /* Reads the files and writes <dir>/<sha256> (temporary name, fsync, rename, fsync of dir). False with problems;
  * param of a problem is the file's name. Slow: not on an event thread. */
 bool ingest_run(const struct ingest_file *files, int n, const char *dir, const struct ingest_limits *limits,
-                struct problems *problems, struct ingest_result *ret);
+	struct problems *problems, struct ingest_result *ret);
 
 enum { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
 struct packed {

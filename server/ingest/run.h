@@ -18,7 +18,7 @@ enum { SAMPLES, ANSWERS, ROLE_COUNT = 2 * SPLIT_COUNT, ROLE_NONE = -1 };
 struct found {
 	const struct ingest_file *file; /* NULL: not found */
 	int member;
-	char label[SOURCE_LABEL];       /* the member's name, or "" when the file is the array itself */
+	char label[SOURCE_LABEL]; /* the member's name, or "" when the file is the array itself */
 	const struct importer *importer;
 	struct array_header header;
 };
@@ -28,17 +28,17 @@ struct run {
 	int nfiles;
 	const struct ingest_limits *limits;
 	struct problems *problems;
-	int64_t budget;                 /* decompressed bytes that may still be read while scanning */
+	int64_t budget; /* decompressed bytes that may still be read while scanning */
 	struct found found[ROLE_COUNT];
-	json_t *class_names;            /* array of strings, or NULL */
+	json_t *class_names; /* array of strings, or NULL */
 	const struct ingest_file *class_names_file;
-	json_t *ignored;                /* labels of members that are no array of ours */
+	json_t *ignored; /* labels of members that are no array of ours */
 
-	struct packed_numbers numbers;  /* classes is 1 until the labels have been read */
+	struct packed_numbers numbers; /* classes is 1 until the labels have been read */
 	struct packed_layout layout;
-	bool to_chw;                    /* samples came as (height, width, channels) */
+	bool to_chw; /* samples came as (height, width, channels) */
 
-	int fd;                         /* the packed file under its temporary name */
+	int fd; /* the packed file under its temporary name */
 	struct stats stats;
 	int32_t max_label;
 	int64_t *class_counts[SPLIT_COUNT]; /* PACKED_MAX_CLASSES each; NULL for targets */

@@ -17,14 +17,14 @@ enum { SOURCE_HEAD = 16, SOURCE_LABEL = 80, SOURCE_MEMBERS = 256 };
 
 struct source {
 	struct archive *archive;
-	bool is_archive;             /* zip or tar, so that members have names of their own */
-	int member;                  /* from 0, -1 before the first */
-	char label[SOURCE_LABEL];    /* of the member, printable ASCII without folders; "" when it has no name */
-	int64_t declared;            /* bytes of the member by the archive, -1 = not said */
-	int64_t position;            /* bytes handed out of the member */
-	uint8_t head[SOURCE_HEAD];   /* its first bytes, already read */
+	bool is_archive;           /* zip or tar, so that members have names of their own */
+	int member;                /* from 0, -1 before the first */
+	char label[SOURCE_LABEL];  /* of the member, printable ASCII without folders; "" when it has no name */
+	int64_t declared;          /* bytes of the member by the archive, -1 = not said */
+	int64_t position;          /* bytes handed out of the member */
+	uint8_t head[SOURCE_HEAD]; /* its first bytes, already read */
 	size_t nhead;
-	bool damaged;                /* a read failed: truncated or corrupt */
+	bool damaged; /* a read failed: truncated or corrupt */
 };
 
 /* False when the file cannot be opened at all; source_close is then not needed. */

@@ -10,7 +10,7 @@ enum { STATS_MAX_CHANNELS = 4096 };
 struct stats {
 	enum bp_dtype dtype;
 	int channels;
-	int64_t plane;                /* elements of a channel of one sample */
+	int64_t plane; /* elements of a channel of one sample */
 	int64_t samples;
 	uint64_t (*histogram)[256];   /* BP_U8: exact */
 	double *shift, *sum, *square; /* BP_F32: of x - shift */

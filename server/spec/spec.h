@@ -38,30 +38,30 @@ json_t *spec_model_summary(const struct spec_model *m, const struct bp_net *net)
 /* What the spec must know of a data set; filled from its info JSON by spec_dataset_parse. */
 struct spec_dataset {
 	struct bp_shape shape;
-	int classes;                     /* 0 = regression */
+	int classes; /* 0 = regression */
 	int ntargets;
-	int64_t train, test;             /* samples */
+	int64_t train, test; /* samples */
 	float mean[SPEC_MAX_CHANNELS], std[SPEC_MAX_CHANNELS];
-	int nmean;                       /* values in mean and std: shape.dim[0], or 1 that stands for all */
+	int nmean; /* values in mean and std: shape.dim[0], or 1 that stands for all */
 	bool u8;
-	const json_t *class_names;       /* array of strings, borrowed from info; or NULL */
+	const json_t *class_names; /* array of strings, borrowed from info; or NULL */
 };
 bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret);
 
 /* A job as resolved. */
 struct spec_job {
-	char name[65];             /* "" = none given */
+	char name[65]; /* "" = none given */
 	char dataset[65];
-	bool model_inline;         /* the body's "model" was an object, so pointers may go into it */
+	bool model_inline; /* the body's "model" was an object, so pointers may go into it */
 	int priority;
 	struct bp_train_params params;
-	bool loss_given;           /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
+	bool loss_given; /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;
-	int threads;               /* with threads_auto all available ones; 0 after spec_job_from_json */
-	double validation_split;   /* 0 = none */
-	bool validation_on_test;   /* {"validation":{"split":"test"}} */
-	bool normalize;            /* by the data set's mean and std */
-	int checkpoint_every;      /* epochs */
+	int threads;             /* with threads_auto all available ones; 0 after spec_job_from_json */
+	double validation_split; /* 0 = none */
+	bool validation_on_test; /* {"validation":{"split":"test"}} */
+	bool normalize;          /* by the data set's mean and std */
+	int checkpoint_every;    /* epochs */
 };
 /*
  * Parses a job body: name, dataset, model (inline object or "mdl_..." id: not touched here), training, resources,
@@ -79,8 +79,7 @@ bool spec_job_from_json(const json_t *json, struct spec_job *ret);
  * samples, memory against the limit (0 = none). Chooses the loss when none was given. Adds problems; false when it
  * did. Fills *ret_memory, unless shapes do not fit. */
 bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
-                    const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems,
-                    struct bp_memory *ret_memory);
+	const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems, struct bp_memory *ret_memory);
 /* How many of the data set's training samples are kept for validation. */
 int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train);
 /* Whether a loss compares with class labels (CrossEntropyLoss) and not with target values. */

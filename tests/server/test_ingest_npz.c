@@ -246,6 +246,24 @@ START_TEST(a_flipped_byte_in_an_npz_is_found_by_its_checksum)
 }
 END_TEST
 
+START_TEST(an_archive_that_unpacks_to_too_much_is_refused)
+{
+	for (int unsized = 0; unsized < 2; unsized++) {
+		struct upload u;
+		struct upload_member junk = {"junk", {calloc(1, 18 << 20), 18 << 20}};
+		upload_begin(&u);
+		u.limits.max_bytes = 1 << 19;
+		struct bytes zip = bytes_zip(&junk, 1, true);
+		ck_assert_int_eq(zip.data[6] & 8, 8); /* the sizes come after the data as well */
+		if (unsized)
+			memset(zip.data + 18, 0, 8);
+		upload_take(&u, "data.npz", zip);
+		upload_refused(&u, ERR_INVALID_DATA, "data.npz", "more bytes than this server accepts");
+		upload_end(&u);
+	}
+}
+END_TEST
+
 /* Whatever one byte becomes and wherever the file ends, ingest answers and leaves nothing behind or a whole data set.
  */
 START_TEST(no_single_byte_or_cut_of_an_npz_breaks_ingest)
@@ -292,5 +310,6 @@ TEST_SUITE(ingest_npz, 60)
 	tcase_add_test(tc, fortran_order_is_refused_with_advice);
 	tcase_add_test(tc, a_validation_split_in_an_npz_is_passed_over_and_told);
 	tcase_add_test(tc, a_flipped_byte_in_an_npz_is_found_by_its_checksum);
+	tcase_add_test(tc, an_archive_that_unpacks_to_too_much_is_refused);
 	tcase_add_test(tc, no_single_byte_or_cut_of_an_npz_breaks_ingest);
 }

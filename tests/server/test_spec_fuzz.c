@@ -192,6 +192,24 @@ START_TEST(hostile_frames_are_answered)
 }
 END_TEST
 
+START_TEST(long_names_are_cut_between_characters)
+{
+	for (size_t pad = 0; pad < 8; pad++) {
+		char key[400] = "";
+		struct problems problems = {0};
+		struct spec_model m;
+		memset(key, 'a', pad);
+		for (size_t n = pad; n + 8 < sizeof(key); n += 4)
+			memcpy(key + n, n % 8 < 4 ? "\xe2\x82\xac/" : "\xf0\x9f\x98\x80", 5);
+		json_t *json = json_object();
+		ck_assert_int_eq(json_object_set_new(json, key, json_true()), 0);
+		ck_assert(!spec_model_parse(json, "/model", &problems, &m));
+		check_problems(&problems);
+		json_decref(json);
+	}
+}
+END_TEST
+
 START_TEST(many_bad_names_cost_little)
 {
 	json_t *layers = json_array();
@@ -215,5 +233,6 @@ TEST_SUITE(spec_fuzz, 120)
 	tcase_add_test(tc, no_changed_definition_breaks_parsing_or_building);
 	tcase_add_test(tc, no_changed_job_breaks_parsing);
 	tcase_add_test(tc, hostile_frames_are_answered);
+	tcase_add_test(tc, long_names_are_cut_between_characters);
 	tcase_add_test(tc, many_bad_names_cost_little);
 }
