@@ -93,7 +93,10 @@ START_TEST(all_jobs_share_one_order_that_never_goes_back)
 	ck_assert_str_eq(rows[3].job_id, a);
 	for (int i = 1; i < n; i++)
 		ck_assert_int_gt(rows[i].global_seq, rows[i - 1].global_seq);
-	int64_t last = rows[3].global_seq;
+	int64_t second = rows[1].global_seq, last = rows[3].global_seq;
+	free_events(rows, n);
+	ck_assert_int_eq(store_event_list(s, NULL, second, NULL, 100, &rows, &n), STORE_OK);
+	ck_assert_int_eq(n, 2);
 	free_events(rows, n);
 	ck_assert_int_eq(store_job_cancel(s, a), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, a), STORE_OK); /* the newest events are gone */

@@ -201,6 +201,15 @@ START_TEST(a_page_goes_on_after_the_last_row)
 	} while (page.has_more);
 	ck_assert_int_eq(seen, 7);
 	ck_assert_int_eq(pages, 3);
+	struct page whole = {.limit = 7}; /* exactly as many as there are */
+	struct job_row *rows;
+	int n;
+	ck_assert_int_eq(store_job_list(s, &f, &whole, &rows, &n), STORE_OK);
+	ck_assert_int_eq(n, 7);
+	ck_assert(!whole.has_more);
+	for (int i = 0; i < n; i++)
+		job_row_done(&rows[i]);
+	free(rows);
 }
 END_TEST
 
