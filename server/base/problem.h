@@ -30,12 +30,15 @@ struct problem {
 enum { PROBLEMS_MAX = 20 };
 
 struct problems {
-	int count;    /* stored */
-	bool more;    /* further ones were dropped */
+	int count; /* stored */
+	bool more; /* further ones were dropped */
 	struct problem list[PROBLEMS_MAX];
 };
 
-static inline bool problems_any(const struct problems *p) { return p->count > 0; }
+static inline bool problems_any(const struct problems *p)
+{
+	return p->count > 0;
+}
 void problems_add(struct problems *p, enum error_code code, const char *param, const char *detail_fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

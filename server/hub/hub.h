@@ -30,8 +30,8 @@ uint64_t hub_seq(struct hub *h, const char *topic);
 void hub_ring(struct hub *h, const char *topic);
 /* Registers w unless the topic moved on from seen or the hub is closed: then false, and w is untouched. The register
  * step runs `asleep(w)` (may be NULL) under the lock after registering, so that "registered" means "suspended". */
-bool hub_register(struct hub *h, const char *topic, uint64_t seen, struct hub_waiter *w,
-                  void (*asleep)(struct hub_waiter *w));
+bool hub_register(
+	struct hub *h, const char *topic, uint64_t seen, struct hub_waiter *w, void (*asleep)(struct hub_waiter *w));
 /* Unregisters and wakes w if it is still registered (a deadline has passed). */
 void hub_cancel(struct hub *h, struct hub_waiter *w);
 /* Blocks until the topic moves on from seen, the hub is closed, or timeout_ms passed (-1: none). True when it moved. */

@@ -55,14 +55,14 @@ void dataset_row_done(struct dataset_row *row);
 /* Creates the data set in "receiving" when there is none of that name; a ready one goes back to nothing: CONFLICT. */
 enum store_status store_dataset_begin(struct store *s, const char *name, struct dataset_row *ret);
 /* Adds or replaces an uploaded file; ret_replaced gets the stored name that is no longer referenced, or "". */
-enum store_status store_dataset_file_add(struct store *s, const char *dataset_id, const struct dataset_file_row *file,
-                                         char ret_replaced[ID_MAX]);
+enum store_status store_dataset_file_add(
+	struct store *s, const char *dataset_id, const struct dataset_file_row *file, char ret_replaced[ID_MAX]);
 /* *ret: heap array, freed by the caller. */
-enum store_status store_dataset_files(struct store *s, const char *dataset_id, struct dataset_file_row **ret,
-                                      int *ret_n);
+enum store_status store_dataset_files(
+	struct store *s, const char *dataset_id, struct dataset_file_row **ret, int *ret_n);
 /* receiving -> ready; forgets the uploaded files. */
-enum store_status store_dataset_ready(struct store *s, const char *dataset_id, const char *sha256, const char *info,
-                                      int64_t bytes);
+enum store_status store_dataset_ready(
+	struct store *s, const char *dataset_id, const char *sha256, const char *info, int64_t bytes);
 enum store_status store_dataset_get(struct store *s, const char *name_or_id, struct dataset_row *ret);
 enum store_status store_dataset_list(struct store *s, struct page *page, struct dataset_row **ret, int *ret_n);
 /* CONFLICT while a job that has not ended uses it. *ret_last: no other data set shares the packed file. */
@@ -80,8 +80,8 @@ struct model_row {
 	double created_at;
 };
 void model_row_done(struct model_row *row);
-enum store_status store_model_add(struct store *s, const char *name, const char *definition, const char *summary,
-                                  struct model_row *ret);
+enum store_status store_model_add(
+	struct store *s, const char *name, const char *definition, const char *summary, struct model_row *ret);
 enum store_status store_model_get(struct store *s, const char *id, struct model_row *ret);
 enum store_status store_model_list(struct store *s, struct page *page, struct model_row **ret, int *ret_n);
 /* Jobs keep their own copy of the definition, so a model can always go. */
@@ -102,8 +102,8 @@ bool job_status_move_legal(enum job_status from, enum job_status to);
 struct job_row {
 	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
 	enum job_status status;
-	char *status_reason;  /* code, or NULL */
-	char *status_detail;  /* sentence for a person (why it failed), or NULL */
+	char *status_reason; /* code, or NULL */
+	char *status_detail; /* sentence for a person (why it failed), or NULL */
 	char dataset_id[ID_MAX], dataset_name[NAME_MAX_BYTES + 1];
 	char *dataset_sha256; /* the packed file */
 	char *model;          /* JSON definition, resolved */
@@ -115,15 +115,15 @@ struct job_row {
 	int attempt;          /* claims so far */
 	bool cancel_requested;
 	double created_at, started_at, finished_at; /* 0 = not yet */
-	int64_t version;      /* grows with every change; the ETag */
+	int64_t version;                            /* grows with every change; the ETag */
 };
 void job_row_done(struct job_row *row);
 
 struct job_new {
 	const char *name, *dataset_id, *model, *spec;
 	int priority, epochs;
-	const char *idempotency_key;    /* or NULL */
-	const char *request_sha256;     /* of the request body, with the key */
+	const char *idempotency_key; /* or NULL */
+	const char *request_sha256;  /* of the request body, with the key */
 };
 /* Queues a job and writes its first event. With a known key and the same request: *ret_existing, nothing new;
  * with another request: CONFLICT. NOT_FOUND: the data set is gone or not ready. */
@@ -134,16 +134,16 @@ struct job_filter {
 	const char *dataset; /* name, or NULL */
 	const char *name;    /* or NULL */
 };
-enum store_status store_job_list(struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret,
-                                 int *ret_n);
+enum store_status store_job_list(
+	struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret, int *ret_n);
 /* The queue in the order in which it will be claimed. */
 enum store_status store_job_queue(struct store *s, int limit, struct job_row **ret, int *ret_n);
 /* Sets name and/or priority (name NULL, priority -1: unchanged). if_version -1: any; else PRECONDITION -> CONFLICT. */
 enum store_status store_job_edit(struct store *s, const char *id, const char *name, int priority, int64_t if_version);
 /* The one function through which every status goes; it knows the legal moves (job_status.def), appends to the
  * history and writes a "status" event. CONFLICT when the move is not legal from the present status. */
-enum store_status store_job_move(struct store *s, const char *id, enum job_status to, const char *reason,
-                                 const char *detail);
+enum store_status store_job_move(
+	struct store *s, const char *id, enum job_status to, const char *reason, const char *detail);
 /* Cancels: queued, paused -> cancelled at once; running, pausing, stopping -> cancelling; a cancelling one stays so
  * (OK); a terminal job: CONFLICT. */
 enum store_status store_job_cancel(struct store *s, const char *id);
@@ -158,7 +158,9 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret);
 enum store_status store_job_requeue(struct store *s, int *ret_n);
 /* True when the job is to stop at the next batch (cancelling). Cheap: called once a batch. */
 bool store_job_cancelling(struct store *s, const char *id);
-struct job_counts { int64_t by_status[JOB_STATUS_COUNT]; };
+struct job_counts {
+	int64_t by_status[JOB_STATUS_COUNT];
+};
 enum store_status store_job_counts(struct store *s, struct job_counts *ret);
 
 /* ---- events: (job, seq) dense from 1 ------------------------------------------------------------------ */
@@ -175,18 +177,18 @@ void event_row_done(struct event_row *row);
 struct checkpoint_new {
 	int epoch;
 	int64_t step;
-	const char *file;   /* file name under checkpoints/<job>/ */
+	const char *file; /* file name under checkpoints/<job>/ */
 	int64_t bytes;
-	bool is_best;       /* the older best loses its mark */
-	const char *metrics;/* JSON or NULL */
+	bool is_best;        /* the older best loses its mark */
+	const char *metrics; /* JSON or NULL */
 };
 /* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. */
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
-                                     int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */,
-                                     const struct checkpoint_new *ckpt, int64_t *ret_seq);
+	int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */, const struct checkpoint_new *ckpt,
+	int64_t *ret_seq);
 /* Rows with seq > after, oldest first. job_id NULL: all jobs, by global_seq. type NULL: any. */
 enum store_status store_event_list(struct store *s, const char *job_id, int64_t after, const char *type, int limit,
-                                   struct event_row **ret, int *ret_n);
+	struct event_row **ret, int *ret_n);
 
 /* ---- checkpoints -------------------------------------------------------------------------------------- */
 
@@ -203,8 +205,8 @@ void checkpoint_row_done(struct checkpoint_row *row);
 /* Newest first. */
 enum store_status store_checkpoint_list(struct store *s, const char *job_id, struct checkpoint_row **ret, int *ret_n);
 /* which: "best", "last", an epoch number, or a checkpoint id. */
-enum store_status store_checkpoint_get(struct store *s, const char *job_id, const char *which,
-                                       struct checkpoint_row *ret);
+enum store_status store_checkpoint_get(
+	struct store *s, const char *job_id, const char *which, struct checkpoint_row *ret);
 enum store_status store_checkpoint_remove(struct store *s, const char *id);
 
 #endif
