@@ -30,7 +30,7 @@ WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined))
 CFLAGS   ?= -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP
-CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) -O3 -fno-math-errno -fno-trapping-math -Icore/include -Icore
+CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
 KERNEL_CFLAGS = $(CORE_CFLAGS)
 SERVER_CFLAGS = $(ALL_CFLAGS) -Iserver -Icore/include
 
