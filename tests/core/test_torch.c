@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "fixture.h"
-#include "net_text.h"
 #include "runner.h"
+#include "spec_text.h"
 
 enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
 
@@ -51,7 +51,7 @@ static const float mean[] = {0.5f, 0.25f, 0.75f}, std[] = {0.25f, 0.5f, 0.2f};
 
 static void net_read(struct subject *s, const char *name)
 {
-	char text[8192], head[64], shape[32], loss[32];
+	char text[8192], head[64], loss[32];
 	FILE *f = fopen("tests/fixtures/nets.txt", "r");
 	ck_assert_msg(f, "nets.txt is missing: run the tests from the project's directory");
 	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
@@ -59,9 +59,15 @@ static void net_read(struct subject *s, const char *name)
 	snprintf(head, sizeof(head), "\nnet %s ", name);
 	char *at = strstr(text, head);
 	ck_assert_msg(at, "nets.txt has no net %s", name);
-	ck_assert_int_eq(sscanf(at + strlen(head), "%31s %31s", shape, loss), 2);
+	ck_assert_int_eq(sscanf(at + strlen(head), "%31s", loss), 1);
 	s->values = strcmp(loss, "MSELoss") == 0;
-	s->net = net_text_new(shape, strchr(at + 1, '\n') + 1);
+	at = strchr(at + 1, '\n') + 1;
+	char *end = strstr(at, "\n\n");
+	if (end)
+		*end = 0;
+	for (char *c = at; (c = strchr(c, '\n'));)
+		*c = ' ';
+	s->net = net_text(at, 0);
 }
 
 static void numbers_read(struct subject *s, const char *name)
