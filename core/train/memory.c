@@ -37,7 +37,7 @@ enum bp_status bp_layout_make(
 	       reserve(&l.total, batch, sizeof(double), &l.rows) &&
 	       reserve(&l.total, bp_feed_table(&net->input), sizeof(bp_real), &l.tables[0]) &&
 	       reserve(&l.total, bp_feed_table(&net->input), sizeof(bp_real), &l.tables[1]) &&
-	       reserve(&l.total, l.nblocks, sizeof(struct bp_block), &l.blocks) &&
+	       reserve(&l.total, l.nblocks, sizeof(struct bp_update_block), &l.blocks) &&
 	       reserve(&l.total, l.nblocks, sizeof(struct bp_block_sums), &l.sums) &&
 	       reserve(&l.total, l.nslots, sizeof(int), &l.layers) &&
 	       reserve(&l.total, l.nslots, sizeof(struct bp_health), &l.health) &&

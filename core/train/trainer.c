@@ -41,7 +41,7 @@ static void place_parts(struct bp_trainer *tr)
 	tr->updater = (struct bp_updater){.params = &tr->params,
 		.nblocks = l->nblocks,
 		.nslots = l->nslots,
-		.blocks = (struct bp_block *)(b + l->blocks),
+		.blocks = (struct bp_update_block *)(b + l->blocks),
 		.sums = (struct bp_block_sums *)(b + l->sums),
 		.layers = (int *)(b + l->layers),
 		.health = (struct bp_health *)(b + l->health)};

@@ -42,7 +42,7 @@ int bp_updater_slots(const struct bp_net *net)
 
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 {
-	struct bp_block *b = u->blocks;
+	struct bp_update_block *b = u->blocks;
 	int slot = -1;
 	for (int i = 0; i < net->nparams; i++) {
 		const struct bp_param *p = &net->params[i];
@@ -60,7 +60,7 @@ void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 
 static void read_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t i)
 {
-	const struct bp_block *b = &u->blocks[i];
+	const struct bp_update_block *b = &u->blocks[i];
 	struct bp_block_sums *sums = &u->sums[i];
 	bp_real *g = v->grads + b->offset;
 	k->grad_stats(g, b->n, &sums->grad);
@@ -76,7 +76,7 @@ static void read_block(const struct bp_updater *u, const struct bp_kernels *k, c
 static void move_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v,
 	const struct bp_update_coef *coef, int64_t i)
 {
-	const struct bp_block *b = &u->blocks[i];
+	const struct bp_update_block *b = &u->blocks[i];
 	struct bp_update up = {.n = b->n,
 		.w = v->weights + b->offset,
 		.g = v->grads + b->offset,

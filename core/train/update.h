@@ -9,7 +9,7 @@
 #include "optims/optim.h"
 
 /* A stretch of one tensor. Blocks follow from shapes alone, so sums over them do not depend on threads. */
-struct bp_block {
+struct bp_update_block {
 	int64_t offset;
 	int32_t n;
 	int32_t slot; /* which layer with parameters, counted from 0 */
@@ -34,7 +34,7 @@ struct bp_health {
 struct bp_updater {
 	const struct bp_train_params *params;
 	int64_t nblocks;
-	struct bp_block *blocks;
+	struct bp_update_block *blocks;
 	struct bp_block_sums *sums; /* by block */
 	int nslots;
 	int *layers;                         /* by slot: index of the layer */

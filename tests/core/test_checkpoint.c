@@ -198,16 +198,18 @@ static void forge(size_t n, size_t at, uint64_t value, size_t bytes)
 
 START_TEST(sizes_that_lie_under_a_right_checksum_are_refused)
 {
-	static const uint64_t lies[] = {0, 1, 3, 1u << 31, UINT32_MAX, (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX};
+	static const uint64_t lies[] = {
+		0, 1, 3, 1u << 31, UINT32_MAX, (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX};
 	static const struct {
 		size_t at, bytes;
 		enum bp_status status;
 	} fields[] = {
-		{8, 4, BP_ECORRUPT}, {12, 4, BP_ECORRUPT}, {16, 4, BP_ECORRUPT}, /* version, byte order, size of a real */
-		{20, 4, BP_ECORRUPT},                                            /* states */
-		{24, 8, BP_ECORRUPT}, {32, 8, BP_EMISMATCH},                     /* bytes of the file; the net */
-		{48, 8, BP_EMISMATCH}, {56, 8, BP_EMISMATCH},                    /* weights, buffers */
-		{64, 8, BP_ECORRUPT},                                            /* slots */
+		{8, 4, BP_ECORRUPT}, {12, 4, BP_ECORRUPT},
+		{16, 4, BP_ECORRUPT},                         /* version, byte order, size of a real */
+		{20, 4, BP_ECORRUPT},                         /* states */
+		{24, 8, BP_ECORRUPT}, {32, 8, BP_EMISMATCH},  /* bytes of the file; the net */
+		{48, 8, BP_EMISMATCH}, {56, 8, BP_EMISMATCH}, /* weights, buffers */
+		{64, 8, BP_ECORRUPT},                         /* slots */
 	};
 	struct training t, other;
 	directory_make();
@@ -344,9 +346,10 @@ START_TEST(a_net_takes_weights_and_buffers_alone)
 	struct training t, other;
 	struct report r = {0};
 	directory_make();
-	training_init(&t, "2x5x5 | Conv2d out_channels=4 kernel_size=3 | BatchNorm2d | Flatten | Linear out_features=4", 30);
-	training_init(&other, "2x5x5 | Conv2d out_channels=4 kernel_size=3 | BatchNorm2d | Flatten | Linear out_features=4",
-		30);
+	training_init(
+		&t, "2x5x5 | Conv2d out_channels=4 kernel_size=3 | BatchNorm2d | Flatten | Linear out_features=4", 30);
+	training_init(&other,
+		"2x5x5 | Conv2d out_channels=4 kernel_size=3 | BatchNorm2d | Flatten | Linear out_features=4", 30);
 	training_start(&t);
 	training_run(&t, &r, true);
 	ck_assert_int_eq(bp_trainer_save(t.trainer, path, NULL), BP_OK);

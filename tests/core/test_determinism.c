@@ -13,10 +13,11 @@
 #include "training.h"
 
 /* Large enough that the gather, the loops over weights and each kind of pass run in parallel. */
-static const char net[] = "3x16x16 | Conv2d out_channels=16 kernel_size=3 padding=1 bias=false | BatchNorm2d | a: ReLU"
-			  " | Conv2d out_channels=16 kernel_size=3 padding=1 bias=false | BatchNorm2d | b: ReLU"
-			  " | Add < a b | MaxPool2d kernel_size=2 | Dropout p=0.3 | Flatten | Linear out_features=80 | ReLU"
-			  " | Dropout p=0.5 | Linear out_features=4";
+static const char net[] =
+	"3x16x16 | Conv2d out_channels=16 kernel_size=3 padding=1 bias=false | BatchNorm2d | a: ReLU"
+	" | Conv2d out_channels=16 kernel_size=3 padding=1 bias=false | BatchNorm2d | b: ReLU"
+	" | Add < a b | MaxPool2d kernel_size=2 | Dropout p=0.3 | Flatten | Linear out_features=80 | ReLU"
+	" | Dropout p=0.5 | Linear out_features=4";
 enum { SAMPLES = 111, BATCH = 48, EPOCHS = 2, STEPS = 6 };
 
 static void start(struct training *t, int threads)
@@ -96,7 +97,8 @@ START_TEST(a_training_that_goes_on_in_another_process_has_the_same_bits)
 	nets_equal(whole.net, rest.net, "gone on");
 	/* the first epoch was reported elsewhere when it was over before the stop */
 	if (of_rest.epochs == 1)
-		memset(of_whole.epoch, 0, sizeof(of_whole.epoch[0])), memset(of_whole.layers, 0, sizeof(of_whole.layers[0]));
+		memset(of_whole.epoch, 0, sizeof(of_whole.epoch[0])),
+			memset(of_whole.layers, 0, sizeof(of_whole.layers[0]));
 	reports_equal(&of_whole, &of_rest, "gone on");
 	training_done(&whole);
 	training_done(&rest);

@@ -61,7 +61,7 @@ struct rig {
 	bp_real weights[OFFSET + N + OFFSET], grads[OFFSET + N + OFFSET], state[2][OFFSET + N + OFFSET];
 	struct bp_param param;
 	struct bp_net net;
-	struct bp_block block;
+	struct bp_update_block block;
 	struct bp_block_sums sums;
 	struct bp_health health;
 	int layer;

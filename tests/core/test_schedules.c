@@ -10,7 +10,7 @@ enum { EPOCHS = 16, BATCHES = 3 };
 static const struct {
 	const char *name; /* in schedules.txt */
 	const char *type;
-	double args[2];   /* in the order of the schedule's own */
+	double args[2]; /* in the order of the schedule's own */
 } cases[] = {
 	{"constant", "Constant", {0}},
 	{"step", "StepLR", {3, 0.1}},

@@ -122,6 +122,8 @@ void training_run(struct training *t, struct report *r, bool done)
 
 void nets_equal(const struct bp_net *a, const struct bp_net *b, const char *what)
 {
-	ck_assert_msg(memcmp(a->weights, b->weights, (size_t)a->nweights * sizeof(bp_real)) == 0, "%s: other weights", what);
-	ck_assert_msg(memcmp(a->buffers, b->buffers, (size_t)a->nbuffers * sizeof(bp_real)) == 0, "%s: other buffers", what);
+	ck_assert_msg(
+		memcmp(a->weights, b->weights, (size_t)a->nweights * sizeof(bp_real)) == 0, "%s: other weights", what);
+	ck_assert_msg(
+		memcmp(a->buffers, b->buffers, (size_t)a->nbuffers * sizeof(bp_real)) == 0, "%s: other buffers", what);
 }
