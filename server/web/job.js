@@ -107,7 +107,7 @@ export class JobView {
 		get("job-cancel").hidden = !["queued", "running"].includes(job.status);
 		get("job-facts").replaceChildren(
 			fact("epoch", `${job.epoch} of ${job.epochs}`),
-			fact("time left", job.status === "running" ? duration(m.eta_seconds) : "–"),
+			fact("time left", job.status === "running" && m.seconds ? duration(m.seconds * (job.epochs - job.epoch)) : "–"),
 			fact("loss", number(m.loss)), fact("val_loss", number(m.val_loss)),
 			fact("val accuracy", percent(m.val_accuracy)), fact("test accuracy", percent(m.test_accuracy)),
 			fact("gradient norm", number(m.grad_norm)),
