@@ -10,8 +10,9 @@
  * With m = max out, loss = log(sum exp(out - m)) - (out[label] - m): no overflow, and no logarithm of 0. The gradient
  * is (softmax - onehot) / n.
  */
-static void sample(const struct bp_loss_batch *b, const struct bp_kernels *k, int i)
+static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
 {
+	(void)item;
 	const bp_real *out = b->out + i * b->size;
 	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
 	double sum;
@@ -25,17 +26,9 @@ static void sample(const struct bp_loss_batch *b, const struct bp_kernels *k, in
 	grad[b->labels[i]] -= (bp_real)(1.0 / b->n);
 }
 
-static void run(const struct bp_item *item, const struct bp_ctx *ctx, const struct bp_loss_batch *b)
-{
-	(void)item;
-#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (b->n * b->size >= BP_LOSS_PARALLEL)
-	for (int i = 0; i < b->n; i++)
-		sample(b, ctx->k, i);
-}
-
 const struct bp_loss_ops bp_loss_cross_entropy = {
 	.info = {.name = "CrossEntropyLoss", .help = "Softmax and negative log-likelihood of each sample's class."},
 	.target = BP_TARGET_LABEL,
 	.flat_only = true,
-	.run = run,
+	.sample = sample,
 };

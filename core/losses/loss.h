@@ -10,9 +10,6 @@
 #include "base/item.h"
 #include "kernels/kernels.h"
 
-/* Below that many outputs in a batch, starting threads costs more than they save. */
-enum { BP_LOSS_PARALLEL = 16384 };
-
 /* What a loss compares the net's output with. */
 enum bp_target_kind {
 	BP_TARGET_LABEL, /* one class index a sample */
@@ -33,8 +30,9 @@ struct bp_loss_ops {
 	struct bp_item_info info;
 	enum bp_target_kind target;
 	bool flat_only; /* the output must be (features), not a map */
-	/* Each sample has one writer and its own sum: any number of threads gives the same bits. */
-	void (*run)(const struct bp_item *item, const struct bp_ctx *ctx, const struct bp_loss_batch *b);
+	/* Fills what belongs to sample i of the batch. Each sample has one writer and its own sum: any number of
+	 * threads gives the same bits. */
+	void (*sample)(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i);
 };
 
 #define LOSS(id) extern const struct bp_loss_ops bp_loss_##id;
@@ -42,5 +40,8 @@ struct bp_loss_ops {
 
 /* NULL when type is out of range. Static. */
 const struct bp_loss_ops *bp_loss_at(int type);
+
+/* The loss of every sample of a batch, and its gradient. */
+void bp_loss_run(const struct bp_item *loss, const struct bp_ctx *ctx, const struct bp_loss_batch *b);
 
 #endif

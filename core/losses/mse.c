@@ -2,8 +2,9 @@
 #include "losses/loss.h"
 
 /* A sample's loss is the mean of (out - target)^2 over its values; the batch's is the mean over all. */
-static void sample(const struct bp_loss_batch *b, int i)
+static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
 {
+	(void)item, (void)k;
 	const bp_real *out = b->out + i * b->size, *target = b->targets + i * b->size;
 	double sum = 0;
 	for (int64_t j = 0; j < b->size; j++) {
@@ -18,16 +19,8 @@ static void sample(const struct bp_loss_batch *b, int i)
 		grad[j] = scale * (out[j] - target[j]);
 }
 
-static void run(const struct bp_item *item, const struct bp_ctx *ctx, const struct bp_loss_batch *b)
-{
-	(void)item, (void)ctx;
-#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (b->n * b->size >= BP_LOSS_PARALLEL)
-	for (int i = 0; i < b->n; i++)
-		sample(b, i);
-}
-
 const struct bp_loss_ops bp_loss_mse = {
 	.info = {.name = "MSELoss", .help = "Mean of the squared differences to the target values."},
 	.target = BP_TARGET_VALUES,
-	.run = run,
+	.sample = sample,
 };

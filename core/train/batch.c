@@ -9,6 +9,8 @@
 
 #include <math.h>
 
+#include "base/parallel.h"
+
 /* Below that many elements in a batch, starting threads costs more than they save. */
 enum { GATHER_PARALLEL = 32768 };
 
@@ -68,18 +70,28 @@ static void gather_floats(const struct bp_feed *f, const float *from, bp_real *r
 	}
 }
 
+struct gather {
+	const struct bp_feed *feed;
+	const struct bp_pick *pick;
+	bp_real *x;
+};
+
+static void gather_sample(const void *arg, int64_t i)
+{
+	const struct gather *g = arg;
+	const struct bp_feed *f = g->feed;
+	int64_t from = place(f, g->pick, (int)i) * f->size;
+	if (f->data.dtype == BP_U8)
+		gather_bytes(f, (const uint8_t *)f->data.samples + from, g->x + i * f->size);
+	else
+		gather_floats(f, (const float *)f->data.samples + from, g->x + i * f->size);
+}
+
 const bp_real *bp_batcher_forward(
 	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass)
 {
-	bp_real *x = bp_exec_input(b->exec);
-#pragma omp parallel for num_threads(b->ctx.threads) schedule(static) if (pick->n * feed->size >= GATHER_PARALLEL)
-	for (int i = 0; i < pick->n; i++) {
-		int64_t from = place(feed, pick, i) * feed->size;
-		if (feed->data.dtype == BP_U8)
-			gather_bytes(feed, (const uint8_t *)feed->data.samples + from, x + i * feed->size);
-		else
-			gather_floats(feed, (const float *)feed->data.samples + from, x + i * feed->size);
-	}
+	struct gather g = {feed, pick, bp_exec_input(b->exec)};
+	bp_parallel_for(pick->n * feed->size < GATHER_PARALLEL ? 1 : b->ctx.threads, pick->n, gather_sample, &g);
 	return bp_exec_forward(b->exec, &b->ctx, pass);
 }
 
@@ -114,13 +126,12 @@ bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed)
 double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
 	const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score)
 {
-	const struct bp_loss_ops *ops = bp_loss_at(loss->type);
 	bool labelled = bp_batcher_labelled(b, feed);
 	for (int i = 0; i < pick->n && labelled; i++) {
 		b->labels[i] = feed->data.labels[place(feed, pick, i)];
 		score->correct += is_correct(out + i * b->out_size, b->out_size, b->labels[i]);
 	}
-	if (ops->target == BP_TARGET_VALUES)
+	if (bp_loss_at(loss->type)->target == BP_TARGET_VALUES)
 		gather_targets(b, feed, pick);
 	struct bp_loss_batch lb = {.n = pick->n,
 		.size = b->out_size,
@@ -129,7 +140,7 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 		.targets = b->targets,
 		.ret_rows = b->rows,
 		.ret_gradient = gradient ? bp_exec_output_gradient(b->exec) : NULL};
-	ops->run(loss, &b->ctx, &lb);
+	bp_loss_run(loss, &b->ctx, &lb);
 	double sum = 0;
 	for (int i = 0; i < pick->n; i++)
 		sum += b->rows[i];

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/parallel.h"
+
 enum {
 	BLOCK = 4096,      /* elements: 16 KiB of gradient, half a first cache */
 	PARALLEL = 1 << 16 /* weights; below, starting threads costs more than they save */
@@ -137,27 +139,48 @@ static void collect_updates(struct bp_updater *u)
 	}
 }
 
+/* What a sweep over the blocks works on. */
+struct sweep {
+	const struct bp_updater *u;
+	const struct bp_kernels *k;
+	const struct bp_vectors *v;
+	const struct bp_update_coef *coef;
+};
+
+static void read_piece(const void *arg, int64_t i)
+{
+	const struct sweep *s = arg;
+	read_block(s->u, s->k, s->v, i);
+}
+
+static void move_piece(const void *arg, int64_t i)
+{
+	const struct sweep *s = arg;
+	move_block(s->u, s->k, s->v, s->coef, i);
+}
+
+static void step_piece(const void *arg, int64_t i)
+{
+	read_piece(arg, i);
+	move_piece(arg, i);
+}
+
 void bp_updater_step(
 	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
 {
 	struct bp_update_coef coef = {.scale = 1};
-	bool norm_first = u->params->clip_grad_norm > 0;
+	const struct sweep s = {u, ctx->k, v, &coef};
+	const int threads = v->n < PARALLEL ? 1 : ctx->threads;
 	bp_optim_at(u->params->optimizer.type)->prepare(&u->params->optimizer, step, lr, &coef);
-	if (norm_first) {
-#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (v->n >= PARALLEL)
-		for (int64_t i = 0; i < u->nblocks; i++)
-			read_block(u, ctx->k, v, i);
+	if (u->params->clip_grad_norm > 0) {
+		bp_parallel_for(threads, u->nblocks, read_piece, &s);
 		collect_gradients(u);
 		coef.scale = (bp_real)clip_factor(u);
-	}
-#pragma omp parallel for num_threads(ctx->threads) schedule(static) if (v->n >= PARALLEL)
-	for (int64_t i = 0; i < u->nblocks; i++) {
-		if (!norm_first)
-			read_block(u, ctx->k, v, i);
-		move_block(u, ctx->k, v, &coef, i);
-	}
-	if (!norm_first)
+		bp_parallel_for(threads, u->nblocks, move_piece, &s);
+	} else {
+		bp_parallel_for(threads, u->nblocks, step_piece, &s);
 		collect_gradients(u);
+	}
 	collect_updates(u);
 }
 

@@ -70,7 +70,7 @@ static double value(void *user)
 {
 	struct rig *r = user;
 	double sum = 0;
-	bp_loss_at(r->item.type)->run(&r->item, &r->ctx, &r->batch);
+	bp_loss_run(&r->item, &r->ctx, &r->batch);
 	for (int i = 0; i < N; i++)
 		sum += r->rows[i];
 	return sum / N;

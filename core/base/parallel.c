@@ -1,0 +1,16 @@
+/* parallel.c - see parallel.h. */
+#include "base/parallel.h"
+
+void bp_parallel_for(int threads, int64_t n, bp_piece_fn fn, const void *arg)
+{
+	if (threads > n)
+		threads = (int)n;
+	if (threads <= 1) {
+		for (int64_t i = 0; i < n; i++)
+			fn(arg, i);
+		return;
+	}
+#pragma omp parallel for schedule(static) num_threads(threads)
+	for (int64_t i = 0; i < n; i++)
+		fn(arg, i);
+}
