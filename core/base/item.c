@@ -47,7 +47,7 @@ void bp_item_defaults(enum bp_item_kind kind, int type, struct bp_item *ret)
 	ret->type = type;
 	const struct bp_item_info *info = bp_item_info(kind, type);
 	for (int i = 0; info && i < info->nargs; i++)
-		for (int j = 0; j < 2 && !info->args[i].required; j++)
+		for (int j = 0; j < 2 && !info->args[i].required && info->args[i].kind != BP_ARG_INTS; j++)
 			ret->args[i].v[j] = info->args[i].def[j];
 }
 
@@ -60,9 +60,22 @@ const struct bp_value *bp_item_arg(enum bp_item_kind kind, const struct bp_item 
 	return NULL;
 }
 
-static int component_count(enum bp_arg_kind kind)
+int bp_value_count(const struct bp_arg *arg, const struct bp_value *value)
 {
-	return kind == BP_ARG_PAIR || kind == BP_ARG_PADDING || kind == BP_ARG_REAL_PAIR ? 2 : 1;
+	switch (arg->kind) {
+	case BP_ARG_BOOL:
+	case BP_ARG_INT:
+	case BP_ARG_REAL:
+	case BP_ARG_CHOICE:
+		return 1;
+	case BP_ARG_PAIR:
+	case BP_ARG_PADDING:
+	case BP_ARG_REAL_PAIR:
+		return 2;
+	case BP_ARG_INTS:
+		return value->n < 0 ? 0 : value->n > BP_MAX_VALUES ? BP_MAX_VALUES : value->n;
+	}
+	return 0;
 }
 
 /* The value stands for a word or for "not given", outside the bounds of given numbers. */
@@ -70,8 +83,10 @@ static bool is_special(const struct bp_arg *arg, const struct bp_value *value)
 {
 	if (arg->kind == BP_ARG_PADDING && value->v[0] == BP_SAME && value->v[1] == BP_SAME)
 		return true;
+	if (arg->kind == BP_ARG_INTS)
+		return !arg->required && value->n == 0;
 	return !arg->required && arg->def[0] == BP_UNSET && value->v[0] == BP_UNSET &&
-	       (component_count(arg->kind) == 1 || value->v[1] == BP_UNSET);
+	       (bp_value_count(arg, value) == 1 || value->v[1] == BP_UNSET);
 }
 
 static int bar_count(const char *choices)
@@ -87,7 +102,10 @@ static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value 
 	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
 	if (is_special(arg, value))
 		return BP_OK;
-	for (int i = 0; i < component_count(arg->kind); i++) {
+	if (arg->kind == BP_ARG_INTS && (value->n < 1 || value->n > BP_MAX_VALUES))
+		return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be a list of 1 to %d whole numbers, not %d",
+			arg->name, BP_MAX_VALUES, value->n);
+	for (int i = 0; i < bp_value_count(arg, value); i++) {
 		double v = value->v[i];
 		if (!isfinite(v) || (!real && v != floor(v)))
 			return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be %s number", arg->name,

@@ -38,6 +38,9 @@ extern const struct bp_item_table bp_scheduler_items; /* schedules/ */
  * arguments that are still 0 fail by their bounds. layer goes into the error; -1 for none. */
 enum bp_status bp_item_check(enum bp_item_kind kind, const struct bp_item *item, int layer, struct bp_error *err);
 
+/* How many of a value's numbers are in use: 1, 2, or the length of a list. */
+int bp_value_count(const struct bp_arg *arg, const struct bp_value *value);
+
 /* The argument at a known place in the item's own table, for the item's own file. */
 static inline int64_t bp_item_int(const struct bp_item *item, int arg)
 {

@@ -31,6 +31,7 @@ enum {
 	BP_MAX_DIMS = 3,
 	BP_MAX_INPUTS = 8, /* inputs of one layer */
 	BP_MAX_ARGS = 16,  /* arguments of one item */
+	BP_MAX_VALUES = 8, /* numbers of one argument */
 	BP_MAX_LAYERS = 4096,
 	BP_MAX_EPOCHS = 1000000,
 	BP_MAX_BATCH = 65536,
@@ -70,7 +71,8 @@ enum bp_arg_kind {
 	BP_ARG_PADDING,   /* as BP_ARG_PAIR; the word "same" is v[0] = v[1] = BP_SAME, "valid" is 0 */
 	BP_ARG_REAL,      /* v[0] */
 	BP_ARG_REAL_PAIR, /* v[0], v[1], always given as two numbers (betas) */
-	BP_ARG_CHOICE     /* v[0]: index into the words of choices, separated by '|' */
+	BP_ARG_CHOICE,    /* v[0]: index into the words of choices, separated by '|' */
+	BP_ARG_INTS       /* v[0..n-1]: a list of 1 to BP_MAX_VALUES integers; n = 0 when it is not given */
 };
 
 #define BP_SAME (-1.0)  /* in BP_ARG_PADDING */
@@ -80,14 +82,15 @@ struct bp_arg {
 	const char *name; /* PyTorch's */
 	enum bp_arg_kind kind;
 	bool required;
-	double def[2];       /* default when not required; may be BP_UNSET */
+	double def[2];       /* default when not required; may be BP_UNSET; a list has none */
 	double min, max;     /* inclusive bounds of a given value, each component */
 	const char *choices; /* BP_ARG_CHOICE */
 	const char *help;    /* one sentence */
 };
 
 struct bp_value {
-	double v[2];
+	int n; /* numbers of a list; 0 for the other kinds */
+	double v[BP_MAX_VALUES];
 };
 
 struct bp_item_info {

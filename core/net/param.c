@@ -78,6 +78,17 @@ static uint64_t hash_shape(uint64_t h, const struct bp_shape *s)
 	return hash(h, s->dim, (size_t)s->ndim * sizeof(s->dim[0]));
 }
 
+/* The first two numbers in any case, and all of a list. */
+static uint64_t hash_value(uint64_t h, const struct bp_arg *arg, const struct bp_value *value)
+{
+	int n = bp_value_count(arg, value);
+	for (int i = 0; i < (n < 2 ? 2 : n); i++) {
+		double v = value->v[i] + 0.0; /* adding zero makes one of the two zeros */
+		h = hash(h, &v, sizeof(v));
+	}
+	return arg->kind == BP_ARG_INTS ? hash(h, &n, sizeof(n)) : h;
+}
+
 uint64_t bp_net_fingerprint(const struct bp_net *net)
 {
 	uint64_t h = hash_shape(0xcbf29ce484222325u, &net->input);
@@ -85,11 +96,8 @@ uint64_t bp_net_fingerprint(const struct bp_net *net)
 		const struct bp_node *node = &net->nodes[i];
 		const struct bp_item_info *info = &node->ops->info;
 		h = hash(h, info->name, strlen(info->name) + 1);
-		for (int a = 0; a < info->nargs; a++) {
-			/* Adding zero makes one of the two zeros. */
-			double v[2] = {node->item.args[a].v[0] + 0.0, node->item.args[a].v[1] + 0.0};
-			h = hash(h, v, sizeof(v));
-		}
+		for (int a = 0; a < info->nargs; a++)
+			h = hash_value(h, &info->args[a], &node->item.args[a]);
 		h = hash(h, &node->ninputs, sizeof(node->ninputs));
 		h = hash(h, node->inputs, (size_t)node->ninputs * sizeof(node->inputs[0]));
 		h = hash_shape(h, &node->out);

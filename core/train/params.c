@@ -164,7 +164,13 @@ static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_ite
 {
 	const struct bp_item_info *info = bp_item_info(kind, item->type);
 	mix(hash, info->name, strlen(info->name) + 1);
-	mix(hash, item->args, (size_t)info->nargs * sizeof(item->args[0]));
+	for (int i = 0; i < info->nargs; i++) {
+		const struct bp_value *value = &item->args[i];
+		int n = bp_value_count(&info->args[i], value);
+		mix(hash, value->v, (size_t)(n < 2 ? 2 : n) * sizeof(value->v[0]));
+		if (info->args[i].kind == BP_ARG_INTS)
+			mix(hash, &n, sizeof(n));
+	}
 }
 
 uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples)

@@ -20,6 +20,8 @@ static const char *kind_name(enum bp_arg_kind kind)
 		return "real_pair";
 	case BP_ARG_CHOICE:
 		return "choice";
+	case BP_ARG_INTS:
+		return "int_list";
 	}
 	return "";
 }
@@ -37,7 +39,7 @@ static json_t *bound_json(const struct bp_arg *arg, double v)
 static json_t *argument_json(const struct bp_arg *arg)
 {
 	char word[64];
-	const struct bp_value def = {{arg->def[0], arg->def[1]}};
+	const struct bp_value def = {.v = {arg->def[0], arg->def[1]}};
 	json_t *ret = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:o}", "name", arg->name, "kind", kind_name(arg->kind),
 		"required", arg->required, "help", arg->help, "min", bound_json(arg, arg->min), "max",
 		bound_json(arg, arg->max), "default", arg->required ? json_null() : item_value(arg, &def));

@@ -2,6 +2,7 @@
  */
 #include "spec/item.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "spec/text.h"
@@ -88,6 +89,31 @@ static bool read_pair(const struct place *pl, const json_t *v, bool real, const 
 	return true;
 }
 
+/* A list of integers; one alone is a list of one. */
+static bool read_ints(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	char want[SPEC_WORDS];
+	snprintf(want, sizeof(want), "an array of 1 to %d integers", BP_MAX_VALUES);
+	if (!json_is_array(v)) {
+		ret->n = 1;
+		return read_number(pl, v, false, want, &ret->v[0]);
+	}
+	if (json_array_size(v) < 1 || json_array_size(v) > BP_MAX_VALUES) {
+		problems_add(pl->problems, ERR_OUT_OF_RANGE, pl->at, "\"%s\" must be %s, not of %zu.", pl->arg->name,
+			want, json_array_size(v));
+		return false;
+	}
+	ret->n = (int)json_array_size(v);
+	for (int i = 0; i < ret->n; i++) {
+		char at[SPEC_POINTER];
+		text_pointer_index(at, pl->at, (size_t)i);
+		struct place part = {pl->arg, at, pl->problems};
+		if (!read_number(&part, json_array_get(v, (size_t)i), false, want, &ret->v[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool read_padding(const struct place *pl, const json_t *v, struct bp_value *ret)
 {
 	const char *want = "an integer, two integers, \"same\" or \"valid\"";
@@ -123,7 +149,7 @@ static bool read_choice(const struct place *pl, const json_t *v, struct bp_value
 /* The item derives the value itself when it is not given. */
 static bool is_optional(const struct bp_arg *arg)
 {
-	return !arg->required && arg->def[0] == BP_UNSET && arg->min > BP_UNSET;
+	return !arg->required && (arg->kind == BP_ARG_INTS || (arg->def[0] == BP_UNSET && arg->min > BP_UNSET));
 }
 
 static bool read_value(const struct place *pl, const json_t *v, struct bp_value *ret)
@@ -148,6 +174,8 @@ static bool read_value(const struct place *pl, const json_t *v, struct bp_value 
 		return read_pair(pl, v, true, "an array of two numbers", ret);
 	case BP_ARG_CHOICE:
 		return read_choice(pl, v, ret);
+	case BP_ARG_INTS:
+		return read_ints(pl, v, ret);
 	}
 	return false;
 }
@@ -224,11 +252,22 @@ static json_t *integer(double v)
 	return json_integer((json_int_t)v);
 }
 
+static json_t *integers(const struct bp_value *value)
+{
+	json_t *ret = json_array();
+	for (int i = 0; i < value->n; i++)
+		if (json_array_append_new(ret, integer(value->v[i])) != 0) {
+			json_decref(ret);
+			return NULL;
+		}
+	return ret;
+}
+
 json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
 {
 	char word[WORD_MAX];
 	double a = value->v[0], b = value->v[1];
-	if (a == BP_UNSET && is_optional(arg))
+	if (is_optional(arg) && (arg->kind == BP_ARG_INTS ? value->n == 0 : a == BP_UNSET))
 		return json_null();
 	switch (arg->kind) {
 	case BP_ARG_BOOL:
@@ -247,6 +286,8 @@ json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
 		return json_pack("[oo]", spec_number(a), spec_number(b));
 	case BP_ARG_CHOICE:
 		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
+	case BP_ARG_INTS:
+		return integers(value);
 	}
 	return NULL;
 }

@@ -30,6 +30,9 @@ static void set_arg(struct bp_item *item, char *word)
 		arg->v[0] = arg->v[1] = BP_SAME;
 	else if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
 		arg->v[0] = value[0] == 't';
+	else if (value[0] == '[')
+		for (char *at = value + 1; *at && *at != ']'; at += *at == ',')
+			arg->v[arg->n++] = strtod(at, &at);
 	else {
 		arg->v[0] = atof(value);
 		arg->v[1] = second ? atof(second + 1) : arg->v[0];
