@@ -271,7 +271,7 @@ struct bp_trainer;
 /*
  * The one way by which training speaks to the world: after every batch, and after every epoch once its
  * validation is done. Called on the thread that runs the trainer, outside parallel regions. It may call
- * bp_trainer_save and bp_trainer_set_threads. BP_STOP ends bp_trainer_run.
+ * bp_trainer_save and the bp_trainer_set_* functions. BP_STOP ends bp_trainer_run.
  */
 typedef enum bp_answer (*bp_callback)(void *user, struct bp_trainer *tr, const struct bp_event *ev);
 
@@ -290,6 +290,17 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 /* Threads of the next step, 1..max_threads. Any number gives the same bits. */
 void bp_trainer_set_threads(struct bp_trainer *tr, int threads);
 
+/*
+ * The optimizer's lr, the base of the schedule, from the next step on. Without the steps it was changed at, a
+ * checkpoint does not say which rates led to it: who restores one sets the rate that holds there. EINVAL beyond the
+ * argument's bounds.
+ */
+enum bp_status bp_trainer_set_lr(struct bp_trainer *tr, double lr, struct bp_error *err);
+double bp_trainer_lr(const struct bp_trainer *tr);
+/* Another length, from the next step on; the schedule's course becomes as long. EINVAL below the epochs that are done
+ * or the warm-up, or out of 1..BP_MAX_EPOCHS. */
+enum bp_status bp_trainer_set_epochs(struct bp_trainer *tr, int epochs, struct bp_error *err);
+
 /* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order. */
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
 
@@ -302,8 +313,8 @@ const char *bp_trainer_isa(const struct bp_trainer *tr);
  * checksummed, fsynced, renamed, and its directory fsynced.
  */
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
-/* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, threads and
- * instruction sets may differ. On failure the trainer is unchanged. */
+/* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, the optimizer's lr,
+ * threads and instruction sets may differ, and stay the trainer's. On failure the trainer is unchanged. */
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Weights and buffers alone, into a net of the same shape. On failure the net is unchanged. */
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err);

@@ -169,6 +169,7 @@ enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struc
 		memcpy(tr->epoch_health, c.health, (size_t)h.slots * sizeof(*c.health));
 		tr->progress = c.progress;
 		tr->order_epoch = -1;
+		tr->lr = 0;
 	}
 	bp_mem_free(c.block);
 	bp_reader_close(&r);

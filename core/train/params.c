@@ -160,11 +160,14 @@ static void mix(uint64_t *hash, const void *bytes, size_t n)
 		*hash = (*hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
 }
 
-static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_item *item)
+/* The argument called except is left out; NULL: none. */
+static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_item *item, const char *except)
 {
 	const struct bp_item_info *info = bp_item_info(kind, item->type);
 	mix(hash, info->name, strlen(info->name) + 1);
 	for (int i = 0; i < info->nargs; i++) {
+		if (except && strcmp(info->args[i].name, except) == 0)
+			continue;
 		const struct bp_value *value = &item->args[i];
 		int n = bp_value_count(&info->args[i], value);
 		mix(hash, value->v, (size_t)(n < 2 ? 2 : n) * sizeof(value->v[0]));
@@ -179,9 +182,9 @@ uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples)
 	mix(&hash, &p->batch_size, sizeof(p->batch_size));
 	mix(&hash, &p->seed, sizeof(p->seed));
 	mix(&hash, &shuffle, sizeof(shuffle));
-	mix_item(&hash, BP_LOSS, &p->loss);
-	mix_item(&hash, BP_OPTIMIZER, &p->optimizer);
-	mix_item(&hash, BP_SCHEDULER, &p->scheduler);
+	mix_item(&hash, BP_LOSS, &p->loss, NULL);
+	mix_item(&hash, BP_OPTIMIZER, &p->optimizer, "lr"); /* may change on the way */
+	mix_item(&hash, BP_SCHEDULER, &p->scheduler, NULL);
 	mix(&hash, &p->warmup_epochs, sizeof(p->warmup_epochs));
 	mix(&hash, &p->clip_grad_norm, sizeof(p->clip_grad_norm));
 	mix(&hash, &p->clip_grad_value, sizeof(p->clip_grad_value));

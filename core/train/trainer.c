@@ -117,6 +117,35 @@ void bp_trainer_set_threads(struct bp_trainer *tr, int threads)
 	tr->batcher.ctx.threads = threads < 1 ? 1 : threads > max ? max : threads;
 }
 
+enum bp_status bp_trainer_set_lr(struct bp_trainer *tr, double lr, struct bp_error *err)
+{
+	struct bp_item *item = &tr->params.optimizer;
+	if (!(lr >= BP_LR_MIN && lr <= BP_LR_MAX))
+		return bp_fail(
+			err, BP_EINVAL, -1, "lr", "lr must be between %g and %g, not %g", BP_LR_MIN, BP_LR_MAX, lr);
+	item->args[bp_item_arg(BP_OPTIMIZER, item, "lr") - item->args].v[0] = lr;
+	return BP_OK;
+}
+
+double bp_trainer_lr(const struct bp_trainer *tr)
+{
+	return bp_optim_lr(&tr->params.optimizer);
+}
+
+enum bp_status bp_trainer_set_epochs(struct bp_trainer *tr, int epochs, struct bp_error *err)
+{
+	const struct bp_progress *p = &tr->progress;
+	int64_t least = p->epoch + (p->batch > 0); /* an epoch that has begun is trained to its end */
+	if (least < 1)
+		least = 1;
+	if (epochs < least || epochs < tr->params.warmup_epochs || epochs > BP_MAX_EPOCHS)
+		return bp_fail(err, BP_EINVAL, -1, "epochs",
+			"epochs must be between %lld, with %g of warm-up, and %d, not %d", (long long)least,
+			tr->params.warmup_epochs, BP_MAX_EPOCHS, epochs);
+	tr->params.epochs = epochs;
+	return BP_OK;
+}
+
 const char *bp_trainer_isa(const struct bp_trainer *tr)
 {
 	return tr->batcher.ctx.k->name;
@@ -150,7 +179,8 @@ static double train_batch(struct bp_trainer *tr, const struct bp_pick *pick, str
 	const bp_real *out = bp_batcher_forward(b, &tr->train, pick, &pass);
 	double loss = bp_batcher_score(b, &tr->train, pick, &tr->params.loss, out, true, score);
 	bp_exec_backward(b->exec, &b->ctx, &pass, tr->vectors.grads, NULL);
-	bp_updater_step(&tr->updater, &b->ctx, &tr->vectors, step, rate(tr, step));
+	tr->lr = rate(tr, step);
+	bp_updater_step(&tr->updater, &b->ctx, &tr->vectors, step, tr->lr);
 	return loss;
 }
 
@@ -206,7 +236,7 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 {
 	double begin = now();
 	bp_trainer_metrics(tr, ret);
-	ret->lr = rate(tr, tr->progress.step - 1);
+	ret->lr = tr->lr > 0 ? tr->lr : rate(tr, tr->progress.step - 1);
 	if (tr->has_val)
 		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &ret->val_loss,
 			&ret->val_accuracy);

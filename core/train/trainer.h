@@ -47,6 +47,7 @@ struct bp_trainer {
 	struct bp_progress progress;
 	struct bp_health *epoch_health; /* by slot: added up since the epoch began */
 	struct bp_layer_stats *stats;   /* by slot: handed to the callback */
+	double lr;                      /* of the last step; 0: this trainer has done none */
 	int pool_threads;               /* whose floating-point mode is set; 0: none yet */
 };
 
