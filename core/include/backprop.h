@@ -5,8 +5,8 @@
  * threads and the files it is told to write; it knows no HTTP, SQL or JSON, and it never prints, exits or
  * aborts on anything a caller can cause: it returns a status and fills a struct bp_error.
  *
- * Shapes are written as in PyTorch, without the batch: (features) or (channels, height, width). Samples and
- * everything that leaves the library are in that order; inside, maps are channels-last.
+ * Shapes are written as in PyTorch, without the batch: (features), (channels, length) or (channels, height, width).
+ * Samples and everything that leaves the library are in that order; inside, channels come last.
  *
  * Ownership: a function called *_new hands out an object that the matching *_free releases; *_free takes NULL.
  * Everything else is borrowed from the caller for the time its comment says.
@@ -121,7 +121,7 @@ const struct bp_value *bp_item_arg(enum bp_item_kind kind, const struct bp_item 
 
 struct bp_shape {
 	int ndim;
-	int64_t dim[BP_MAX_DIMS]; /* (features) or (channels, height, width) */
+	int64_t dim[BP_MAX_DIMS]; /* (features), (channels, length) or (channels, height, width) */
 };
 
 /* Number of elements, -1 when it is not positive or does not fit in 2^40. */
@@ -171,7 +171,7 @@ struct bp_tensor_info {
 	int layer;
 	bool trainable;
 	int ndim;
-	int64_t dim[4]; /* PyTorch's order: OIHW, (out, in), (features) */
+	int64_t dim[4]; /* PyTorch's order: OIHW, OIW, (out, in), (features) */
 };
 int bp_net_tensors(const struct bp_net *net);
 void bp_net_tensor_info(const struct bp_net *net, int tensor, struct bp_tensor_info *ret);

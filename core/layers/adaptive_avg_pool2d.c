@@ -1,5 +1,4 @@
 /* adaptive_avg_pool2d.c - the AdaptiveAvgPool2d layer. Called by net.c and exec.c (layers/layer.h). */
-#include "base/status.h"
 #include "layers/window.h"
 
 enum { OUTPUT_SIZE };
@@ -10,11 +9,8 @@ static const struct bp_arg args[] = {
 static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
 	const double *size = node->item.args[OUTPUT_SIZE].v;
-	if (node->in[0].ndim != 3)
-		return bp_fail(err, BP_EINVAL, -1, "inputs", "AdaptiveAvgPool2d needs a map of 3 dimensions, not of %d",
-			node->in[0].ndim);
 	node->out = (struct bp_shape){3, {node->in[0].dim[0], (int64_t)size[0], (int64_t)size[1]}};
-	return BP_OK;
+	return bp_pool_axes(node, 2, err);
 }
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)

@@ -30,7 +30,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
 	struct bp_window w[2];
 	windows(node, w);
-	return bp_pool_shape(node, w, bp_item_bool(&node->item, CEIL_MODE), err);
+	return bp_pool_shape(node, w, 2, bp_item_bool(&node->item, CEIL_MODE), err);
 }
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)

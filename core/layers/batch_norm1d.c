@@ -4,14 +4,16 @@
 
 static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
-	if (node->in[0].ndim != 1)
-		return bp_fail(err, BP_EINVAL, -1, "inputs", "BatchNorm1d needs a flat input; put a Flatten before it");
+	if (node->in[0].ndim > 2)
+		return bp_fail(err, BP_EINVAL, -1, "inputs",
+			"BatchNorm1d needs features or a sequence (channels, length), not 3 dimensions");
 	node->out = node->in[0];
 	return BP_OK;
 }
 
 const struct bp_layer_ops bp_layer_batch_norm1d = {
-	.info = {"BatchNorm1d", "Normalises each feature over the batch.", bp_norm_args, BP_NORM_ARGS, 1, 1},
+	.info = {"BatchNorm1d", "Normalises each feature, or channel of a sequence, over the batch.", bp_norm_args,
+		BP_NORM_ARGS, 1, 1},
 	.fuses_relu = true,
 	.shape = shape,
 	.params = bp_norm_params,

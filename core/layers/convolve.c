@@ -9,10 +9,11 @@
 
 enum { WEIGHT, BIAS };
 
-int bp_convolve_params(const struct bp_param *weight, int64_t fan_in, bool bias, struct bp_param ret[BP_LAYER_PARAMS])
+int bp_convolve_params(
+	const struct bp_param *weight, int64_t fan_in, int64_t bias, struct bp_param ret[BP_LAYER_PARAMS])
 {
 	ret[WEIGHT] = *weight;
-	ret[BIAS] = (struct bp_param){.name = "bias", .ndim = 1, .dim = {weight->dim[0]}};
+	ret[BIAS] = (struct bp_param){.name = "bias", .ndim = 1, .dim = {bias}};
 	memcpy(ret[WEIGHT].name, "weight", sizeof("weight"));
 	for (int i = WEIGHT; i <= BIAS; i++) {
 		ret[i].trainable = true;

@@ -1,12 +1,14 @@
-/* convolve.h - what Conv2d and Linear share: everything but their shapes. Called by those two files. */
+/* convolve.h - what convolutions and Linear share: everything but their shapes. Called by conv_map.c and linear.c. */
 #ifndef BP_LAYERS_CONVOLVE_H
 #define BP_LAYERS_CONVOLVE_H
 
 #include "layers/layer.h"
 
-/* Completes weight (ndim, dim and order are the caller's) and adds the bias, both drawn as PyTorch does:
- * kaiming_uniform(a = sqrt 5) and U(-1 / sqrt(fan_in), ..), which are the same bound. Returns how many. */
-int bp_convolve_params(const struct bp_param *weight, int64_t fan_in, bool bias, struct bp_param ret[BP_LAYER_PARAMS]);
+/* Completes weight (ndim, dim and order are the caller's) and adds a bias of so many elements (0: none), both drawn as
+ * PyTorch does: kaiming_uniform(a = sqrt 5) and U(-1 / sqrt(fan_in), ..), which are the same bound. Returns how many.
+ */
+int bp_convolve_params(
+	const struct bp_param *weight, int64_t fan_in, int64_t bias, struct bp_param ret[BP_LAYER_PARAMS]);
 enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
 	struct bp_layer_plan *ret, struct bp_error *err);
 void bp_convolve_free(void *own);

@@ -25,7 +25,7 @@ static int params(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAM
 {
 	int64_t in = node->in[0].dim[0], out = node->out.dim[0];
 	struct bp_param weight = {.ndim = 2, .dim = {out, in}, .order = BP_ORDER_IO};
-	return bp_convolve_params(&weight, in, bp_item_bool(&node->item, BIAS), ret);
+	return bp_convolve_params(&weight, in, bp_item_bool(&node->item, BIAS) ? out : 0, ret);
 }
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)

@@ -25,22 +25,36 @@ static int64_t window_count(const struct bp_window *w, bool ceil_mode)
 	return count;
 }
 
-enum bp_status bp_pool_shape(struct bp_node *node, const struct bp_window w[2], bool ceil_mode, struct bp_error *err)
+const struct bp_window bp_window_row = {.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1};
+
+enum bp_status bp_pool_axes(const struct bp_node *node, int axes, struct bp_error *err)
 {
-	const char *type = node->ops->info.name;
-	if (node->in[0].ndim != 3)
-		return bp_fail(err, BP_EINVAL, -1, "inputs", "%s needs a map of 3 dimensions, not of %d", type,
-			node->in[0].ndim);
-	node->out = (struct bp_shape){3, {node->in[0].dim[0]}};
-	for (int i = 0; i < 2; i++) {
+	if (node->in[0].ndim == 1 + axes)
+		return BP_OK;
+	return bp_fail(err, BP_EINVAL, -1, "inputs", "%s needs a %s of %d dimensions, not of %d", node->ops->info.name,
+		axes == 1 ? "sequence" : "map", 1 + axes, node->in[0].ndim);
+}
+
+enum bp_status bp_pool_shape(
+	struct bp_node *node, const struct bp_window w[2], int axes, bool ceil_mode, struct bp_error *err)
+{
+	enum bp_status st = bp_pool_axes(node, axes, err);
+	if (st)
+		return st;
+	node->out = (struct bp_shape){1 + axes, {node->in[0].dim[0]}};
+	for (int i = 2 - axes; i < 2; i++) {
 		if (2 * w[i].padding > w[i].kernel)
 			return bp_fail(err, BP_EINVAL, -1, "padding", "padding may be at most half of kernel_size");
-		node->out.dim[1 + i] = window_count(&w[i], ceil_mode);
-		if (node->out.dim[1 + i] < 1)
+		int64_t count = window_count(&w[i], ceil_mode);
+		if (count < 1)
 			return bp_fail(err, BP_EINVAL, -1, "kernel_size",
 				"the window spans %lld %s, but the padded input has %lld",
-				(long long)(w[i].dilation * (w[i].kernel - 1) + 1), i ? "columns" : "rows",
+				(long long)(w[i].dilation * (w[i].kernel - 1) + 1),
+				axes == 1 ? "places"
+				: i       ? "columns"
+					  : "rows",
 				(long long)(w[i].in + 2 * w[i].padding));
+		node->out.dim[i + axes - 1] = count;
 	}
 	return BP_OK;
 }

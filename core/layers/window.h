@@ -1,6 +1,6 @@
 /*
- * window.h - windows of pooling layers along an axis, and their passes over a batch. Called by max_pool2d.c,
- * avg_pool2d.c and adaptive_avg_pool2d.c, outside parallel regions.
+ * window.h - windows of pooling layers along an axis, and their passes over a batch. Called by max_pool.c and by the
+ * files of the layers, outside parallel regions. A sequence is a map of one row.
  */
 #ifndef BP_LAYERS_WINDOW_H
 #define BP_LAYERS_WINDOW_H
@@ -19,8 +19,14 @@ struct bp_window {
 enum bp_status bp_pool_new(const struct bp_window w[2], int64_t c, struct bp_pool **ret, struct bp_error *err);
 void bp_pool_free(void *pool);
 
-/* Sets the output's shape of a sliding pooling layer; the windows' out need not be set. */
-enum bp_status bp_pool_shape(struct bp_node *node, const struct bp_window w[2], bool ceil_mode, struct bp_error *err);
+/* The rows of a sequence. */
+extern const struct bp_window bp_window_row;
+
+/* Whether the input is a sequence (1 axis) or a map (2). */
+enum bp_status bp_pool_axes(const struct bp_node *node, int axes, struct bp_error *err);
+/* Sets the output's shape of a sliding pooling layer over 1 or 2 axes; the windows' out need not be set. */
+enum bp_status bp_pool_shape(
+	struct bp_node *node, const struct bp_window w[2], int axes, bool ceil_mode, struct bp_error *err);
 
 /* Elements that one row of output reads and writes, as a measure of work. */
 int64_t bp_pool_row_work(const struct bp_pool *p);

@@ -61,8 +61,9 @@ static enum bp_status check_use(const struct bp_net_spec *spec, struct bp_error 
 
 static enum bp_status check_shape(const struct bp_shape *s, const char *what, int layer, struct bp_error *err)
 {
-	if (s->ndim != 1 && s->ndim != 3)
-		return bp_fail(err, BP_EINVAL, layer, "shape", "%s must have 1 or 3 dimensions, not %d", what, s->ndim);
+	if (s->ndim < 1 || s->ndim > BP_MAX_DIMS)
+		return bp_fail(err, BP_EINVAL, layer, "shape", "%s must have 1 to %d dimensions, not %d", what,
+			BP_MAX_DIMS, s->ndim);
 	for (int i = 0; i < s->ndim; i++) {
 		if (s->dim[i] < 1)
 			return bp_fail(err, BP_EINVAL, layer, "shape", "%s has an empty dimension", what);

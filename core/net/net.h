@@ -14,7 +14,7 @@ struct bp_layer_ops; /* layers/layer.h */
 /* How a tensor lies inside, against PyTorch's order outside. */
 enum bp_order {
 	BP_ORDER_SAME,
-	BP_ORDER_HWIO, /* outside OIHW */
+	BP_ORDER_HWIO, /* outside OIHW, or OIW of sequences */
 	BP_ORDER_IO    /* outside (out, in) */
 };
 

@@ -18,7 +18,8 @@ int64_t bp_param_at(const struct bp_param *p, int64_t i)
 	case BP_ORDER_IO:
 		return i % p->dim[1] * out + i / p->dim[1];
 	case BP_ORDER_HWIO:
-		rest = p->dim[2] * p->dim[3];
+		for (int d = 2; d < p->ndim; d++)
+			rest *= p->dim[d];
 		return (i % rest * p->dim[1] + i / rest % p->dim[1]) * out + i / (rest * p->dim[1]);
 	}
 	return i;

@@ -16,7 +16,7 @@ enum { GATHER_PARALLEL = 32768 };
 
 int64_t bp_feed_table(const struct bp_shape *shape)
 {
-	return shape->ndim == 3 ? shape->dim[0] * 256 : 0;
+	return shape->ndim > 1 ? shape->dim[0] * 256 : 0;
 }
 
 static bp_real normal(bp_real x, const float *mean, const float *std, int64_t c)
@@ -31,7 +31,7 @@ void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, bp_real *tab
 	feed->size = bp_shape_size(&data->shape);
 	feed->area = feed->size / feed->channels;
 	feed->table = NULL;
-	if (data->dtype != BP_U8 || data->shape.ndim != 3)
+	if (data->dtype != BP_U8 || data->shape.ndim == 1)
 		return;
 	feed->table = table;
 	for (int64_t c = 0; c < feed->channels; c++)

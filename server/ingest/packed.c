@@ -46,7 +46,7 @@ static int64_t section(int64_t *end, int64_t count, int64_t size)
 
 bool packed_plan(const struct packed_numbers *n, struct packed_layout *ret)
 {
-	if ((n->shape.ndim != 1 && n->shape.ndim != 3) || (n->dtype != BP_U8 && n->dtype != BP_F32))
+	if (n->shape.ndim < 1 || n->shape.ndim > BP_MAX_DIMS || (n->dtype != BP_U8 && n->dtype != BP_F32))
 		return false;
 	int64_t sample = 1;
 	for (int i = 0; i < n->shape.ndim; i++) {

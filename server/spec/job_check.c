@@ -36,7 +36,7 @@ bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret)
 	const json_t *shape = json_object_get(info, "shape");
 	const char *dtype = json_string_value(json_object_get(info, "dtype"));
 	size_t n = json_array_size(shape);
-	if (!json_is_array(shape) || (n != 1 && n != 3) || !dtype)
+	if (!json_is_array(shape) || n < 1 || n > BP_MAX_DIMS || !dtype)
 		return false;
 	ret->shape.ndim = (int)n;
 	for (size_t i = 0; i < n; i++)
@@ -91,7 +91,7 @@ static void check_input(const struct checking *c)
 	if (same)
 		return;
 	char a[SPEC_WORDS], b[SPEC_WORDS];
-	bool flat = have->ndim == 1 && want->ndim == 3 && have->dim[0] == bp_shape_size(want);
+	bool flat = have->ndim == 1 && have->dim[0] == bp_shape_size(want);
 	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, "/model/input/shape"),
 		"The model takes samples of shape %s, but those of the data set have the shape %s.%s",
 		text_shape(a, have), text_shape(b, want),
@@ -119,9 +119,12 @@ static void check_output(const struct checking *c)
 	text_pointer_index(at, "/model/layers", (size_t)c->model->net.nlayers - 1);
 	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, at),
 		"The last layer \"%s\" gives %s%s, but the data set has %d %s: %s needs exactly [%d].%s", last,
-		text_shape(words, &out), out.ndim == 3 ? " (a map)" : "", want,
-		of_classes ? "classes" : "target values", loss, want,
-		out.ndim == 3 ? " End with Flatten and Linear." : "");
+		text_shape(words, &out),
+		out.ndim == 3   ? " (a map)"
+		: out.ndim == 2 ? " (a sequence)"
+				: "",
+		want, of_classes ? "classes" : "target values", loss, want,
+		out.ndim > 1 ? " End with Flatten and Linear." : "");
 }
 
 static void check_samples(struct checking *c)

@@ -228,12 +228,16 @@ static void read_shape(const json_t *v, const char *at, struct problems *problem
 	size_t n = json_array_size(v);
 	if (!json_is_array(v)) {
 		problems_add(problems, v ? ERR_WRONG_TYPE : ERR_MISSING_FIELD, at,
-			"\"shape\" must be [features] or [channels, height, width], not %s.", text_kind(v));
+			"\"shape\" must be [features], [channels, length] or [channels, height, width], not %s.",
+			text_kind(v));
 		return;
 	}
-	if (n != 1 && n != 3) {
+	if (n < 1 || n > BP_MAX_DIMS) {
 		problems_add(problems, ERR_INVALID_SHAPE, at,
-			"\"shape\" must be [features] or [channels, height, width], not an array of %zu.", n);
+			"\"shape\" must be [features], [channels, length] or [channels, height, width], not an array "
+			"of "
+			"%zu.",
+			n);
 		return;
 	}
 	int before = problems->count;
@@ -263,8 +267,8 @@ static void read_net_input(struct spec_reader *model, struct bp_shape *ret)
 	const json_t *v = spec_read(model, "input");
 	if (!v) {
 		problems_add(model->problems, ERR_MISSING_FIELD, at,
-			"\"input\" is required: {\"shape\": [channels, height, "
-			"width]} or {\"shape\": [features]}.");
+			"\"input\" is required: {\"shape\": [features]}, [channels, length] or "
+			"[channels, height, width].");
 		return;
 	}
 	if (!spec_reader_begin(&r, v, at, model->problems))

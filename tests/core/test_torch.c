@@ -10,7 +10,7 @@
 
 enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
 
-static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet"};
+static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet", "sequence"};
 enum { NETS = sizeof(nets) / sizeof(nets[0]) };
 
 struct setting {
@@ -108,7 +108,7 @@ static void data_draw(struct subject *s, struct fixture_draw *d)
 {
 	struct bp_shape shape = bp_net_input_shape(s->net);
 	int64_t n = SAMPLES * bp_shape_size(&shape);
-	bool map = shape.ndim == 3;
+	bool map = shape.ndim > 1;
 	for (int64_t i = 0; i < n; i++) {
 		if (map)
 			s->samples.bytes[i] = (uint8_t)(fixture_bits(d) % 256);

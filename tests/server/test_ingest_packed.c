@@ -169,7 +169,9 @@ START_TEST(a_plan_bounds_every_number)
 	bad.shape.dim[1] = INT64_MAX / 2;
 	ck_assert(!packed_plan(&bad, &layout));
 	bad = good;
-	bad.shape.ndim = 2;
+	bad.shape.ndim = 0;
+	ck_assert(!packed_plan(&bad, &layout));
+	bad.shape.ndim = BP_MAX_DIMS + 1;
 	ck_assert(!packed_plan(&bad, &layout));
 	bad = good;
 	bad.ntargets = 1;

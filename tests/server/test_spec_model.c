@@ -233,7 +233,7 @@ START_TEST(the_input_and_the_frame_are_checked)
 		{"{'layers':[{'type':'ReLU'}]}", ERR_MISSING_FIELD, "/input"},
 		{"{'input':[1,2,3],'layers':[{'type':'ReLU'}]}", ERR_WRONG_TYPE, "/input"},
 		{"{'input':{},'layers':[{'type':'ReLU'}]}", ERR_MISSING_FIELD, "/input/shape"},
-		{"{'input':{'shape':[1,2]},'layers':[{'type':'ReLU'}]}", ERR_INVALID_SHAPE, "/input/shape"},
+		{"{'input':{'shape':[1,2,3,4]},'layers':[{'type':'ReLU'}]}", ERR_INVALID_SHAPE, "/input/shape"},
 		{"{'input':{'shape':[65536,65536,65536]},'layers':[{'type':'ReLU'}]}", ERR_OUT_OF_RANGE,
 			"/input/shape"},
 		{"{'input':{'shape':[65537]},'layers':[{'type':'ReLU'}]}", ERR_OUT_OF_RANGE, "/input/shape/0"},
@@ -294,6 +294,7 @@ START_TEST(shapes_that_do_not_fit_point_to_their_layer)
 	build_refused("{'type':'ReLU'},{'type':'Conv2d','out_channels':8,'kernel_size':40}", "/model/layers/1");
 	build_refused("{'type':'Conv2d','out_channels':8,'kernel_size':3,'groups':3}", "/model/layers/0/groups");
 	build_refused("{'type':'Flatten'},{'type':'Conv2d','out_channels':8,'kernel_size':3}", "/model/layers/1");
+	build_refused("{'type':'Conv1d','out_channels':8,'kernel_size':3}", "/model/layers/0");
 	build_refused("{'name':'a','type':'ReLU'},{'name':'b','type':'MaxPool2d','kernel_size':2},"
 		      "{'type':'Add','inputs':['a','b']}",
 		"/model/layers/2");

@@ -1,0 +1,30 @@
+/* adaptive_avg_pool1d.c - the AdaptiveAvgPool1d layer. Called by net.c and exec.c (layers/layer.h). */
+#include "layers/window.h"
+
+enum { OUTPUT_SIZE };
+static const struct bp_arg args[] = {
+	{"output_size", BP_ARG_INT, true, {0}, 1, 65536, NULL, "Length of the output."},
+};
+
+static enum bp_status shape(struct bp_node *node, struct bp_error *err)
+{
+	node->out = (struct bp_shape){2, {node->in[0].dim[0], bp_item_int(&node->item, OUTPUT_SIZE)}};
+	return bp_pool_axes(node, 1, err);
+}
+
+static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)
+{
+	struct bp_window w[2] = {
+		bp_window_row, {.in = s->node->in[0].dim[1], .out = s->node->out.dim[1], .dilation = 1}};
+	return bp_avg_pool_plan(s, w, ret, err);
+}
+
+const struct bp_layer_ops bp_layer_adaptive_avg_pool1d = {
+	.info = {"AdaptiveAvgPool1d", "Averages of windows that cover the sequence evenly.", args, BP_ARG_COUNT(args),
+		1, 1},
+	.shape = shape,
+	.plan = plan,
+	.plan_free = bp_pool_free,
+	.forward = bp_avg_pool_forward,
+	.backward = bp_avg_pool_backward,
+};

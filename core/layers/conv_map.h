@@ -1,0 +1,38 @@
+/* conv_map.h - what Conv1d and Conv2d share: the output's shape, the weights, the plan. Called by those two files. A
+ * sequence is a map of one row. */
+#ifndef BP_LAYERS_CONV_MAP_H
+#define BP_LAYERS_CONV_MAP_H
+
+#include "layers/convolve.h"
+
+/* A layer's arguments by axis (0: rows, 1: columns). */
+struct bp_conv_args {
+	int axes; /* 1: a sequence, whose rows are 1, 1, 0, 1 */
+	int64_t kernel[2], stride[2], padding[2], dilation[2];
+	bool same; /* padding is what makes the output as large as the input */
+	int64_t out_channels, groups;
+	bool bias;
+};
+
+enum { BP_CONV_MAX_TAPS = 65536 }; /* places of a kernel */
+
+/* Places that a dilated kernel spans along an axis. */
+static inline int64_t bp_conv_reach(const struct bp_conv_args *a, int axis)
+{
+	return (a->kernel[axis] - 1) * a->dilation[axis] + 1;
+}
+
+/* Checks that the input has that many axes, and that groups divide the channels and the kernel has a size to go on
+ * with. */
+enum bp_status bp_conv_args_check(const struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err);
+/* The shape of `channels` maps of that many rows and columns. */
+struct bp_shape bp_conv_out(const struct bp_conv_args *a, int64_t channels, int64_t rows, int64_t columns);
+/* A weight's dims: `out` kernels of `in` channels, in PyTorch's order. */
+struct bp_param bp_conv_weight(const struct bp_conv_args *a, int64_t out, int64_t in);
+
+enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err);
+int bp_conv_map_params(const struct bp_node *node, const struct bp_conv_args *a, struct bp_param ret[BP_LAYER_PARAMS]);
+enum bp_status bp_conv_map_plan(
+	const struct bp_layer_setup *s, const struct bp_conv_args *a, struct bp_layer_plan *ret, struct bp_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+/* test_mistakes.c - descriptions of nets that make no sense or are too large, each refused with its layer and field. */
+#include "net/exec.h"
+#include "runner.h"
+#include "spec_text.h"
+
+#include <string.h>
+
+static const struct {
+	const char *text;
+	enum bp_status status;
+	int layer;
+	const char *field;
+} mistakes[] = {
+	{"3x8x8 | ReLU | Conv2d out_channels=4 kernel_size=9", BP_EINVAL, 1, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 dilation=4", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 groups=2", BP_EINVAL, 0, "groups"},
+	{"4x8x8 | Conv2d out_channels=3 kernel_size=3 groups=2", BP_EINVAL, 0, "groups"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=3 padding=same stride=2", BP_EINVAL, 0, "padding"},
+	{"3x8x8 | Conv2d out_channels=0 kernel_size=3", BP_EINVAL, 0, "out_channels"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=2.5", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | Conv2d out_channels=4 kernel_size=4096", BP_ELIMIT, 0, "kernel_size"},
+	{"12 | Conv2d out_channels=4 kernel_size=1", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | Linear out_features=4", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | BatchNorm1d", BP_EINVAL, 0, "inputs"},
+	{"12 | BatchNorm2d", BP_EINVAL, 0, "inputs"},
+	{"12 | BatchNorm1d momentum=1.5", BP_EINVAL, 0, "momentum"},
+	{"12 | Dropout p=nan", BP_EINVAL, 0, "p"},
+	{"12 | MaxPool2d kernel_size=2", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | MaxPool2d kernel_size=9", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | MaxPool2d kernel_size=3 padding=2", BP_EINVAL, 0, "padding"},
+	{"3x8x8 | AvgPool2d kernel_size=9", BP_EINVAL, 0, "kernel_size"},
+	{"3x8x8 | MaxPool2d kernel_size=300", BP_ELIMIT, 0, "kernel_size"},
+	{"12 | AdaptiveAvgPool2d output_size=1", BP_EINVAL, 0, "inputs"},
+	{"12 | Conv1d out_channels=2 kernel_size=1", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | Conv1d out_channels=2 kernel_size=1", BP_EINVAL, 0, "inputs"},
+	{"3x8 | Conv2d out_channels=2 kernel_size=1", BP_EINVAL, 0, "inputs"},
+	{"3x8 | Conv1d out_channels=2 kernel_size=5 dilation=3 padding=2", BP_EINVAL, 0, "kernel_size"},
+	{"3x8 | Conv1d out_channels=3 kernel_size=3 groups=2", BP_EINVAL, 0, "groups"},
+	{"3x8 | Conv1d out_channels=3 kernel_size=3 padding=1,2", BP_EINVAL, 0, "padding"},
+	{"3x8 | Conv1d out_channels=3 kernel_size=3 padding=same stride=2", BP_EINVAL, 0, "padding"},
+	{"3x8 | Conv1d out_channels=3 kernel_size=0", BP_EINVAL, 0, "kernel_size"},
+	{"1x2147483647 | Conv1d out_channels=1 kernel_size=3 padding=1", BP_ELIMIT, 0, "padding"},
+	{"1x2147483647 | Conv1d out_channels=65536 kernel_size=1", BP_ELIMIT, 0, "out_channels"},
+	{"3x8x8 | MaxPool1d kernel_size=2", BP_EINVAL, 0, "inputs"},
+	{"3x8 | MaxPool2d kernel_size=2", BP_EINVAL, 0, "inputs"},
+	{"3x8 | MaxPool1d kernel_size=9", BP_EINVAL, 0, "kernel_size"},
+	{"3x8 | AvgPool1d kernel_size=2 padding=2", BP_EINVAL, 0, "padding"},
+	{"3x80000 | MaxPool1d kernel_size=65535", BP_ELIMIT, 0, "kernel_size"},
+	{"3x8x8 | AdaptiveAvgPool1d output_size=2", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | BatchNorm1d", BP_EINVAL, 0, "inputs"},
+	{"12 | a: Linear out_features=3 | b: Linear out_features=4 < input | Add < a b", BP_EINVAL, 2, "inputs"},
+	{"12 | Add < input", BP_EINVAL, 0, "inputs"},
+	{"12 | a: ReLU | ReLU < input", BP_EINVAL, 0, "inputs"},
+	{"12 | a: ReLU | a: ReLU", BP_EINVAL, 1, "name"},
+	{"12 | a/b: ReLU", BP_EINVAL, 0, "name"},
+	{"4x0 | ReLU", BP_EINVAL, -1, "shape"},
+	{"0 | ReLU", BP_EINVAL, -1, "shape"},
+	{"12", BP_EINVAL, -1, "layers"},
+	{"3000000000 | ReLU", BP_ELIMIT, -1, "shape"},
+	{"65536x65536x65536 | ReLU", BP_ELIMIT, -1, "shape"},
+	{"2097152x2097152 | ReLU", BP_ELIMIT, -1, "shape"},
+	{"64x65536x65536 | Conv2d out_channels=65536 kernel_size=1", BP_ELIMIT, 0, "out_channels"},
+	{"2000000000 | Linear out_features=16777216", BP_ELIMIT, 0, "weight"},
+	{"64x65536x65536 | Flatten", BP_ELIMIT, 0, "inputs"},
+	{"1x8x8 | AdaptiveAvgPool2d output_size=65536 | Conv2d out_channels=65536 kernel_size=1", BP_ELIMIT, 1,
+		"out_channels"},
+};
+
+START_TEST(a_mistake_is_told_with_its_layer_and_field)
+{
+	struct bp_error err = net_text_error(mistakes[_i].text);
+	ck_assert_msg(err.status == mistakes[_i].status && err.layer == mistakes[_i].layer &&
+			      strcmp(err.field, mistakes[_i].field) == 0,
+		"%s: %d, layer %d, %s: %s", mistakes[_i].text, err.status, err.layer, err.field, err.message);
+	ck_assert_int_gt((int)strlen(err.message), 10);
+}
+END_TEST
+
+START_TEST(inputs_must_be_layers_above)
+{
+	struct bp_net_spec spec;
+	struct bp_net *net = NULL;
+	struct bp_error err;
+	static const int wrong[] = {1, 2, 7, -2};
+	for (int i = 0; i < 4; i++) {
+		spec_text("12 | ReLU | ReLU", &spec);
+		((struct bp_layer_spec *)spec.layers)[1].inputs[0] = wrong[i];
+		ck_assert_int_eq(bp_net_new(&spec, &net, &err), BP_EINVAL);
+		ck_assert_int_eq(err.layer, 1);
+		ck_assert_str_eq(err.field, "inputs");
+		spec_text_done(&spec);
+	}
+}
+END_TEST
+
+/* Also where a plan's tables would be larger than memory. */
+START_TEST(a_batch_beyond_the_limits_is_refused_before_anything_is_allocated)
+{
+	struct bp_net *net = net_text("16x8192x8192 | ReLU", 1),
+		      *wide = net_text("1x1x2000000000 | MaxPool2d kernel_size=1", 1);
+	struct bp_error err;
+	int64_t a, w;
+	const struct bp_kernels *k = bp_kernels_choose(BP_ISA_ALL);
+	ck_assert_int_eq(bp_exec_memory(net, k, 65536, 1, true, &a, &w, &err), BP_ELIMIT);
+	ck_assert_int_eq(bp_exec_memory(wide, k, 1, 1, true, &a, &w, &err), BP_ELIMIT);
+	ck_assert_int_eq(err.layer, 0);
+	bp_net_free(net);
+	bp_net_free(wide);
+}
+END_TEST
+
+TEST_SUITE(mistakes, 60)
+{
+	tcase_add_loop_test(tc, a_mistake_is_told_with_its_layer_and_field, 0, sizeof(mistakes) / sizeof(mistakes[0]));
+	tcase_add_test(tc, inputs_must_be_layers_above);
+	tcase_add_test(tc, a_batch_beyond_the_limits_is_refused_before_anything_is_allocated);
+}
