@@ -134,8 +134,10 @@ $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
 $(B)/test_server: $(TEST_SERVER) $(B)/tests/runner.o $(OBJ_SERVER) $(B)/libbackprop.a
 $(B)/test_http: $(TEST_HTTP) $(B)/tests/runner.o
+# The core's allocations are counted (tests/core/allocation.h).
+$(B)/test_core $(B)/test_core64: TEST_LDFLAGS = $(foreach f,malloc calloc realloc aligned_alloc bp_mem_new,-Wl,--wrap=$(f))
 $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
-	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
+	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(TEST_LDFLAGS) $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
 
 UNIT_TESTS = $(B)/test_core $(B)/test_core64 $(B)/test_server
 .PHONY: check check-unit check-http check-systemd check-page asan ubsan tsan
