@@ -39,7 +39,9 @@ uint64_t bp_fpu_enter(int threads)
 {
 	uint64_t before = mode_get();
 	mode_set(before | FLUSH);
-#pragma omp parallel num_threads(threads) if (threads > 1)
+	if (threads == 1)
+		return before;
+#pragma omp parallel num_threads(threads)
 	mode_set(mode_get() | FLUSH);
 	return before;
 }

@@ -216,6 +216,7 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 		!s->pl) {
 		cv->fold = (size_t)s->h * s->w;
 		cv->s.h = cv->s.w = cv->s.oh = cv->s.ow = 1;
+		cv->linear = s->groups == 1;
 	}
 	if (!sides_new(cv, (size_t)max_batch * cv->fold)) {
 		bp_conv_free(cv);
@@ -243,8 +244,10 @@ static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, in
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	size_t f = side_workspace(cv, &cv->forward, threads), b = side_workspace(cv, &cv->backward, threads);
-	size_t w = bp_weights_workspace(cv, threads), fb = f > b ? f : b;
-	return fb > w ? fb : w;
+	size_t sizes[] = {bp_weights_workspace(cv, threads), bp_dense_workspace(cv), f, b}, most_bytes = 0;
+	for (int i = 0; i < 4; i++)
+		most_bytes = sizes[i] > most_bytes ? sizes[i] : most_bytes;
+	return most_bytes;
 }
 
 static void side_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
@@ -261,19 +264,28 @@ void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, 
 {
 	struct gemm_call call = {
 		.n = n * cv->fold, .in = x, .w = w, .bias = bias, .relu = act == BP_ACT_RELU, .out = y};
-	side_run(cv, &cv->forward, ctx, &call, ws);
+	if (bp_dense_fits(cv, n))
+		bp_dense_forward(cv, &call);
+	else
+		side_run(cv, &cv->forward, ctx, &call, ws);
 }
 
 void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
 	const bp_real *w, bool accumulate, bp_real *dx, void *ws)
 {
 	struct gemm_call call = {.n = n * cv->fold, .in = dy, .w = w, .acc = accumulate, .out = dx};
-	side_run(cv, &cv->backward, ctx, &call, ws);
+	if (bp_dense_fits(cv, n))
+		bp_dense_backward_data(cv, &call, ws);
+	else
+		side_run(cv, &cv->backward, ctx, &call, ws);
 }
 
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
 	const bp_real *dy, bp_real *dw, bp_real *db, void *ws)
 {
 	struct weights_call call = {.n = n * cv->fold, .x = x, .dy = dy, .dw = dw, .db = db};
-	bp_weights_run(cv, ctx, &call, ws);
+	if (bp_dense_fits(cv, n))
+		bp_dense_backward_weights(cv, &call);
+	else
+		bp_weights_run(cv, ctx, &call, ws);
 }

@@ -54,6 +54,7 @@ struct bp_conv {
 	size_t fold;            /* ... of `fold` times as many samples */
 	const struct bp_kernels *k;
 	bool depthwise;
+	bool linear; /* a 1x1 map through a 1x1 kernel, one group */
 	struct side forward, backward;
 	struct weights_plan weights;
 	int *bounds; /* memory of lattices' lo and hi */
@@ -170,6 +171,13 @@ size_t bp_depthwise_workspace(const struct side *sd, int threads);
 void bp_depthwise_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
 	const struct gemm_call *call, void *ws);
 
+/* Whether the passes of n samples are so little work that dense.c's ways are the faster ones; only for them are the
+ * others. */
+bool bp_dense_fits(const struct bp_conv *cv, size_t n);
+size_t bp_dense_workspace(const struct bp_conv *cv);
+void bp_dense_forward(const struct bp_conv *cv, const struct gemm_call *call);
+void bp_dense_backward_data(const struct bp_conv *cv, const struct gemm_call *call, bp_real *ws);
+
 void bp_weights_plan(struct bp_conv *cv, size_t max_batch);
 size_t bp_weights_workspace(const struct bp_conv *cv, int threads);
 struct weights_call {
@@ -178,5 +186,6 @@ struct weights_call {
 	bp_real *dw, *db;
 };
 void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
+void bp_dense_backward_weights(const struct bp_conv *cv, const struct weights_call *call);
 
 #endif

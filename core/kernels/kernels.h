@@ -18,6 +18,7 @@
 
 struct bp_igemm;     /* igemm.h */
 struct bp_outer;     /* outer.h */
+struct bp_dense;     /* dense.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */
 struct bp_depthwise_weights;

@@ -62,6 +62,11 @@ static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *
 
 static void gather_floats(const struct bp_feed *f, const float *from, bp_real *restrict to)
 {
+	if (f->area == 1 && !f->data.mean && !f->data.std) {
+		for (int64_t c = 0; c < f->channels; c++)
+			to[c] = (bp_real)from[c];
+		return;
+	}
 	for (int64_t c = 0; c < f->channels; c++, from += f->area) {
 		bp_real mean = f->data.mean ? (bp_real)f->data.mean[c] : 0,
 			std = f->data.std ? (bp_real)f->data.std[c] : 1;

@@ -59,8 +59,11 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 			s.c = s.groups * draw_int(d, 1, 12);
 			s.oc = s.groups * draw_int(d, 1, 12);
 		}
-		if (kind == 4) /* Linear */
+		if (kind == 4) { /* Linear, on both sides of what is little work */
 			s.h = s.w = s.kh = s.kw = s.sh = s.sw = 1;
+			s.c = draw_int(d, 1, 200);
+			s.oc = draw_int(d, 1, 200);
+		}
 		s.pt = draw_int(d, 0, (s.kh - 1) * s.dh);
 		s.pl = draw_int(d, 0, (s.kw - 1) * s.dw);
 		s.oh = extent(s.h, s.pt, draw_int(d, 0, (s.kh - 1) * s.dh), s.kh, s.sh, s.dh);

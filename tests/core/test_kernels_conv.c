@@ -2,6 +2,7 @@
  */
 #include "kernel_cases.h"
 
+#include "kernels/dense.h"
 #include "kernels/depthwise.h"
 #include "kernels/igemm.h"
 #include "kernels/patch.h"
@@ -315,4 +316,53 @@ void check_depthwise_weights(const struct bp_kernels *k, struct draw *d)
 	guard_free(dy, dy_size);
 	guard_free(dw, w_size);
 	guard_free(before, w_size);
+}
+
+void check_dense(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_dense p = {
+		.rows = draw_int(d, 1, 11),
+		.inner = draw_int(d, 0, 20),
+		.cols = draw_int(d, 1, 3 * k->vlen + 1),
+		.acc = draw_bool(d),
+		.relu = draw_bool(d),
+	};
+	const bool transposed = draw_bool(d);
+	p.a_row = transposed ? 1 : p.inner + GAP;
+	p.a_step = transposed ? p.rows + GAP : 1;
+	p.ldb = p.cols + draw_int(d, 0, GAP);
+	p.ldc = p.cols + GAP;
+	const size_t a_size = p.inner ? (p.rows - 1) * p.a_row + (p.inner - 1) * p.a_step + 1 : 0;
+	const size_t b_size = p.inner ? (p.inner - 1) * p.ldb + p.cols : 0, c_size = rows_size(p.rows, p.cols);
+	bp_real *a = guard_new(a_size), *b = guard_new(b_size), *c = guard_new(c_size), *bias = guard_new(p.cols),
+		before[1024];
+	draw_reals(d, a, a_size);
+	draw_reals(d, b, b_size);
+	draw_reals(d, bias, p.cols);
+	draw_reals(d, before, p.rows * p.cols);
+	for (size_t i = 0; p.acc && i < p.rows * p.cols; i++)
+		c[i / p.cols * p.ldc + i % p.cols] = before[i];
+	guard_freeze(a, a_size);
+	guard_freeze(b, b_size);
+	guard_freeze(bias, p.cols);
+	p.a = a;
+	p.b = b;
+	p.bias = draw_bool(d) ? bias : NULL;
+	p.c = c;
+	k->dense(&p);
+	for (size_t i = 0; i < c_size; i++) {
+		size_t row = i / p.ldc, col = i % p.ldc;
+		if (col >= p.cols) {
+			check_near(k, "beside dense's columns", i, c[i], GUARD_POISON, 0);
+			continue;
+		}
+		double sum = (p.acc ? (double)before[row * p.cols + col] : 0) + (p.bias ? (double)bias[col] : 0);
+		for (size_t x = 0; x < p.inner; x++)
+			sum += (double)a[row * p.a_row + x * p.a_step] * (double)b[x * p.ldb + col];
+		check_near(k, "dense", i, c[i], p.relu && sum < 0 ? 0 : sum, rounding(p.inner));
+	}
+	guard_free(a, a_size);
+	guard_free(b, b_size);
+	guard_free(c, c_size);
+	guard_free(bias, p.cols);
 }
