@@ -86,6 +86,27 @@ static enum store_status take(struct api *api, const char *name, const struct in
 	return st;
 }
 
+/* The query's shape, as in 6,128; *ret stays empty without one. False when it was answered with a problem. */
+static bool read_shape(struct http_request *rq, struct bp_shape *ret)
+{
+	const char *text = http_query(rq, "shape");
+	struct problems problems = {0};
+	for (const char *at = text; at && *at;) {
+		char *end = NULL;
+		long dim = strspn(at, "0123456789") > 0 && ret->ndim < BP_MAX_DIMS ? strtol(at, &end, 10) : 0;
+		if (dim < 1 || dim > INT32_MAX || (*end != '\0' && (*end != ',' || end[1] == '\0'))) {
+			ret->ndim = 0;
+			break;
+		}
+		ret->dim[ret->ndim++] = dim;
+		at = *end ? end + 1 : end;
+	}
+	if (text && (ret->ndim == 0 || bp_shape_size(ret) < 1))
+		problems_add(&problems, ERR_INVALID_SHAPE, "shape",
+			"A sample's shape is written as features, as channels,length or as channels,height,width.");
+	return !answer_refused(rq, &problems);
+}
+
 /* Packs the files (labels and paths in sources) and replies; files are the rows they came from, n 0 for a single body.
  */
 static enum store_status publish(struct http_request *rq, const char *name, const struct ingest_file *sources,
@@ -95,6 +116,8 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 	struct ingest_limits limits = {.max_bytes = api->config->max_upload_mb << 20, .max_samples = SAMPLES_MAX};
 	enum store_status st = STORE_NOT_FOUND;
 	char dir[PATH_SIZE];
+	if (!read_shape(rq, &limits.shape))
+		return STORE_ERROR;
 	answer_path(api, "datasets", NULL, dir);
 	for (int attempt = 0; attempt < 3 && st == STORE_NOT_FOUND; attempt++) {
 		struct problems problems = {0};
@@ -141,7 +164,7 @@ static const char *label_by_magic(const char *path)
 void api_dataset_put(struct http_request *rq)
 {
 	struct problems problems = {0};
-	http_query_only(rq, (const char *const[]){"filename"}, 1, &problems);
+	http_query_only(rq, (const char *const[]){"filename", "shape"}, 2, &problems);
 	const char *label = http_query(rq, "filename");
 	if (label && (!name_valid(label) || strlen(label) > NAME_MAX_BYTES ||
 			     strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
@@ -251,7 +274,9 @@ void api_dataset_commit(struct http_request *rq)
 {
 	struct api *api = answer_api(rq);
 	struct dataset_row row;
-	if (answer_query_refused(rq) || !dataset_find(rq, false, &row))
+	struct problems problems = {0};
+	http_query_only(rq, (const char *const[]){"shape"}, 1, &problems);
+	if (answer_refused(rq, &problems) || !dataset_find(rq, false, &row))
 		return;
 	struct dataset_file_row *files = NULL;
 	int n = 0;

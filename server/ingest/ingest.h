@@ -20,6 +20,7 @@ struct ingest_file {
 struct ingest_limits {
 	int64_t max_bytes; /* of the packed file */
 	int64_t max_samples;
+	struct bp_shape shape; /* of a sample, as the client says; ndim 0: as the arrays say */
 };
 struct ingest_result {
 	char sha256[65];

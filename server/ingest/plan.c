@@ -32,8 +32,23 @@ static bool check_present(struct run *r)
 	return ok;
 }
 
+/* The shape that the client gave, of as many elements as the array has in a sample; they lie as they are. */
+static bool given_shape(struct run *r, int role, struct bp_shape *ret)
+{
+	const struct array_header *h = &r->found[role].header;
+	int64_t have = 1;
+	*ret = r->limits->shape;
+	for (int i = 1; i < h->ndim; i++)
+		if (__builtin_mul_overflow(have, h->dim[i], &have))
+			have = 0;
+	if (h->ndim >= 1 && have == bp_shape_size(ret))
+		return true;
+	return run_problem(r, r->found[role].file, r->found[role].label,
+		"has %" PRId64 " values in a sample, which is not what the given shape holds.", have);
+}
+
 /* Two dimensions are features, three are grey maps, four are maps of channels. */
-static bool sample_shape(struct run *r, int role, struct bp_shape *ret, bool *ret_to_chw)
+static bool array_shape(struct run *r, int role, struct bp_shape *ret, bool *ret_to_chw)
 {
 	const struct array_header *h = &r->found[role].header;
 	const int64_t *d = h->dim;
@@ -58,7 +73,16 @@ static bool sample_shape(struct run *r, int role, struct bp_shape *ret, bool *re
 			"must have the shape (samples, features), (samples, height, width) or "
 			"(samples, channels, height, width).");
 	}
+	return true;
+}
+
+static bool sample_shape(struct run *r, int role, struct bp_shape *ret, bool *ret_to_chw)
+{
+	bool given = r->limits->shape.ndim > 0;
 	int64_t size = 1;
+	*ret_to_chw = false;
+	if (given ? !given_shape(r, role, ret) : !array_shape(r, role, ret, ret_to_chw))
+		return false;
 	for (int i = 0; i < ret->ndim; i++) {
 		if (ret->dim[i] < 1 || ret->dim[i] > PACKED_MAX_DIM || size * ret->dim[i] > PACKED_MAX_SAMPLE)
 			return run_problem(r, r->found[role].file, r->found[role].label,

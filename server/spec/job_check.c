@@ -91,11 +91,15 @@ static void check_input(const struct checking *c)
 	if (same)
 		return;
 	char a[SPEC_WORDS], b[SPEC_WORDS];
-	bool flat = have->ndim == 1 && have->dim[0] == bp_shape_size(want);
+	bool equal = bp_shape_size(have) == bp_shape_size(want);
+	const char *hint = "";
+	if (equal && have->ndim == 1)
+		hint = " Declare that shape and begin with a Flatten layer.";
+	else if (equal)
+		hint = " Both hold as many values: upload the data set again with ?shape= and the model's shape.";
 	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, "/model/input/shape"),
 		"The model takes samples of shape %s, but those of the data set have the shape %s.%s",
-		text_shape(a, have), text_shape(b, want),
-		flat ? " Declare that shape and begin with a Flatten layer." : "");
+		text_shape(a, have), text_shape(b, want), hint);
 }
 
 static void check_output(const struct checking *c)

@@ -70,6 +70,56 @@ START_TEST(an_npz_is_uploaded_in_one_request)
 }
 END_TEST
 
+/* From the upload to a prediction of values in the body. */
+START_TEST(a_shape_makes_sequences_of_the_samples)
+{
+	static const char *const wrong[] = {"", "8,", ",8", "8,x", "0,64", "8,8,1,1", "-8,8", "99999999999,1", "4,4"};
+	struct daemon d;
+	daemon_start(&d, NULL);
+	struct bytes npz = sample_npz_images(64, 10);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char target[64];
+		snprintf(target, sizeof(target), "/v1/datasets/rows?shape=%s", wrong[i]);
+		json_decref(talk_put(d.port, target, npz.at, npz.size, 400));
+	}
+	json_t *set = talk_put(d.port, "/v1/datasets/rows?shape=8,8", npz.at, npz.size, 201);
+	ck_assert_uint_eq(json_array_size(talk_at(set, "info.shape")), 2);
+	ck_assert_uint_eq(json_array_size(talk_at(set, "info.mean")), 8);
+	json_decref(set);
+	json_t *job = talk(d.port, "POST", "/v1/jobs",
+		"{\"dataset\":\"rows\",\"model\":{\"input\":{\"shape\":[8,8]},\"layers\":["
+		"{\"type\":\"Conv1d\",\"out_channels\":6,\"kernel_size\":3,\"padding\":\"same\"},{\"type\":\"ReLU\"},"
+		"{\"type\":\"Flatten\"},{\"type\":\"Linear\",\"out_features\":4}]},"
+		"\"training\":{\"epochs\":30,\"batch_size\":16,\"optimizer\":{\"type\":\"Adam\",\"lr\":0.01}}}",
+		201);
+	char target[96], body[2048] = "{\"instances\":[";
+	json_decref(sample_wait(d.port, talk_text(job, "id"), "succeeded"));
+	snprintf(target, sizeof(target), "/v1/jobs/%s/predict", talk_text(job, "id"));
+	for (int n = 0; n < 4; n++) {
+		uint8_t image[SAMPLE_PIXELS];
+		sample_image(n, image);
+		for (int p = 0; p < SAMPLE_PIXELS; p++)
+			sprintf(body + strlen(body), "%s%s%d%s", p || !n ? "" : ",",
+				p == 0       ? "[["
+				: p % 8 == 0 ? ",["
+					     : ",",
+				image[p],
+				p == 63      ? "]]"
+				: p % 8 == 7 ? "]"
+					     : "");
+	}
+	strcat(body, "]}");
+	json_t *answer = talk(d.port, "POST", target, body, 200);
+	for (int n = 0; n < 4; n++)
+		ck_assert_int_eq(
+			talk_int(json_array_get(talk_at(answer, "predictions"), (size_t)n), "class"), sample_label(n));
+	json_decref(answer);
+	json_decref(job);
+	bytes_free(&npz);
+	daemon_done(&d);
+}
+END_TEST
+
 START_TEST(a_name_is_taken_once)
 {
 	struct daemon d;
@@ -203,6 +253,7 @@ TEST_SUITE(dataset, 60)
 	tcase_add_test(tc, four_idx_files_become_a_data_set);
 	tcase_add_test(tc, a_sample_is_shown_as_it_was_uploaded);
 	tcase_add_test(tc, an_npz_is_uploaded_in_one_request);
+	tcase_add_test(tc, a_shape_makes_sequences_of_the_samples);
 	tcase_add_test(tc, a_name_is_taken_once);
 	tcase_add_test(tc, an_upload_is_replaced_under_its_name);
 	tcase_add_test(tc, a_data_set_that_is_still_received_cannot_be_used);

@@ -95,6 +95,42 @@ START_TEST(channels_first_stays)
 }
 END_TEST
 
+START_TEST(a_shape_that_was_given_is_taken)
+{
+	static const struct bp_shape given[] = {{2, {2, 12}}, {1, {24}}, {3, {2, 4, 3}}, {2, {8, 3}}};
+	uint8_t x[2 * 2 * 4 * 3];
+	for (size_t i = 0; i < sizeof(x); i++)
+		x[i] = (uint8_t)i;
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		struct upload u;
+		struct packed p;
+		upload_begin(&u);
+		u.limits.shape = given[i];
+		add_npz(&u, bytes_npy("|u1", "2, 2, 4, 3", x, sizeof(x)), two_labels());
+		ck_assert_msg(upload_ingest(&u), "%s", u.problems.list[0].detail);
+		ck_assert_uint_eq(json_array_size(json_object_get(u.result.info, "mean")), (size_t)given[i].dim[0]);
+		upload_open(&u, &p);
+		ck_assert_int_eq(p.split[0].shape.ndim, given[i].ndim);
+		ck_assert_mem_eq(p.split[0].shape.dim, given[i].dim, (size_t)given[i].ndim * sizeof(int64_t));
+		ck_assert_mem_eq(p.split[0].samples, x, sizeof(x));
+		packed_close(&p);
+		upload_end(&u);
+	}
+}
+END_TEST
+
+START_TEST(a_shape_of_another_size_is_refused)
+{
+	struct upload u;
+	uint8_t x[2 * 12] = {0};
+	upload_begin(&u);
+	u.limits.shape = (struct bp_shape){2, {3, 5}};
+	add_npz(&u, bytes_npy("|u1", "2, 12", x, sizeof(x)), two_labels());
+	upload_refused(&u, ERR_INVALID_DATA, "data.npz", "has 12 values in a sample");
+	upload_end(&u);
+}
+END_TEST
+
 START_TEST(every_type_of_element_is_read_in_both_byte_orders)
 {
 	static const char *const types[] = {"|b1", "|i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f4", "<f8"};
@@ -303,6 +339,8 @@ TEST_SUITE(ingest_npz, 60)
 	tcase_add_test(tc, all_four_arrays_of_an_npz_are_read_stored_or_deflated);
 	tcase_add_test(tc, channels_last_is_turned_to_channels_first);
 	tcase_add_test(tc, channels_first_stays);
+	tcase_add_test(tc, a_shape_that_was_given_is_taken);
+	tcase_add_test(tc, a_shape_of_another_size_is_refused);
 	tcase_add_test(tc, every_type_of_element_is_read_in_both_byte_orders);
 	tcase_add_test(tc, float_labels_are_targets_of_a_regression);
 	tcase_add_test(tc, a_value_that_is_not_finite_is_refused_with_its_sample);

@@ -279,6 +279,8 @@ START_TEST(shapes_of_model_and_data_set_must_agree)
 	check_refused(&c, ERR_INVALID_SHAPE, "/model/input/shape", "begin with a Flatten layer");
 	c.input = "[3,8,8]";
 	check_refused(&c, ERR_INVALID_SHAPE, "/model/input/shape", "[3,8,8]");
+	c.input = "[4,16]";
+	check_refused(&c, ERR_INVALID_SHAPE, "/model/input/shape", "upload the data set again with ?shape=");
 	c = good();
 	c.layers = "{'type':'Flatten'},{'name':'fc','type':'Linear','out_features':9}";
 	check_refused(&c, ERR_INVALID_SHAPE, "/model/layers/1", "\"fc\" gives [9], but the data set has 10 classes");
