@@ -93,7 +93,14 @@ void KERNEL_NAME(grad_clamp)(bp_real *g, int64_t n, bp_real limit)
 		g[i] = g[i] < -limit ? -limit : limit < g[i] ? limit : g[i];
 }
 
-enum rule { SGD_PLAIN, SGD_MOMENTUM, ADAM };
+enum rule { SGD_PLAIN, SGD_MOMENTUM, ADAM, AMSGRAD, NADAM, RMSPROP, ADAGRAD, ADADELTA, LION };
+
+VEC_INLINE vec vec_root(vec v)
+{
+	for (int j = 0; j < VLEN; j++)
+		v[j] = (bp_real)sqrt(v[j]);
+	return v;
+}
 
 VEC_INLINE vec sgd(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
@@ -102,17 +109,86 @@ VEC_INLINE vec sgd(vec w, vec g, const struct bp_update *u, const struct bp_upda
 	return w - c->lr * (c->nesterov ? g + c->look * buf : buf);
 }
 
-/* exp_avg.lerp_, exp_avg_sq.mul_.addcmul_, and param.addcdiv_ of PyTorch, in its order. */
-VEC_INLINE vec adam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+/* exp_avg.lerp_ and exp_avg_sq.mul_.addcmul_ of PyTorch: the running means of the gradient and of its square. Returns
+ * the mean; *ret_root is the root of the mean square, or of its largest so far, corrected, and kept from 0 by eps. */
+VEC_INLINE vec means(
+	vec g, const struct bp_update *u, const struct bp_update_coef *c, bool largest, int64_t i, int n, vec *ret_root)
 {
-	vec mean = load(u->state[0] + i, n), square = load(u->state[1] + i, n), root;
+	vec mean = load(u->state[0] + i, n), square = load(u->state[1] + i, n);
 	mean = mean + c->blend1 * (g - mean);
 	square = c->beta2 * square + c->blend2 * (g * g);
 	store(u->state[0] + i, mean, n);
 	store(u->state[1] + i, square, n);
-	for (int j = 0; j < VLEN; j++)
-		root[j] = (bp_real)sqrt(square[j]);
-	return w - c->lr * (mean / (root / c->root_correction2 + c->eps));
+	if (largest) {
+		square = vec_max(square, load(u->state[2] + i, n));
+		store(u->state[2] + i, square, n);
+	}
+	*ret_root = vec_root(square) / c->root_correction2 + c->eps;
+	return mean;
+}
+
+VEC_INLINE vec adam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec root, mean = means(g, u, c, false, i, n, &root);
+	return w - c->lr * (mean / root);
+}
+
+VEC_INLINE vec amsgrad(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec root, mean = means(g, u, c, true, i, n, &root);
+	return w - c->lr * (mean / root);
+}
+
+VEC_INLINE vec nadam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec root, mean = means(g, u, c, false, i, n, &root);
+	return w - (c->look * g + c->lr * mean) / root;
+}
+
+/* The variance of a steady gradient is 0, but for rounding, which must not make its root a NaN. */
+VEC_INLINE vec rmsprop(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	bool momentum = u->state[2] || (u->state[1] && !c->centered);
+	vec square = c->beta2 * load(u->state[0] + i, n) + c->blend2 * (g * g), variance = square;
+	store(u->state[0] + i, square, n);
+	if (c->centered) {
+		bp_real *means = u->state[momentum ? 2 : 1] + i;
+		vec mean = load(means, n);
+		mean = mean + c->blend2 * (g - mean);
+		store(means, mean, n);
+		variance = vec_max(square - mean * mean, vec_zero());
+	}
+	vec direction = g / (vec_root(variance) + c->eps);
+	if (momentum) {
+		direction = c->keep * load(u->state[1] + i, n) + direction;
+		store(u->state[1] + i, direction, n);
+	}
+	return w - c->lr * direction;
+}
+
+VEC_INLINE vec adagrad(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec sum = load(u->state[0] + i, n) + (c->first + g * g);
+	store(u->state[0] + i, sum, n);
+	return w - c->lr * (g / (vec_root(sum) + c->eps));
+}
+
+VEC_INLINE vec adadelta(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec square = c->beta2 * load(u->state[0] + i, n) + c->blend2 * (g * g), deltas = load(u->state[1] + i, n);
+	vec delta = vec_root(deltas + c->eps) / vec_root(square + c->eps) * g;
+	store(u->state[0] + i, square, n);
+	store(u->state[1] + i, c->beta2 * deltas + c->blend2 * (delta * delta), n);
+	return w - c->lr * delta;
+}
+
+/* The sign of beta1 * mean + (1 - beta1) * g, by which every weight moves equally far. 0 and NaN stay as they are. */
+VEC_INLINE vec lion(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
+{
+	vec mean = load(u->state[0] + i, n), blend = mean + c->blend1 * (g - mean);
+	vec one = vec_splat(1), zero = vec_zero();
+	store(u->state[0] + i, c->beta2 * mean + c->blend2 * g, n);
+	return w - c->lr * vec_select(blend > zero, one, vec_select(blend < zero, -one, blend));
 }
 
 VEC_INLINE void move(const struct bp_update *u, const struct bp_update_coef *c, enum rule rule, int64_t i, int n,
@@ -133,6 +209,24 @@ VEC_INLINE void move(const struct bp_update *u, const struct bp_update_coef *c, 
 		break;
 	case ADAM:
 		w = adam(c->decay * w, g, u, c, i, n);
+		break;
+	case AMSGRAD:
+		w = amsgrad(c->decay * w, g, u, c, i, n);
+		break;
+	case NADAM:
+		w = nadam(c->decay * w, g, u, c, i, n);
+		break;
+	case RMSPROP:
+		w = rmsprop(w, g, u, c, i, n);
+		break;
+	case ADAGRAD:
+		w = adagrad(w, g, u, c, i, n);
+		break;
+	case ADADELTA:
+		w = adadelta(w, g, u, c, i, n);
+		break;
+	case LION:
+		w = lion(c->decay * w, g, u, c, i, n);
 		break;
 	}
 	store(u->w + i, w, n);
@@ -174,5 +268,33 @@ void KERNEL_NAME(update_sgd)(const struct bp_update *u)
 
 void KERNEL_NAME(update_adam)(const struct bp_update *u)
 {
-	move_block(u, ADAM);
+	if (u->state[2])
+		move_block(u, AMSGRAD);
+	else
+		move_block(u, ADAM);
+}
+
+void KERNEL_NAME(update_nadam)(const struct bp_update *u)
+{
+	move_block(u, NADAM);
+}
+
+void KERNEL_NAME(update_rmsprop)(const struct bp_update *u)
+{
+	move_block(u, RMSPROP);
+}
+
+void KERNEL_NAME(update_adagrad)(const struct bp_update *u)
+{
+	move_block(u, ADAGRAD);
+}
+
+void KERNEL_NAME(update_adadelta)(const struct bp_update *u)
+{
+	move_block(u, ADADELTA);
+}
+
+void KERNEL_NAME(update_lion)(const struct bp_update *u)
+{
+	move_block(u, LION);
 }

@@ -9,7 +9,7 @@
 
 #include "backprop.h"
 
-enum { BP_UPDATE_STATES = 2 };
+enum { BP_UPDATE_STATES = 3 };
 
 struct bp_grad_sums {
 	double squares;
@@ -25,15 +25,17 @@ struct bp_update_sums {
 /* Coefficients of one optimizer step, in PyTorch's words. Each optimizer's prepare() sets those its kernel reads. */
 struct bp_update_coef {
 	bp_real scale; /* the gradient is multiplied by it, and left so: clip_grad_norm. 1: it is not written */
-	bp_real lr;    /* SGD: learning rate; Adam: lr / bias_correction1 */
+	bp_real lr;    /* learning rate; Adam: lr / bias_correction1; NAdam, Adagrad: what they make of it */
 	bp_real l2;    /* weight_decay added to the gradient as l2 * w */
-	bp_real decay; /* the weight is first multiplied by it: 1 - lr * weight_decay for AdamW, else 1 */
-	bp_real keep;  /* SGD: momentum, 0 in the first step */
+	bp_real decay; /* the weight is first multiplied by it: 1 - lr * weight_decay when it is decoupled, else 1 */
+	bp_real keep;  /* SGD: momentum, 0 in the first step; RMSprop: momentum */
 	bp_real take;  /* SGD: 1 - dampening, 1 in the first step */
-	bp_real look;  /* SGD: momentum, what nesterov looks ahead by */
-	bool nesterov;
-	bp_real blend1, beta2, blend2; /* Adam: 1 - beta1, beta2, 1 - beta2 */
-	bp_real root_correction2;      /* Adam: sqrt(bias_correction2) */
+	bp_real look;  /* SGD: momentum, what nesterov looks ahead by; NAdam: the rate of the gradient itself */
+	bp_real first; /* Adagrad: initial_accumulator_value in the first step, else 0 */
+	bool nesterov, centered;
+	bp_real blend1, beta2,
+		blend2;           /* Adam: 1 - beta1, beta2, 1 - beta2; RMSprop's alpha and Adadelta's rho: beta2 */
+	bp_real root_correction2; /* Adam: sqrt(bias_correction2) */
 	bp_real eps;
 };
 

@@ -1,14 +1,16 @@
-/* adam.c - Adam, as torch.optim.Adam without amsgrad, and what AdamW shares with it. Called by train/update.c. */
+/* adam.c - Adam, as torch.optim.Adam, and what AdamW and NAdam share with it. Called by train/update.c. */
 #include "optims/adam_common.h"
 
 #include <math.h>
 
-static const struct bp_arg args[] = BP_ADAM_ARGS(0, "L2 penalty: this times the weight is added to the gradient.");
+static const struct bp_arg args[] = {
+	BP_ADAM_SHARED_ARGS(1e-3, 0, BP_OPTIM_L2),
+	[BP_ADAM_AMSGRAD] = BP_ADAM_AMSGRAD_ARG,
+};
 
 int bp_adam_states(const struct bp_item *item)
 {
-	(void)item;
-	return 2; /* exp_avg, exp_avg_sq */
+	return bp_item_bool(item, BP_ADAM_AMSGRAD) ? 3 : 2; /* exp_avg, exp_avg_sq, max_exp_avg_sq */
 }
 
 void bp_adam_prepare(const struct bp_item *item, int64_t step, double lr, struct bp_update_coef *ret)

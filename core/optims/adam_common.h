@@ -1,40 +1,36 @@
 /*
- * adam_common.h - the arguments and coefficients that Adam and AdamW share (Kingma and Ba, "Adam: a method for
- * stochastic optimization", 2015). Included by adam.c and adamw.c.
+ * adam_common.h - the arguments and coefficients that Adam, AdamW and NAdam share (Kingma and Ba, "Adam: a method for
+ * stochastic optimization", 2015). Included by adam.c, adamw.c and nadam.c.
  */
 #ifndef BP_OPTIMS_ADAM_COMMON_H
 #define BP_OPTIMS_ADAM_COMMON_H
 
 #include "optims/optim.h"
 
-enum { BP_ADAM_LR, BP_ADAM_BETAS, BP_ADAM_EPS, BP_ADAM_WEIGHT_DECAY, BP_ADAM_NARGS };
+/* What all have, then what Adam and AdamW have. */
+enum {
+	BP_ADAM_LR,
+	BP_ADAM_BETAS,
+	BP_ADAM_EPS,
+	BP_ADAM_WEIGHT_DECAY,
+	BP_ADAM_SHARED,
+	BP_ADAM_AMSGRAD = BP_ADAM_SHARED,
+	BP_ADAM_NARGS
+};
 
-#define BP_ADAM_ARGS(decay, decay_help)                                                                                \
+#define BP_ADAM_SHARED_ARGS(lr, decay, decay_help)                                                                     \
+	[BP_ADAM_LR] = BP_OPTIM_LR(lr),                                                                                \
+	[BP_ADAM_BETAS] = {.name = "betas",                                                                            \
+		.kind = BP_ARG_REAL_PAIR,                                                                              \
+		.def = {0.9, 0.999},                                                                                   \
+		.min = 0,                                                                                              \
+		.max = 1 - 1e-7,                                                                                       \
+		.help = "How much of the running means of the gradient and of its square is kept."},                   \
+	[BP_ADAM_EPS] = BP_OPTIM_EPS(1e-8), [BP_ADAM_WEIGHT_DECAY] = BP_OPTIM_DECAY(decay, decay_help)
+#define BP_ADAM_AMSGRAD_ARG                                                                                            \
 	{                                                                                                              \
-		[BP_ADAM_LR] = {.name = "lr",                                                                          \
-			.kind = BP_ARG_REAL,                                                                           \
-			.def = {1e-3},                                                                                 \
-			.min = BP_LR_MIN,                                                                              \
-			.max = BP_LR_MAX,                                                                              \
-			.help = "Learning rate."},                                                                     \
-		[BP_ADAM_BETAS] = {.name = "betas",                                                                    \
-			.kind = BP_ARG_REAL_PAIR,                                                                      \
-			.def = {0.9, 0.999},                                                                           \
-			.min = 0,                                                                                      \
-			.max = 1 - 1e-7,                                                                               \
-			.help = "How much of the running means of the gradient and of its square is kept."},           \
-		[BP_ADAM_EPS] = {.name = "eps",                                                                        \
-			.kind = BP_ARG_REAL,                                                                           \
-			.def = {1e-8},                                                                                 \
-			.min = 0,                                                                                      \
-			.max = 1,                                                                                      \
-			.help = "Added to the root of the mean square, so that it is never 0."},                       \
-		[BP_ADAM_WEIGHT_DECAY] = {.name = "weight_decay",                                                      \
-			.kind = BP_ARG_REAL,                                                                           \
-			.def = {decay},                                                                                \
-			.min = 0,                                                                                      \
-			.max = 1e4,                                                                                    \
-			.help = decay_help},                                                                           \
+		.name = "amsgrad", .kind = BP_ARG_BOOL,                                                                \
+		.help = "Divides by the root of the largest mean square so far (Reddi et al. 2018)."                   \
 	}
 
 /* The running means and their bias corrections; not the weight decay. */

@@ -4,7 +4,10 @@
  */
 #include "optims/adam_common.h"
 
-static const struct bp_arg args[] = BP_ADAM_ARGS(1e-2, "Each step first multiplies the weight by 1 - lr times this.");
+static const struct bp_arg args[] = {
+	BP_ADAM_SHARED_ARGS(1e-3, 1e-2, BP_OPTIM_DECOUPLED),
+	[BP_ADAM_AMSGRAD] = BP_ADAM_AMSGRAD_ARG,
+};
 
 static void prepare(const struct bp_item *item, int64_t step, double lr, struct bp_update_coef *ret)
 {

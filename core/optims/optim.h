@@ -15,6 +15,24 @@
 #define BP_LR_MIN 1e-20
 #define BP_LR_MAX 1e4
 
+/* Lines of argument tables that are the same for many. */
+#define BP_OPTIM_LR(value)                                                                                             \
+	{                                                                                                              \
+		.name = "lr", .kind = BP_ARG_REAL, .def = {value}, .min = BP_LR_MIN, .max = BP_LR_MAX,                 \
+		.help = "Learning rate."                                                                               \
+	}
+#define BP_OPTIM_EPS(value)                                                                                            \
+	{                                                                                                              \
+		.name = "eps", .kind = BP_ARG_REAL, .def = {value}, .min = 0, .max = 1,                                \
+		.help = "Added below the fraction bar, so that it is never 0."                                         \
+	}
+#define BP_OPTIM_DECAY(value, help_text)                                                                               \
+	{                                                                                                              \
+		.name = "weight_decay", .kind = BP_ARG_REAL, .def = {value}, .min = 0, .max = 1e4, .help = help_text   \
+	}
+#define BP_OPTIM_L2 "L2 penalty: this times the weight is added to the gradient."
+#define BP_OPTIM_DECOUPLED "Each step first multiplies the weight by 1 - lr times this."
+
 struct bp_optim_ops {
 	struct bp_item_info info;
 	/* Arguments that exclude each other, beyond their bounds; NULL when there is nothing to check. */

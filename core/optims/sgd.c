@@ -5,12 +5,7 @@
 enum { LR, MOMENTUM, DAMPENING, WEIGHT_DECAY, NESTEROV, NARGS };
 
 static const struct bp_arg args[] = {
-	[LR] = {.name = "lr",
-		.kind = BP_ARG_REAL,
-		.def = {1e-3},
-		.min = BP_LR_MIN,
-		.max = BP_LR_MAX,
-		.help = "Learning rate."},
+	[LR] = BP_OPTIM_LR(1e-3),
 	[MOMENTUM] = {.name = "momentum",
 		.kind = BP_ARG_REAL,
 		.def = {0},
@@ -23,12 +18,7 @@ static const struct bp_arg args[] = {
 		.min = 0,
 		.max = 1,
 		.help = "How much of the gradient is held back from the momentum."},
-	[WEIGHT_DECAY] = {.name = "weight_decay",
-		.kind = BP_ARG_REAL,
-		.def = {0},
-		.min = 0,
-		.max = 1e4,
-		.help = "L2 penalty: this times the weight is added to the gradient."},
+	[WEIGHT_DECAY] = BP_OPTIM_DECAY(0, BP_OPTIM_L2),
 	[NESTEROV] = {.name = "nesterov",
 		.kind = BP_ARG_BOOL,
 		.def = {0},

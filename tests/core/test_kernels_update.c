@@ -63,30 +63,80 @@ enum { LONGEST = 3000 };
 
 /* One element, in double: the definitions of torch.optim. */
 struct element {
-	double w, g, state[2];
+	double w, g, state[3];
 };
 
-static void sgd_element(const struct bp_update_coef *c, bool momentum, struct element *e)
+/* A reference moves an element whose gradient is already scaled. states: how many vectors it has. */
+typedef void (*element_fn)(const struct bp_update_coef *c, int states, struct element *e);
+
+static void sgd_element(const struct bp_update_coef *c, int states, struct element *e)
 {
-	double direction;
-	e->g *= c->scale;
-	direction = e->g + c->l2 * e->w;
-	if (momentum) {
+	double direction = e->g + c->l2 * e->w;
+	if (states) {
 		e->state[0] = c->keep * e->state[0] + c->take * direction;
 		direction = c->nesterov ? direction + c->look * e->state[0] : e->state[0];
 	}
 	e->w -= c->lr * direction;
 }
 
-static void adam_element(const struct bp_update_coef *c, bool momentum, struct element *e)
+static void adam_element(const struct bp_update_coef *c, int states, struct element *e)
 {
-	(void)momentum;
-	e->g *= c->scale;
 	double g = e->g + c->l2 * e->w;
 	e->w *= c->decay;
 	e->state[0] += c->blend1 * (g - e->state[0]);
 	e->state[1] = c->beta2 * e->state[1] + c->blend2 * g * g;
-	e->w -= c->lr * e->state[0] / (sqrt(e->state[1]) / c->root_correction2 + c->eps);
+	if (states == 3)
+		e->state[2] = fmax(e->state[2], e->state[1]);
+	e->w -= c->lr * e->state[0] / (sqrt(e->state[states - 1]) / c->root_correction2 + c->eps);
+}
+
+static void nadam_element(const struct bp_update_coef *c, int states, struct element *e)
+{
+	(void)states;
+	double g = e->g + c->l2 * e->w, root;
+	e->w *= c->decay;
+	e->state[0] += c->blend1 * (g - e->state[0]);
+	e->state[1] = c->beta2 * e->state[1] + c->blend2 * g * g;
+	root = sqrt(e->state[1]) / c->root_correction2 + c->eps;
+	e->w -= c->look * g / root + c->lr * e->state[0] / root;
+}
+
+static void rmsprop_element(const struct bp_update_coef *c, int states, struct element *e)
+{
+	double g = e->g + c->l2 * e->w, mean = 0;
+	e->state[0] = c->beta2 * e->state[0] + c->blend2 * g * g;
+	if (c->centered)
+		mean = e->state[states - 1] += c->blend2 * (g - e->state[states - 1]);
+	g /= sqrt(fmax(e->state[0] - mean * mean, 0)) + c->eps;
+	if (states - c->centered == 2)
+		g = e->state[1] = c->keep * e->state[1] + g;
+	e->w -= c->lr * g;
+}
+
+static void adagrad_element(const struct bp_update_coef *c, int states, struct element *e)
+{
+	(void)states;
+	double g = e->g + c->l2 * e->w;
+	e->state[0] += c->first + g * g;
+	e->w -= c->lr * g / (sqrt(e->state[0]) + c->eps);
+}
+
+static void adadelta_element(const struct bp_update_coef *c, int states, struct element *e)
+{
+	(void)states;
+	double g = e->g + c->l2 * e->w, delta;
+	e->state[0] = c->beta2 * e->state[0] + c->blend2 * g * g;
+	delta = sqrt(e->state[1] + c->eps) / sqrt(e->state[0] + c->eps) * g;
+	e->state[1] = c->beta2 * e->state[1] + c->blend2 * delta * delta;
+	e->w -= c->lr * delta;
+}
+
+static void lion_element(const struct bp_update_coef *c, int states, struct element *e)
+{
+	(void)states;
+	double blend = (1 - c->blend1) * e->state[0] + c->blend1 * e->g;
+	e->w = c->decay * e->w - c->lr * ((blend > 0) - (blend < 0));
+	e->state[0] = c->beta2 * e->state[0] + c->blend2 * e->g;
 }
 
 static struct bp_update_coef coef_draw(struct draw *d)
@@ -99,6 +149,7 @@ static struct bp_update_coef coef_draw(struct draw *d)
 		.keep = (bp_real)0.9,
 		.take = draw_bool(d) ? 1 : (bp_real)0.8,
 		.look = (bp_real)0.9,
+		.first = draw_bool(d) ? 0 : (bp_real)0.4,
 		.nesterov = draw_bool(d),
 		.blend1 = (bp_real)0.1,
 		.beta2 = (bp_real)0.99,
@@ -108,14 +159,12 @@ static struct bp_update_coef coef_draw(struct draw *d)
 	};
 }
 
-/* states: how many vectors the kernel is given. */
-static void check_update(const struct bp_kernels *k, struct draw *d, int states,
-	void (*kernel)(const struct bp_update *),
-	void (*reference)(const struct bp_update_coef *, bool, struct element *))
+/* states: how many vectors the kernel is given; the first is the largest, for RMSprop's variance to be one. */
+static void check_update(const struct bp_kernels *k, struct draw *d, struct bp_update_coef c, int states,
+	void (*kernel)(const struct bp_update *), element_fn reference)
 {
 	static struct element want[LONGEST];
 	size_t n = (size_t)draw_int(d, 1, LONGEST);
-	struct bp_update_coef c = coef_draw(d);
 	struct bp_update_sums sums;
 	struct bp_update u = {.n = (int64_t)n, .w = guard_new(n), .g = guard_new(n), .coef = &c, .ret_sums = &sums};
 	double updates = 0, weights = 0;
@@ -124,13 +173,14 @@ static void check_update(const struct bp_kernels *k, struct draw *d, int states,
 	for (int s = 0; s < states; s++) {
 		u.state[s] = guard_new(n);
 		for (size_t i = 0; i < n; i++)
-			u.state[s][i] = (bp_real)fabs((double)draw_real(d)) + (bp_real)0.01;
+			u.state[s][i] = (s ? (bp_real)0.05 : 1) * ((bp_real)fabs((double)draw_real(d)) + (bp_real)0.01);
 	}
 	for (size_t i = 0; i < n; i++) {
 		want[i] = (struct element){.w = u.w[i], .g = u.g[i]};
 		for (int s = 0; s < states; s++)
 			want[i].state[s] = u.state[s][i];
-		reference(&c, states > 0, &want[i]);
+		want[i].g *= c.scale;
+		reference(&c, states, &want[i]);
 		updates += pow(want[i].w - (double)u.w[i], 2);
 		weights += pow(want[i].w, 2);
 	}
@@ -151,12 +201,41 @@ static void check_update(const struct bp_kernels *k, struct draw *d, int states,
 
 void check_update_sgd(const struct bp_kernels *k, struct draw *d)
 {
-	check_update(k, d, draw_int(d, 0, 1), k->update_sgd, sgd_element);
+	check_update(k, d, coef_draw(d), draw_int(d, 0, 1), k->update_sgd, sgd_element);
 }
 
 void check_update_adam(const struct bp_kernels *k, struct draw *d)
 {
-	check_update(k, d, 2, k->update_adam, adam_element);
+	check_update(k, d, coef_draw(d), draw_int(d, 2, 3), k->update_adam, adam_element);
+}
+
+void check_update_nadam(const struct bp_kernels *k, struct draw *d)
+{
+	check_update(k, d, coef_draw(d), 2, k->update_nadam, nadam_element);
+}
+
+void check_update_rmsprop(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_update_coef c = coef_draw(d);
+	c.centered = draw_bool(d);
+	check_update(k, d, c, draw_int(d, 1, 2) + c.centered, k->update_rmsprop, rmsprop_element);
+}
+
+void check_update_adagrad(const struct bp_kernels *k, struct draw *d)
+{
+	check_update(k, d, coef_draw(d), 1, k->update_adagrad, adagrad_element);
+}
+
+void check_update_adadelta(const struct bp_kernels *k, struct draw *d)
+{
+	check_update(k, d, coef_draw(d), 2, k->update_adadelta, adadelta_element);
+}
+
+void check_update_lion(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_update_coef c = coef_draw(d);
+	c.l2 = 0; /* it has none */
+	check_update(k, d, c, 1, k->update_lion, lion_element);
 }
 
 void check_softmax_sum(const struct bp_kernels *k, struct draw *d)

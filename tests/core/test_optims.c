@@ -17,7 +17,7 @@ struct setting {
 static const struct {
 	const char *name; /* in optims.txt */
 	const char *type;
-	struct setting settings[4];
+	struct setting settings[7];
 	double clip_norm, clip_value;
 } cases[] = {
 	{"sgd", "SGD", {{0}}, 0, 0},
@@ -32,6 +32,25 @@ static const struct {
 	{"adam_clip_both", "Adam", {{0}}, 1.1, 0.5},
 	{"adamw", "AdamW", {{0}}, 0, 0},
 	{"adamw_decay", "AdamW", {{"betas", {0.7, 0.9}}, {"weight_decay", {0.3}}}, 0, 0},
+	{"adam_amsgrad", "Adam", {{"amsgrad", {1}}, {"betas", {0.9, 0.5}}}, 0, 0},
+	{"adamw_amsgrad", "AdamW", {{"amsgrad", {1}}, {"betas", {0.8, 0.6}}, {"weight_decay", {0.1}}}, 0, 0},
+	{"nadam", "NAdam", {{0}}, 0, 0},
+	{"nadam_decay", "NAdam", {{"betas", {0.8, 0.95}}, {"weight_decay", {0.1}}, {"momentum_decay", {0.3}}}, 0, 0},
+	{"nadam_decoupled", "NAdam",
+		{{"weight_decay", {0.2}}, {"decoupled_weight_decay", {1}}, {"momentum_decay", {0}}, {"eps", {1e-3}}}, 0,
+		0},
+	{"rmsprop", "RMSprop", {{0}}, 0, 0},
+	{"rmsprop_momentum", "RMSprop", {{"alpha", {0.9}}, {"momentum", {0.8}}, {"weight_decay", {0.1}}}, 0.9, 0},
+	{"rmsprop_centered", "RMSprop", {{"alpha", {0.8}}, {"centered", {1}}, {"eps", {1e-3}}}, 0, 0},
+	{"rmsprop_both", "RMSprop", {{"alpha", {0.7}}, {"centered", {1}}, {"momentum", {0.5}}, {"eps", {1e-2}}}, 0, 0},
+	{"adagrad", "Adagrad", {{0}}, 0, 0},
+	{"adagrad_all", "Adagrad",
+		{{"lr_decay", {0.2}}, {"weight_decay", {0.1}}, {"initial_accumulator_value", {0.3}}, {"eps", {1e-4}}},
+		0, 0},
+	{"adadelta", "Adadelta", {{0}}, 0, 0},
+	{"adadelta_all", "Adadelta", {{"rho", {0.7}}, {"eps", {1e-3}}, {"weight_decay", {0.1}}}, 0, 0.4},
+	{"lion", "Lion", {{0}}, 0, 0},
+	{"lion_decay", "Lion", {{"betas", {0.6, 0.8}}, {"weight_decay", {0.3}}}, 0, 0},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -58,7 +77,7 @@ static struct bp_train_params params_of(int i)
 
 /* One tensor of N weights amid a vector, and what an updater needs of it. */
 struct rig {
-	bp_real weights[OFFSET + N + OFFSET], grads[OFFSET + N + OFFSET], state[2][OFFSET + N + OFFSET];
+	bp_real weights[OFFSET + N + OFFSET], grads[OFFSET + N + OFFSET], state[BP_UPDATE_STATES][OFFSET + N + OFFSET];
 	struct bp_param param;
 	struct bp_net net;
 	struct bp_update_block block;
@@ -85,10 +104,10 @@ static void rig_init(struct rig *r, const struct bp_train_params *p)
 	bp_updater_init(&r->updater, &r->net);
 	ck_assert_int_eq(r->layer, 3);
 	int states = bp_optim_at(p->optimizer.type)->states(&p->optimizer);
-	r->vectors = (struct bp_vectors){.weights = r->weights,
-		.grads = r->grads,
-		.state = {states > 0 ? r->state[0] : NULL, states > 1 ? r->state[1] : NULL},
-		.n = r->net.nweights};
+	r->vectors = (struct bp_vectors){.weights = r->weights, .grads = r->grads, .n = r->net.nweights};
+	ck_assert_int_le(states, BP_UPDATE_STATES);
+	for (int s = 0; s < states; s++)
+		r->vectors.state[s] = r->state[s];
 }
 
 static void agree(const char *name, const char *isa, int step, const bp_real *got, const double *want)
@@ -135,6 +154,50 @@ START_TEST(every_optimizer_has_a_case)
 			found |= strcmp(cases[i].type, name) == 0;
 		ck_assert_msg(found, "%s has no case", name);
 	}
+}
+END_TEST
+
+/* The product of NAdam's momenta has a closed form in its file; here it is multiplied out, as PyTorch does. */
+START_TEST(nadam_knows_the_product_of_its_momenta_without_a_state)
+{
+	static const double betas[] = {0, 0.5, 0.9, 0.999}, decays[] = {0, 4e-3, 1, 50};
+	struct bp_update_coef coef;
+	struct bp_item item;
+	double beta = betas[_i / 4], decay = decays[_i % 4], product = 1;
+	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "NAdam"), &item);
+	item_set(BP_OPTIMIZER, &item, "betas", (double[2]){beta, 0.9});
+	item_set(BP_OPTIMIZER, &item, "momentum_decay", (double[2]){decay, 0});
+	for (int step = 0; step < 3000; step++) {
+		double mu = beta * (1 - 0.5 * pow(0.96, (step + 1) * decay));
+		double next = beta * (1 - 0.5 * pow(0.96, (step + 2) * decay));
+		product *= mu;
+		bp_optim_nadam.prepare(&item, step, 0.1, &coef);
+		double look = 0.1 * (1 - mu) / (1 - product), lr = 0.1 * next / (1 - product * next);
+		double tolerance = sizeof(bp_real) == 8 ? 1e-13 : 1e-7;
+		ck_assert_double_le(fabs((double)coef.look - look), tolerance * look);
+		ck_assert_double_le(fabs((double)coef.lr - lr), tolerance * lr);
+	}
+}
+END_TEST
+
+/* A steady gradient has no variance; what rounding makes of it must not become NaN. */
+START_TEST(centered_rmsprop_bears_a_steady_gradient)
+{
+	struct bp_train_params p;
+	struct bp_ctx ctx = {.k = bp_kernels_choose(BP_ISA_ALL), .threads = 1};
+	struct rig r;
+	bp_train_params_defaults(&p);
+	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "RMSprop"), &p.optimizer);
+	item_set(BP_OPTIMIZER, &p.optimizer, "centered", (double[2]){1, 0});
+	item_set(BP_OPTIMIZER, &p.optimizer, "alpha", (double[2]){0.3, 0});
+	rig_init(&r, &p);
+	for (int step = 0; step < 60; step++) {
+		for (int i = 0; i < N; i++)
+			r.grads[OFFSET + i] = (bp_real)(0.1 + i * 0.37);
+		bp_updater_step(&r.updater, &ctx, &r.vectors, step, 1e-6);
+	}
+	for (int i = 0; i < N; i++)
+		ck_assert(isfinite(r.weights[OFFSET + i]));
 }
 END_TEST
 
@@ -216,6 +279,8 @@ TEST_SUITE(optims, 30)
 {
 	tcase_add_loop_test(tc, every_optimizer_takes_the_steps_of_pytorch, 0, CASES);
 	tcase_add_test(tc, every_optimizer_has_a_case);
+	tcase_add_loop_test(tc, nadam_knows_the_product_of_its_momenta_without_a_state, 0, 16);
+	tcase_add_test(tc, centered_rmsprop_bears_a_steady_gradient);
 	tcase_add_test(tc, a_step_reports_the_health_of_its_layer);
 	tcase_add_test(tc, gradients_that_are_not_numbers_are_counted_and_shown);
 	tcase_add_test(tc, nesterov_without_momentum_is_refused);
