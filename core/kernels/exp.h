@@ -52,6 +52,12 @@ VEC_INLINE vec vec_exp(vec x)
 	return two_k + two_k * m1;
 }
 
+/* The same, but 0 where x is below EXP_LOWEST. */
+VEC_INLINE vec vec_exp_or_0(vec x)
+{
+	return vec_keep(~(x < vec_splat((bp_real)EXP_LOWEST)), vec_exp(x));
+}
+
 /* exp(x) - 1, accurate near 0 too. */
 VEC_INLINE vec vec_expm1(vec x)
 {

@@ -61,6 +61,7 @@ struct bp_layer_ops {
 	struct bp_item_info info;
 	bool fuses_relu; /* a pass can apply BP_ACT_RELU and undo it in backward */
 	bool is_relu;    /* may be absorbed by a layer that fuses_relu */
+	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */
 	enum bp_status (*shape)(struct bp_node *node, struct bp_error *err);

@@ -17,6 +17,21 @@ static int find_layer(const struct bp_layer_spec *layers, int n, const char *nam
 	return 0;
 }
 
+/* Index of a word among choices, separated by '|'. */
+static int choice(const char *choices, const char *word)
+{
+	size_t n = strlen(word);
+	int at = 0;
+	for (const char *c = choices; *c; at++) {
+		if (strncmp(c, word, n) == 0 && (c[n] == '|' || c[n] == '\0'))
+			return at;
+		c += strcspn(c, "|");
+		c += *c == '|';
+	}
+	ck_abort_msg("%s is none of %s", word, choices);
+	return 0;
+}
+
 static void set_arg(struct bp_item *item, char *word)
 {
 	char *value = strchr(word, '=');
@@ -26,7 +41,10 @@ static void set_arg(struct bp_item *item, char *word)
 	ck_assert_msg(known != NULL, "no argument %s", word);
 	struct bp_value *arg = &item->args[known - item->args];
 	char *second = strchr(value, ',');
-	if (strcmp(value, "same") == 0)
+	const struct bp_arg *kind = &bp_item_info(BP_LAYER, item->type)->args[known - item->args];
+	if (kind->kind == BP_ARG_CHOICE)
+		arg->v[0] = choice(kind->choices, value);
+	else if (strcmp(value, "same") == 0)
 		arg->v[0] = arg->v[1] = BP_SAME;
 	else if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
 		arg->v[0] = value[0] == 't';

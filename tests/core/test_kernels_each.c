@@ -1,5 +1,5 @@
 /* test_kernels_each.c - cases of the element-wise kernels, dropout and transposition (kernel_cases.h). */
-#include "kernel_cases.h"
+#include "each_arrays.h"
 
 #include "base/rng.h"
 #include "kernels/dropout.h"
@@ -7,76 +7,10 @@
 #include <check.h>
 #include <math.h>
 
-/* Rounding of the elementary functions: a few units in the last place. */
-static const double ulps = sizeof(bp_real) == 8 ? 1e-15 : 5e-7;
-
-static void check_value(const struct bp_kernels *k, const char *where, size_t i, bp_real got, double want)
-{
-	if (isinf(want) && got != (bp_real)want)
-		ck_abort_msg("%s: %s[%zu] is %g, not %g", k->name, where, i, (double)got, want);
-	if (!isinf(want))
-		check_near(k, where, i, got, want, ulps);
-}
-
-struct arrays {
-	size_t n;
-	bp_real *v, *dy, *y; /* two inputs, one output */
-	bp_real before[600]; /* what the output holds */
-	bool acc;
-};
-
-/* Wide values, so that functions saturate; sometimes a zero, an infinity or a NaN. */
-static bp_real draw_any(struct draw *d)
-{
-	switch (draw_int(d, 0, 40)) {
-	case 0:
-		return 0;
-	case 1:
-		return NAN;
-	case 2:
-		return draw_bool(d) ? INFINITY : -INFINITY;
-	}
-	return draw_real(d) * (bp_real)pow(10, draw_int(d, -4, 2));
-}
-
-static void arrays_init(struct arrays *a, struct draw *d)
-{
-	a->n = (size_t)draw_int(d, 0, 500);
-	a->v = guard_new(a->n);
-	a->dy = guard_new(a->n);
-	a->y = guard_new(a->n);
-	a->acc = draw_bool(d);
-	for (size_t i = 0; i < a->n; i++) {
-		a->v[i] = draw_any(d);
-		a->dy[i] = draw_real(d);
-		a->before[i] = draw_real(d);
-		if (a->acc)
-			a->y[i] = a->before[i];
-	}
-	guard_freeze(a->v, a->n);
-	guard_freeze(a->dy, a->n);
-}
-
-static void arrays_done(struct arrays *a)
-{
-	guard_free(a->v, a->n);
-	guard_free(a->dy, a->n);
-	guard_free(a->y, a->n);
-}
-
 static double relu_of(double x)
 {
 	return x <= 0 ? 0 : x;
 }
-static double sigmoid_of(double x)
-{
-	return 1 / (1 + exp(-x));
-}
-static double leaky_of(double x)
-{
-	return x > 0 ? x : x * (bp_real)0.3;
-}
-
 static void check_map(const struct bp_kernels *k, const char *name, struct arrays *a, double (*want)(double))
 {
 	for (size_t i = 0; i < a->n; i++)
@@ -92,51 +26,10 @@ void check_relu(const struct bp_kernels *k, struct draw *d)
 	check_map(k, "relu", &a, relu_of);
 }
 
-void check_leaky_relu(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->leaky_relu(a.n, (bp_real)0.3, a.v, a.y);
-	check_map(k, "leaky_relu", &a, leaky_of);
-}
-
-void check_sigmoid(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->sigmoid(a.n, a.v, a.y);
-	check_map(k, "sigmoid", &a, sigmoid_of);
-}
-
-void check_tanh(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->tanh(a.n, a.v, a.y);
-	/* Relative near 0, where it matters that tanh(x) is x. */
-	for (size_t i = 0; i < a.n; i++)
-		if (fabs(a.v[i]) < 1)
-			ck_assert_double_le(fabs(a.y[i] - tanh(a.v[i])), 2 * ulps * fabs(a.v[i]));
-	check_map(k, "tanh", &a, tanh);
-}
-
 static double relu_slope(double v, double dy)
 {
 	return v <= 0 ? 0 : dy;
 }
-static double leaky_slope(double v, double dy)
-{
-	return v > 0 ? dy : dy * (bp_real)0.3;
-}
-static double sigmoid_slope(double v, double dy)
-{
-	return dy * v * (1 - v);
-}
-static double tanh_slope(double v, double dy)
-{
-	return dy * (1 - v * v);
-}
-
 static void check_grad(const struct bp_kernels *k, const char *name, struct arrays *a, double (*want)(double, double))
 {
 	for (size_t i = 0; i < a->n; i++) {
@@ -155,30 +48,6 @@ void check_relu_grad(const struct bp_kernels *k, struct draw *d)
 	arrays_init(&a, d);
 	k->relu_grad(a.n, a.v, a.dy, a.acc, a.y);
 	check_grad(k, "relu_grad", &a, relu_slope);
-}
-
-void check_leaky_relu_grad(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->leaky_relu_grad(a.n, (bp_real)0.3, a.v, a.dy, a.acc, a.y);
-	check_grad(k, "leaky_relu_grad", &a, leaky_slope);
-}
-
-void check_sigmoid_grad(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->sigmoid_grad(a.n, a.v, a.dy, a.acc, a.y);
-	check_grad(k, "sigmoid_grad", &a, sigmoid_slope);
-}
-
-void check_tanh_grad(const struct bp_kernels *k, struct draw *d)
-{
-	struct arrays a;
-	arrays_init(&a, d);
-	k->tanh_grad(a.n, a.v, a.dy, a.acc, a.y);
-	check_grad(k, "tanh_grad", &a, tanh_slope);
 }
 
 void check_sum(const struct bp_kernels *k, struct draw *d)
