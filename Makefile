@@ -118,6 +118,10 @@ bench: $(B)/bench_train $(B)/bench_peak
 $(B)/bench_conv: $(B)/tests/bench/bench_conv.o $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ -lm -o $@
 
+# The core without the server: core/examples/train.c, with backprop.h alone.
+$(B)/example_train: core/examples/train.c $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) $(OPENMP) -Icore/include $^ -lm -o $@
+
 # ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
 $(B)/tests/core64/%.o: tests/core/%.c
 	@mkdir -p $(@D)
@@ -151,8 +155,8 @@ check:
 	@$(MAKE) --no-print-directory check-page
 	@$(MAKE) --no-print-directory check-unit
 	@$(MAKE) --no-print-directory check-http
-check-unit: $(UNIT_TESTS)
-	@set -e; for t in $(UNIT_TESTS); do ./$$t; done
+check-unit: $(UNIT_TESTS) $(B)/example_train
+	@set -e; ./$(B)/example_train; for t in $(UNIT_TESTS); do ./$$t; done
 check-http: $(B)/test_http $(B)/backpropd
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
 check-page: $(B)/backpropd
