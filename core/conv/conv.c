@@ -196,11 +196,6 @@ static bool sides_new(struct bp_conv *cv, size_t max_batch)
 		lattice_bounds(&b->lattices[i], s->ow, &bounds);
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
-	cv->depthwise = s->groups > 1 && cg == 1 && og == 1;
-	if (cv->depthwise) {
-		bp_depthwise_plan(f, max_batch * s->oh * s->ow);
-		bp_depthwise_plan(b, max_batch * s->h * s->w);
-	}
 	return true;
 }
 
@@ -212,8 +207,9 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	cv->s = *s;
 	cv->k = k;
 	cv->fold = 1;
-	if (s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->h == s->oh && s->w == s->ow && !s->pt &&
-		!s->pl) {
+	cv->depthwise = bp_depthwise_fits(s);
+	if (!cv->depthwise && s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->h == s->oh && s->w == s->ow &&
+		!s->pt && !s->pl) {
 		cv->fold = (size_t)s->h * s->w;
 		cv->s.h = cv->s.w = cv->s.oh = cv->s.ow = 1;
 		cv->linear = s->groups == 1;
@@ -223,6 +219,8 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 		return NULL;
 	}
 	bp_weights_plan(cv, (size_t)max_batch * cv->fold);
+	if (cv->depthwise)
+		bp_depthwise_plan(cv, (size_t)max_batch);
 	return cv;
 }
 
@@ -236,56 +234,111 @@ void bp_conv_free(struct bp_conv *cv)
 	free(cv);
 }
 
-static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
+static size_t largest(const size_t *sizes, int n)
 {
-	return cv->depthwise ? bp_depthwise_workspace(sd, threads) : bp_gemm_workspace(cv, sd, threads);
-}
-
-size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
-{
-	size_t f = side_workspace(cv, &cv->forward, threads), b = side_workspace(cv, &cv->backward, threads);
-	size_t sizes[] = {bp_weights_workspace(cv, threads), bp_dense_workspace(cv), f, b}, most_bytes = 0;
-	for (int i = 0; i < 4; i++)
+	size_t most_bytes = 0;
+	for (int i = 0; i < n; i++)
 		most_bytes = sizes[i] > most_bytes ? sizes[i] : most_bytes;
 	return most_bytes;
 }
 
-static void side_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws)
+size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	if (cv->depthwise)
-		bp_depthwise_run(cv, sd, ctx, call, ws);
+		return bp_depthwise_workspace(cv, threads);
+	return largest((const size_t[]){bp_gemm_workspace(cv, &cv->forward, threads),
+			       bp_gemm_workspace(cv, &cv->backward, threads), bp_weights_workspace(cv, threads),
+			       bp_dense_workspace(cv)},
+		4);
+}
+
+bool bp_conv_norms(const struct bp_conv *cv)
+{
+	return cv->depthwise;
+}
+
+size_t bp_conv_max_parts(const struct bp_conv *cv)
+{
+	return cv->bands.parts;
+}
+
+size_t bp_conv_parts(const struct bp_conv *cv, int n)
+{
+	return bp_depthwise_parts(cv, n);
+}
+
+size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part, bool backward)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	int height = backward ? s->h : s->oh, width = backward ? s->w : s->ow;
+	return bp_depthwise_part_lines(cv, n, part, height) * width;
+}
+
+void bp_conv_forward_call(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct gemm_call g = {.n = call->n * cv->fold,
+		.in = call->x,
+		.w = call->w,
+		.bias = call->bias,
+		.relu = call->act == BP_ACT_RELU,
+		.out = call->y};
+	if (cv->depthwise)
+		bp_depthwise_forward(cv, ctx, call, ws);
+	else if (bp_dense_fits(cv, call->n))
+		bp_dense_forward(cv, &g);
 	else
-		bp_gemm_run(cv, sd, ctx, call, ws);
+		bp_gemm_run(cv, &cv->forward, ctx, &g, ws);
+}
+
+static void weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct weights_call w = {.n = call->n * cv->fold, .x = call->x, .dy = call->dy, .dw = call->dw, .db = call->db};
+	if (bp_dense_fits(cv, call->n))
+		bp_dense_backward_weights(cv, &w);
+	else
+		bp_weights_run(cv, ctx, &w, ws);
+}
+
+static void data_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct gemm_call g = {
+		.n = call->n * cv->fold, .in = call->dy, .w = call->w, .acc = call->accumulate, .out = call->dx};
+	if (bp_dense_fits(cv, call->n))
+		bp_dense_backward_data(cv, &g, ws);
+	else
+		bp_gemm_run(cv, &cv->backward, ctx, &g, ws);
+}
+
+void bp_conv_backward_call(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	if (cv->depthwise) {
+		bp_depthwise_backward(cv, ctx, call, ws);
+		return;
+	}
+	if (call->dw)
+		weights_run(cv, ctx, call, ws);
+	if (call->dx)
+		data_run(cv, ctx, call, ws);
 }
 
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,
 	const bp_real *bias, enum bp_act act, bp_real *y, void *ws)
 {
-	struct gemm_call call = {
-		.n = n * cv->fold, .in = x, .w = w, .bias = bias, .relu = act == BP_ACT_RELU, .out = y};
-	if (bp_dense_fits(cv, n))
-		bp_dense_forward(cv, &call);
-	else
-		side_run(cv, &cv->forward, ctx, &call, ws);
+	struct bp_conv_call call = {.n = n, .x = x, .w = w, .bias = bias, .act = act, .y = y};
+	bp_conv_forward_call(cv, ctx, &call, ws);
 }
 
 void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *dy,
 	const bp_real *w, bool accumulate, bp_real *dx, void *ws)
 {
-	struct gemm_call call = {.n = n * cv->fold, .in = dy, .w = w, .acc = accumulate, .out = dx};
-	if (bp_dense_fits(cv, n))
-		bp_dense_backward_data(cv, &call, ws);
-	else
-		side_run(cv, &cv->backward, ctx, &call, ws);
+	struct bp_conv_call call = {.n = n, .dy = dy, .w = w, .accumulate = accumulate, .dx = dx};
+	bp_conv_backward_call(cv, ctx, &call, ws);
 }
 
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
 	const bp_real *dy, bp_real *dw, bp_real *db, void *ws)
 {
-	struct weights_call call = {.n = n * cv->fold, .x = x, .dy = dy, .dw = dw, .db = db};
-	if (bp_dense_fits(cv, n))
-		bp_dense_backward_weights(cv, &call);
-	else
-		bp_weights_run(cv, ctx, &call, ws);
+	struct bp_conv_call call = {.n = n, .x = x, .dy = dy, .dw = dw, .db = db};
+	bp_conv_backward_call(cv, ctx, &call, ws);
 }

@@ -43,6 +43,39 @@ void bp_conv_backward_data(const struct bp_conv *cv, const struct bp_ctx *ctx, i
 void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x,
 	const bp_real *dy, bp_real *dw, bp_real *db, void *ws);
 
+/*
+ * One pass with all that it may do at once. A batch norm before or after the convolution can be done as its maps pass
+ * through, which saves sweeps over memory. The norms' scale, shift, mean and relu are read, and of `after` slope and
+ * offset in backward (kernels/norm.h); rows is ignored.
+ *
+ *	forward		y = act(conv(before(x)) + bias); parts: the statistics of y
+ *	backward	with g the gradient through y, dy itself or what `after` makes of it (then y is read): dw, db,
+ *dx. dx is the gradient through before(x); parts: the sums that `before` needs of it
+ */
+struct bp_conv_call {
+	int n;
+	const bp_real *x, *w, *bias; /* bias may be NULL */
+	enum bp_act act;
+	bp_real *y;
+	const bp_real *dy;
+	bp_real *dx, *dw, *db;                /* each may be NULL; no db without dw */
+	bool accumulate;                      /* dx += */
+	const struct bp_norm *before, *after; /* NULL: none */
+	bp_real *parts;                       /* BP_NORM_STATS x channels a part, or NULL */
+};
+
+/* Whether norms before and after can be done in the passes. Without, they must be NULL. */
+bool bp_conv_norms(const struct bp_conv *cv);
+/* Into how many parts the statistics of n samples are cut, and the rows (pixels) of one: forward's are of y, backward's
+ * of x. bp_conv_parts is at most bp_conv_max_parts for any n. */
+size_t bp_conv_max_parts(const struct bp_conv *cv);
+size_t bp_conv_parts(const struct bp_conv *cv, int n);
+size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part, bool backward);
+void bp_conv_forward_call(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+void bp_conv_backward_call(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+
 /* The plain C oracle of the three, one thread, no plan. */
 void bp_conv_ref_forward(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *w, const bp_real *bias,
 	enum bp_act act, bp_real *y);

@@ -49,6 +49,13 @@ struct weights_plan {
 	size_t scratch; /* bytes of each thread */
 };
 
+/* How the maps of a depthwise convolution are cut. */
+struct bands_plan {
+	size_t bands, limit; /* of a map: by its size, and at most */
+	size_t parts;        /* bands of a batch, at most */
+	size_t scratch;      /* bytes of each thread */
+};
+
 struct bp_conv {
 	struct bp_conv_shape s; /* canonical: a 1x1 convolution without stride or padding is one on a 1x1 map ... */
 	size_t fold;            /* ... of `fold` times as many samples */
@@ -57,6 +64,7 @@ struct bp_conv {
 	bool linear; /* a 1x1 map through a 1x1 kernel, one group */
 	struct side forward, backward;
 	struct weights_plan weights;
+	struct bands_plan bands;
 	int *bounds; /* memory of lattices' lo and hi */
 };
 
@@ -165,11 +173,16 @@ struct gemm_call {
 void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
 	const struct gemm_call *call, void *ws);
 
-/* The same for a depthwise convolution; the plan sets the side's block and scratch. */
-void bp_depthwise_plan(struct side *sd, size_t max_points);
-size_t bp_depthwise_workspace(const struct side *sd, int threads);
-void bp_depthwise_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws);
+/* A depthwise convolution (depthwise.c). */
+bool bp_depthwise_fits(const struct bp_conv_shape *s);
+void bp_depthwise_plan(struct bp_conv *cv, size_t max_batch);
+size_t bp_depthwise_workspace(const struct bp_conv *cv, int threads);
+size_t bp_depthwise_parts(const struct bp_conv *cv, size_t n);
+size_t bp_depthwise_part_lines(const struct bp_conv *cv, size_t n, size_t part, size_t height);
+void bp_depthwise_forward(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+void bp_depthwise_backward(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
 
 /* Whether the passes of n samples are so little work that dense.c's ways are the faster ones; only for them are the
  * others. */

@@ -11,11 +11,10 @@
 #include "conv/plan.h"
 
 #include "base/mem.h"
-#include "kernels/depthwise.h"
+#include "kernels/outer.h"
 
 enum {
 	BLOCK_PIXELS = 256,      /* of a sweep: long enough that tiles are rarely loaded and stored */
-	DEPTHWISE_PIXELS = 48,   /* so that four vectors of channels of X and of dY stay in L1 for all taps */
 	RUN_BYTES = 128 << 10,   /* of a block's lists of runs, about */
 	PARTIAL_BYTES = 8 << 20, /* of all partial sums */
 	MAX_CHUNKS = 16,
@@ -59,8 +58,6 @@ void bp_weights_plan(struct bp_conv *cv, size_t max_batch)
 	size_t points = max_batch * lattice_points(l), block = BLOCK_PIXELS;
 	if (sd->patches)
 		block = sd->block;
-	else if (cv->depthwise)
-		block = DEPTHWISE_PIXELS;
 	while (!sd->patches && block > 16 && taps * (block / l->w + 2) * sizeof(struct bp_run) > RUN_BYTES)
 		block /= 2;
 	block = block < points ? block : points;
@@ -198,26 +195,6 @@ static void block_tiles(
 	}
 }
 
-/* The block's sums of a depthwise convolution: of all channels at once. */
-static void block_depthwise(const struct job *j, const struct place *pl, size_t first, bp_real *dw, bool acc)
-{
-	const struct side *sd = &j->cv->forward;
-	const size_t channels = sd->out_c;
-	struct bp_depthwise_weights d = {
-		.channels = channels,
-		.taps = j->taps,
-		.runs = pl->runs,
-		.runs_stride = j->cv->weights.runs,
-		.nruns = pl->nruns,
-		.x_step = (size_t)sd->lattices->isx * channels,
-		.dy_step = channels,
-		.dy = j->call.dy + first * channels,
-		.dw = dw,
-		.acc = acc,
-	};
-	j->cv->k->depthwise_weights(&d);
-}
-
 static void chunk_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
@@ -231,10 +208,7 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 		size_t count = end - at < block ? end - at : block;
 		if (!cv->forward.patches)
 			find_runs(j, at, count, &pl);
-		if (cv->depthwise)
-			block_depthwise(j, &pl, at, dw, at > first);
-		else
-			block_tiles(j, &pl, at, count, cut, dw, at > first);
+		block_tiles(j, &pl, at, count, cut, dw, at > first);
 		if (j->call.db && cut == 0)
 			cv->k->column_sums(count, oc, j->call.dy + at * oc, oc, at > first, db);
 	}
@@ -268,7 +242,7 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	if (cv->forward.patches && want > j->chunks && j->chunks >= MAX_CHUNKS / 2)
 		want = j->chunks; /* every cut would gather the chunk's patches again */
 	j->cuts = divide_up(want, j->chunks);
-	j->cuts = cv->depthwise ? 1 : j->cuts < tiles ? j->cuts : tiles;
+	j->cuts = j->cuts < tiles ? j->cuts : tiles;
 }
 
 void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws)

@@ -50,9 +50,13 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 {
 	if (c->act == BP_ACT_RELU)
 		bp_relu_undo(c);
-	bp_conv_backward_weights(
-		c->own, c->ctx, c->pass->n, c->x[0], c->dy, c->grad[WEIGHT], c->grad[BIAS], c->workspace);
-	if (c->dx[0])
-		bp_conv_backward_data(
-			c->own, c->ctx, c->pass->n, c->dy, c->param[WEIGHT], c->accumulate[0], c->dx[0], c->workspace);
+	const struct bp_conv_call call = {.n = c->pass->n,
+		.x = c->x[0],
+		.w = c->param[WEIGHT],
+		.dy = c->dy,
+		.dx = c->dx[0],
+		.dw = c->grad[WEIGHT],
+		.db = c->grad[BIAS],
+		.accumulate = c->accumulate[0]};
+	bp_conv_backward_call(c->own, c->ctx, &call, c->workspace);
 }

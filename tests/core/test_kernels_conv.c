@@ -5,6 +5,7 @@
 #include "kernels/dense.h"
 #include "kernels/depthwise.h"
 #include "kernels/igemm.h"
+#include "kernels/outer.h"
 #include "kernels/patch.h"
 
 #include <check.h>
@@ -218,99 +219,84 @@ void check_column_sums(const struct bp_kernels *k, struct draw *d)
 	guard_free(before, n);
 }
 
+/* A line of outputs over a random X, which ends with the last input of the last output. */
+static struct bp_depthwise_line draw_line(const struct bp_kernels *k, struct draw *d, size_t *ret_x_size)
+{
+	struct bp_depthwise_line l = {.points = draw_int(d, 1, 11), .channels = draw_int(d, 1, 4 * k->vlen)};
+	bool small = draw_bool(d);
+	l.kh = small ? 3 : draw_int(d, 1, 5);
+	l.kw = small ? 3 : draw_int(d, 1, 5);
+	l.tap_step = l.channels + (draw_bool(d) ? draw_int(d, 0, 5) : 0);
+	l.step = l.tap_step * draw_int(d, 1, 3);
+	l.line_step = (l.points - 1) * l.step + l.kw * l.tap_step + draw_int(d, 0, 5);
+	*ret_x_size = (l.kh - 1) * l.line_step + (l.points - 1) * l.step + (l.kw - 1) * l.tap_step + l.channels;
+	return l;
+}
+
+static bp_real line_input(const struct bp_depthwise_line *l, size_t point, int tap, size_t j)
+{
+	return l->x[tap / l->kw * l->line_step + point * l->step + tap % l->kw * l->tap_step + j];
+}
+
 void check_depthwise(const struct bp_kernels *k, struct draw *d)
 {
-	struct bp_depthwise p = {
-		.points = draw_int(d, 1, 7),
-		.channels = draw_int(d, 1, 6 * k->vlen),
-		.taps = draw_int(d, 0, 10),
-		.acc = draw_bool(d),
-		.relu = draw_bool(d),
-	};
-	p.a_stride = p.points + draw_int(d, 0, 2);
-	const size_t n = p.channels, na = p.taps * p.a_stride;
-	const size_t a_size = rows_size(na, n), w_size = rows_size(p.taps, n), c_size = rows_size(p.points, n);
-	bp_real *a = guard_new(a_size), *w = guard_new(w_size), *c = guard_new(c_size), *before = guard_new(c_size);
-	bp_real *bias = guard_new(n), **rows_a = rows_new(a, na, n), **rows_w = rows_new(w, p.taps, n);
-	bp_real **rows_c = rows_new(c, p.points, n);
-	draw_reals(d, a, a_size);
+	size_t x_size;
+	struct bp_depthwise p = {.line = draw_line(k, d, &x_size), .acc = draw_bool(d), .relu = draw_bool(d)};
+	const size_t n = p.line.channels, taps = (size_t)p.line.kh * p.line.kw, y_size = p.line.points * n;
+	const size_t w_gap = draw_int(d, 0, 3), w_size = (taps - 1) * (n + w_gap) + n;
+	const bool turned = draw_bool(d); /* taps in descending order, as backward-data has them */
+	bp_real *x = guard_new(x_size), *w = guard_new(w_size), *y = guard_new(y_size), *before = guard_new(y_size);
+	bp_real *bias = guard_new(n);
+	draw_reals(d, x, x_size);
 	draw_reals(d, w, w_size);
 	draw_reals(d, bias, n);
-	for (size_t i = 0; i < c_size; i++)
-		if (p.acc && i % (n + GAP) < n)
-			c[i] = before[i] = draw_real(d);
-	guard_freeze(a, a_size);
+	draw_reals(d, before, y_size);
+	for (size_t i = 0; p.acc && i < y_size; i++)
+		y[i] = before[i];
+	guard_freeze(x, x_size);
 	guard_freeze(w, w_size);
-	p.a = (const bp_real *const *)rows_a;
-	p.w = (const bp_real *const *)rows_w;
-	p.c = rows_c;
+	p.line.x = x;
+	p.w = turned ? w + (taps - 1) * (n + w_gap) : w;
+	p.w_step = turned ? -(ptrdiff_t)(n + w_gap) : (ptrdiff_t)(n + w_gap);
+	p.y = y;
 	p.bias = draw_bool(d) ? bias : NULL;
 	k->depthwise(&p);
-	for (size_t i = 0; i < c_size; i++) {
-		size_t point = i / (n + GAP), j = i % (n + GAP);
-		double sum = j < n && p.acc ? before[i] : 0;
-		for (size_t t = 0; t < p.taps && j < n; t++)
-			sum += (double)rows_a[t * p.a_stride + point][j] * rows_w[t][j];
-		sum += p.bias && j < n ? bias[j] : 0;
-		check_near(k, "depthwise", i, c[i],
-			j >= n              ? GUARD_POISON
-			: p.relu && sum < 0 ? 0
-					    : sum,
-			rounding(p.taps));
+	for (size_t i = 0; i < y_size; i++) {
+		double sum = p.acc ? before[i] : 0;
+		for (size_t t = 0; t < taps; t++)
+			sum += (double)line_input(&p.line, i / n, (int)t, i % n) * p.w[(ptrdiff_t)t * p.w_step + i % n];
+		sum += p.bias ? bias[i % n] : 0;
+		check_near(k, "depthwise", i, y[i], p.relu && sum < 0 ? 0 : sum, rounding(taps));
 	}
-	free(rows_a);
-	free(rows_w);
-	free(rows_c);
-	guard_free(a, a_size);
+	guard_free(x, x_size);
 	guard_free(w, w_size);
-	guard_free(c, c_size);
-	guard_free(before, c_size);
+	guard_free(y, y_size);
+	guard_free(before, y_size);
 	guard_free(bias, n);
 }
 
 void check_depthwise_weights(const struct bp_kernels *k, struct draw *d)
 {
-	enum { RUNS = 3 };
-	struct bp_depthwise_weights p = {.channels = draw_int(d, 1, 6 * k->vlen),
-		.taps = draw_int(d, 1, 4),
-		.runs_stride = RUNS,
-		.acc = draw_bool(d)};
-	const size_t n = p.channels, pixels = 20, w_size = p.taps * n;
-	p.x_step = n + draw_int(d, 0, 3);
-	p.dy_step = n + draw_int(d, 0, 3);
-	const size_t x_size = (pixels - 1) * p.x_step + n, dy_size = (pixels - 1) * p.dy_step + n;
+	size_t x_size;
+	struct bp_depthwise_weights p = {.line = draw_line(k, d, &x_size)};
+	const size_t n = p.line.channels, dy_size = p.line.points * n, w_size = (size_t)p.line.kh * p.line.kw * n;
 	bp_real *x = guard_new(x_size), *dy = guard_new(dy_size), *dw = guard_new(w_size), *before = guard_new(w_size);
-	struct bp_run runs[4 * RUNS];
-	size_t nruns[4];
 	draw_reals(d, x, x_size);
 	draw_reals(d, dy, dy_size);
 	draw_reals(d, before, w_size);
-	for (size_t i = 0; p.acc && i < w_size; i++)
+	for (size_t i = 0; i < w_size; i++)
 		dw[i] = before[i];
-	for (size_t t = 0; t < p.taps; t++) {
-		nruns[t] = draw_int(d, 0, RUNS);
-		for (size_t r = 0; r < nruns[t]; r++) {
-			size_t count = draw_int(d, 0, 6), at = draw_int(d, 0, pixels - count);
-			size_t first = draw_int(d, 0, pixels - count);
-			runs[t * RUNS + r] = (struct bp_run){x + at * p.x_step, first, count};
-		}
-	}
 	guard_freeze(x, x_size);
 	guard_freeze(dy, dy_size);
-	p.runs = runs;
-	p.nruns = nruns;
+	p.line.x = x;
 	p.dy = dy;
 	p.dw = dw;
 	k->depthwise_weights(&p);
 	for (size_t i = 0; i < w_size; i++) {
-		size_t t = i / n, j = i % n;
-		double sum = p.acc ? before[i] : 0;
-		for (size_t r = 0; r < nruns[t]; r++)
-			for (size_t q = 0; q < runs[t * RUNS + r].count; q++) {
-				const struct bp_run *run = &runs[t * RUNS + r];
-				sum += (double)run->x[q * p.x_step + j] * dy[(run->first + q) * p.dy_step + j];
-			}
-		check_near(k, "depthwise weights", i, dw[i], sum, rounding(20));
+		double sum = before[i];
+		for (size_t point = 0; point < p.line.points; point++)
+			sum += (double)line_input(&p.line, point, (int)(i / n), i % n) * dy[point * n + i % n];
+		check_near(k, "depthwise weights", i, dw[i], sum, rounding(p.line.points));
 	}
 	guard_free(x, x_size);
 	guard_free(dy, dy_size);
