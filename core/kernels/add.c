@@ -1,4 +1,4 @@
-/* add.c - sums of arrays, and transposition of small maps. Called by core/layers, on any thread. */
+/* add.c - sums and products of arrays, and transposition of small maps. Called by core/layers, on any thread. */
 #include "kernels/vec.h"
 
 VEC_INLINE vec load(const bp_real *p, int n)
@@ -38,6 +38,31 @@ void KERNEL_NAME(sum)(size_t n, int k, const bp_real *const *x, bool relu, bp_re
 		sum_all(n, 2, (const bp_real *const[]){x[0], x[1]}, relu, y);
 	else
 		sum_all(n, k, x, relu, y);
+}
+
+VEC_INLINE void product_at(size_t i, int n, int k, const bp_real *const *x, bool acc, bp_real *y)
+{
+	vec s = load(x[0] + i, n);
+	for (int j = 1; j < k; j++)
+		s *= load(x[j] + i, n);
+	store(y + i, acc ? load(y + i, n) + s : s, n);
+}
+
+VEC_INLINE void product_all(size_t n, int k, const bp_real *const *x, bool acc, bp_real *y)
+{
+	size_t i = 0;
+	for (; i + VLEN <= n; i += VLEN)
+		product_at(i, VLEN, k, x, acc, y);
+	if (i < n)
+		product_at(i, (int)(n - i), k, x, acc, y);
+}
+
+void KERNEL_NAME(product)(size_t n, int k, const bp_real *const *x, bool acc, bp_real *y)
+{
+	if (k == 2)
+		product_all(n, 2, (const bp_real *const[]){x[0], x[1]}, acc, y);
+	else
+		product_all(n, k, x, acc, y);
 }
 
 /* Square tiles, so that lines of both arrays are used whole while they are in the first-level cache. */

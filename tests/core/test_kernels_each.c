@@ -67,6 +67,30 @@ void check_sum(const struct bp_kernels *k, struct draw *d)
 	arrays_done(&a);
 }
 
+void check_product(const struct bp_kernels *k, struct draw *d)
+{
+	struct arrays a;
+	arrays_init(&a, d);
+	const bp_real *x[3] = {a.v, a.dy, a.dy};
+	int terms = draw_int(d, 1, 3);
+	bool in_place = !a.acc && draw_bool(d);
+	for (size_t i = 0; i < a.n && in_place; i++)
+		a.y[i] = a.before[i];
+	if (in_place)
+		x[0] = a.y;
+	k->product(a.n, terms, x, a.acc, a.y);
+	for (size_t i = 0; i < a.n; i++) {
+		double want = in_place ? a.before[i] : a.v[i];
+		for (int j = 1; j < terms; j++)
+			want *= (double)a.dy[i];
+		if (a.acc && isfinite(want))
+			check_near(k, "product", i, a.y[i], want + a.before[i], ulps * (1 + fabs(want)));
+		else
+			check_value(k, "product", i, a.y[i], want);
+	}
+	arrays_done(&a);
+}
+
 static uint32_t number_at(uint64_t seed, uint64_t i)
 {
 	uint32_t r[4];

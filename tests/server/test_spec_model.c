@@ -114,6 +114,28 @@ START_TEST(the_definition_in_full_reads_back_as_itself)
 }
 END_TEST
 
+START_TEST(a_list_of_numbers_is_read_and_shown_as_an_array)
+{
+	struct spec_model m;
+	struct problems problems;
+	ck_assert(parse("{'type':'Reshape','shape':[-1,4,7]},{'type':'ZeroPad2d','padding':2},{'type':'Flatten'}", &m,
+		&problems));
+	const struct bp_value *shape = bp_item_arg(BP_LAYER, &m.layers[0].item, "shape");
+	ck_assert_int_eq(shape->n, 3);
+	ck_assert_double_eq(shape->v[0], -1);
+	ck_assert_double_eq(shape->v[2], 7);
+	ck_assert_int_eq(bp_item_arg(BP_LAYER, &m.layers[1].item, "padding")->n, 1);
+	json_t *full = spec_model_to_json(&m), *layers = json_object_get(full, "layers");
+	json_t *wide = json_of("[-1,4,7]"), *one = json_of("[2]");
+	ck_assert(json_equal(json_object_get(json_array_get(layers, 0), "shape"), wide));
+	ck_assert(json_equal(json_object_get(json_array_get(layers, 1), "padding"), one));
+	json_decref(full);
+	json_decref(wide);
+	json_decref(one);
+	spec_model_done(&m);
+}
+END_TEST
+
 START_TEST(types_and_fields_are_checked_with_a_hint)
 {
 	refused("{'type':'Conv2D','out_channels':8,'kernel_size':3}", ERR_UNKNOWN_NAME, "/model/layers/0/type",
@@ -160,6 +182,14 @@ START_TEST(values_are_checked_against_kind_and_bounds)
 		"/model/layers/0/padding", "not -1");
 	refused("{'type':'Conv2d','out_channels':8,'kernel_size':3,'bias':1}", ERR_WRONG_TYPE, "/model/layers/0/bias",
 		"must be true or false");
+	refused("{'type':'Reshape','shape':[]}", ERR_OUT_OF_RANGE, "/model/layers/0/shape",
+		"1 to 8 integers, not of 0");
+	refused("{'type':'Reshape','shape':[1,1,1,1,1,1,1,1,1]}", ERR_OUT_OF_RANGE, "/model/layers/0/shape",
+		"not of 9");
+	refused("{'type':'Reshape','shape':[4,1.5]}", ERR_WRONG_TYPE, "/model/layers/0/shape/1", "array of 1 to 8");
+	refused("{'type':'Reshape','shape':'4'}", ERR_WRONG_TYPE, "/model/layers/0/shape", "array of 1 to 8 integers");
+	refused("{'type':'Reshape','shape':[4,-2]}", ERR_OUT_OF_RANGE, "/model/layers/0/shape/1", "not -2");
+	refused("{'type':'Reshape','shape':null}", ERR_WRONG_TYPE, "/model/layers/0/shape", "not null");
 	refused("{'type':'Dropout','p':1.5}", ERR_OUT_OF_RANGE, "/model/layers/0/p", "must be from 0 to 1, not 1.5");
 	refused("{'type':'Dropout','p':'a'}", ERR_WRONG_TYPE, "/model/layers/0/p", "must be a number");
 }
@@ -390,6 +420,7 @@ TEST_SUITE(spec_model, 20)
 	tcase_add_test(tc, a_made_up_name_never_takes_a_given_one);
 	tcase_add_test(tc, inputs_make_a_graph);
 	tcase_add_test(tc, the_definition_in_full_reads_back_as_itself);
+	tcase_add_test(tc, a_list_of_numbers_is_read_and_shown_as_an_array);
 	tcase_add_test(tc, types_and_fields_are_checked_with_a_hint);
 	tcase_add_test(tc, values_are_checked_against_kind_and_bounds);
 	tcase_add_test(tc, names_of_layers_are_checked);
