@@ -86,7 +86,8 @@ static bool work_begin(struct daemon *d)
 		.state_dir = c->state_dir,
 		.workers = (int)c->workers,
 		.threads = d->api.threads,
-		.keep_checkpoints = (int)c->keep_checkpoints};
+		.keep_checkpoints = (int)c->keep_checkpoints,
+		.retry_seconds = (int)c->retry_seconds};
 	d->work = work_start(&o);
 	return d->work;
 }

@@ -26,6 +26,9 @@ void answer_store(struct http_request *rq, enum store_status st, const char *wha
 	case STORE_CONFLICT:
 		http_reply_error(rq, ERR_CONFLICT, "", "%s", conflict_detail);
 		return;
+	case STORE_STALE:
+		http_reply_error(rq, ERR_PRECONDITION_FAILED, "If-Match", "The %s is at another version.", what);
+		return;
 	case STORE_FULL:
 		http_reply_error(rq, ERR_STORAGE_FULL, "", "The server's disk is full; nothing was changed.");
 		return;

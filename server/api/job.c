@@ -1,4 +1,5 @@
-/* job.c - jobs: list, show and wait, change, delete, cancel. Submission is in job_submit.c. */
+/* job.c - jobs: list, show and wait, delete. Submission is in job_submit.c, what else is asked of a job in job_ask.c.
+ */
 #include "api/job.h"
 
 #include <dirent.h>
@@ -24,7 +25,7 @@ static void version_text(int64_t version, char ret[32])
 	snprintf(ret, 32, "\"%lld\"", (long long)version);
 }
 
-static void reply_row(struct http_request *rq, int status, const struct job_row *row)
+void job_reply_row(struct http_request *rq, int status, const struct job_row *row)
 {
 	char etag[32];
 	char *history = NULL;
@@ -47,7 +48,7 @@ void job_reply(struct http_request *rq, int status, const char *id)
 		answer_store(rq, st, "job", "");
 		return;
 	}
-	reply_row(rq, status, &row);
+	job_reply_row(rq, status, &row);
 	job_row_done(&row);
 }
 
@@ -84,8 +85,7 @@ void api_job_list(struct http_request *rq)
 	http_reply_json(rq, 200, answer_list(data, page.has_more));
 }
 
-/* Whether a list of entity tags (RFC 9110, 8.8.3) names this version. Comparison is weak: W/ is skipped. */
-static bool etag_listed(const char *list, int64_t version)
+bool job_etag_listed(const char *list, int64_t version)
 {
 	char tag[32];
 	version_text(version, tag);
@@ -124,7 +124,7 @@ void api_job_get(struct http_request *rq)
 	struct job_row row;
 	if (!job_find(rq, &row))
 		return;
-	bool listed = none_match && etag_listed(none_match, row.version);
+	bool listed = none_match && job_etag_listed(none_match, row.version);
 	bool news = known >= 0 ? row.version != known : none_match && !listed;
 	if (wait > 0 && !http_waited(rq) && !news && !job_status_terminal(row.status)) {
 		http_reply_later(rq, id, seen, (int)wait);
@@ -134,45 +134,7 @@ void api_job_get(struct http_request *rq)
 		http_reply_header(rq, "ETag", etag);
 		http_reply_empty(rq, 304);
 	} else {
-		reply_row(rq, 200, &row);
-	}
-	job_row_done(&row);
-}
-
-/* The version that If-Match asks for; -1: any. False: it can match no version. */
-static bool wanted_version(const struct http_request *rq, const struct job_row *row, int64_t *ret)
-{
-	const char *match = http_header(rq, "If-Match");
-	*ret = match ? row->version : -1;
-	return !match || etag_listed(match, row->version);
-}
-
-void api_job_edit(struct http_request *rq)
-{
-	struct api *api = answer_api(rq);
-	struct problems problems = {0};
-	struct spec_reader reader;
-	char name[NAME_MAX_BYTES + 1] = "";
-	int64_t priority = -1, version;
-	http_query_only(rq, NULL, 0, &problems);
-	if (spec_reader_begin(&reader, http_json(rq), "", &problems)) {
-		spec_read_title(&reader, "name", false, name, sizeof name);
-		spec_read_int(&reader, "priority", false, 0, 100, &priority);
-		spec_reader_end(&reader);
-	}
-	struct job_row row;
-	if (answer_refused(rq, &problems) || !job_find(rq, &row))
-		return;
-	enum store_status st = STORE_CONFLICT;
-	if (wanted_version(rq, &row, &version))
-		st = store_job_edit(api->store, row.id, name[0] ? name : NULL, (int)priority, version);
-	if (st == STORE_OK) {
-		answer_ring(api, row.id);
-		job_reply(rq, 200, row.id);
-	} else if (st == STORE_CONFLICT && http_header(rq, "If-Match")) {
-		http_reply_error(rq, ERR_PRECONDITION_FAILED, "If-Match", "The job is at another version.");
-	} else {
-		answer_store(rq, st, "job", "The job's present status does not allow that.");
+		job_reply_row(rq, 200, &row);
 	}
 	job_row_done(&row);
 }
@@ -206,29 +168,5 @@ void api_job_delete(struct http_request *rq)
 	} else {
 		answer_store(rq, st, "job", "The job has not ended: cancel it first.");
 	}
-	job_row_done(&row);
-}
-
-void api_job_cancel(struct http_request *rq)
-{
-	struct api *api = answer_api(rq);
-	struct job_row row;
-	if (answer_query_refused(rq) || !job_find(rq, &row))
-		return;
-	/* Asking twice is no error: the job is on its way already. */
-	bool asked = row.status == JOB_CANCELLING;
-	enum store_status st = asked ? STORE_OK : store_job_cancel(api->store, row.id);
-	char id[ID_MAX];
-	snprintf(id, sizeof id, "%s", row.id);
-	job_row_done(&row);
-	if (st == STORE_OK && !asked)
-		answer_ring(api, id);
-	if (st == STORE_OK)
-		st = store_job_get(api->store, id, &row);
-	if (st != STORE_OK) {
-		answer_store(rq, st, "job", "The job has ended already.");
-		return;
-	}
-	reply_row(rq, job_status_terminal(row.status) ? 200 : 202, &row);
 	job_row_done(&row);
 }

@@ -6,8 +6,17 @@
 
 /* A job as shown. Short (in lists): without its model and its history of statuses. history: JSON text or NULL. */
 json_t *job_json(const struct job_row *row, bool brief, const char *history);
+/* Its resolved spec, with the learning rate and the epochs of now. New reference. */
+json_t *job_spec_json(const struct job_row *row);
 /* The job of the route's {id}; false when it has replied. */
 bool job_find(struct http_request *rq, struct job_row *ret);
+/* Replies with the row in full, with its ETag. */
+void job_reply_row(struct http_request *rq, int status, const struct job_row *row);
+/* Whether a list of entity tags (RFC 9110, 8.8.3) names this version. Comparison is weak: W/ is skipped. */
+bool job_etag_listed(const char *list, int64_t version);
+/* Checks the body of a submission and queues it, or shows it with dry_run; replies in any case. An Idempotency-Key
+ * belongs to the bytes of the request and to what it was sent to: from, "" or the id of the job that is cloned. */
+void job_submit(struct http_request *rq, const json_t *body, const char *from);
 /* Reads the job anew and replies with it in full, with its ETag. */
 void job_reply(struct http_request *rq, int status, const char *id);
 

@@ -1,6 +1,6 @@
 /*
- * job_submit.c - POST /v1/jobs: everything that can be known to be wrong is told at once, and nothing is queued before
- * all of it is right. With dry_run the resolved job is shown instead of stored.
+ * job_submit.c - POST /v1/jobs, and the end of a clone: everything that can be known to be wrong is told at once, and
+ * nothing is queued before all of it is right. With dry_run the resolved job is shown instead of stored.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,13 +173,25 @@ static bool queue_is_full(struct http_request *rq, const struct api *api)
 	return true;
 }
 
-static void store_submission(struct http_request *rq, struct api *api, const struct submission *s, const char *key)
+/* Of the request that a key stands for. */
+static void request_sha256(const struct http_request *rq, const char *from, char ret[65])
 {
-	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
-	char sha256[65], location[ID_MAX + 16];
 	size_t size = 0;
 	const char *bytes = http_body_bytes(rq, &size);
-	sha256_hex(bytes, size, sha256);
+	char whole[65 + ID_MAX];
+	sha256_hex(bytes, size, ret);
+	if (from[0]) {
+		int n = snprintf(whole, sizeof whole, "%s %s", from, ret);
+		sha256_hex(whole, (size_t)n, ret);
+	}
+}
+
+static void store_submission(struct http_request *rq, const struct submission *s, const char *key, const char *from)
+{
+	struct api *api = answer_api(rq);
+	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
+	char sha256[65], location[ID_MAX + 16];
+	request_sha256(rq, from, sha256);
 	struct job_new job = {.name = submission_name(s),
 		.dataset_id = s->dataset.id,
 		.model = model,
@@ -210,7 +222,7 @@ static void store_submission(struct http_request *rq, struct api *api, const str
 	}
 }
 
-void api_job_create(struct http_request *rq)
+void job_submit(struct http_request *rq, const json_t *body, const char *from)
 {
 	struct api *api = answer_api(rq);
 	struct problems problems = {0};
@@ -218,12 +230,17 @@ void api_job_create(struct http_request *rq)
 	http_query_only(rq, (const char *const[]){"dry_run"}, 1, &problems);
 	answer_query_bool(rq, "dry_run", &dry_run, &problems);
 	const char *key = idempotency_key(rq, &problems);
-	struct submission *s = submission_read(api, http_json(rq), &problems);
+	struct submission *s = submission_read(api, body, &problems);
 	if (!answer_refused(rq, &problems)) {
 		if (dry_run)
 			reply_dry(rq, api, s);
 		else if (!queue_is_full(rq, api))
-			store_submission(rq, api, s, key);
+			store_submission(rq, s, key, from);
 	}
 	submission_free(s);
+}
+
+void api_job_create(struct http_request *rq)
+{
+	job_submit(rq, http_json(rq), "");
 }

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "spec/item.h"
+#include "spec/life.h"
 #include "spec/text.h"
-
-enum { MAX_CHECKPOINT_EVERY = 1000000 };
 
 static const double max_split = 0.9, max_clip = 1e9;
 
@@ -101,7 +100,7 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	read_clip(&r, "clip_grad_value", &p->clip_grad_value);
 	read_validation(&r, job);
 	spec_read_bool(&r, "normalize", false, &job->normalize);
-	read_int(&r, "checkpoint_every", 1, MAX_CHECKPOINT_EVERY, &job->checkpoint_every);
+	life_read(&r, &job->life);
 	spec_reader_end(&r);
 	if (p->warmup_epochs > p->epochs)
 		problems_add(r.problems, ERR_OUT_OF_RANGE, "/training/scheduler/warmup_epochs",
@@ -150,7 +149,7 @@ static void defaults(int threads, struct spec_job *ret)
 	ret->threads = threads;
 	ret->validation_split = 0.1;
 	ret->normalize = true;
-	ret->checkpoint_every = 1;
+	life_defaults(&ret->life);
 }
 
 /* What a body and a stored spec have in common. */
@@ -161,6 +160,7 @@ static void read_common(struct spec_reader *r, int available, struct spec_job *r
 	read_training(r, ret);
 	read_resources(r, available, ret);
 	read_int(r, "priority", 0, 100, &ret->priority);
+	life_resolve(&ret->life, ret->validation_on_test || ret->validation_split > 0);
 	ret->params.threads = ret->params.max_threads = ret->threads > 0 ? ret->threads : 1;
 }
 
@@ -222,12 +222,16 @@ static json_t *training_json(const struct spec_job *job)
 	json_t *scheduler = item_json(BP_SCHEDULER, &p->scheduler);
 	json_object_set_new(scheduler, "warmup_epochs", spec_number(p->warmup_epochs));
 	json_t *split = job->validation_on_test ? json_string("test") : spec_number(job->validation_split);
-	return json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o}, s:b, s:i}", "epochs", p->epochs,
+	json_t *ret = json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o}, s:b}", "epochs", p->epochs,
 		"batch_size", p->batch_size, "seed", (json_int_t)p->seed, "shuffle", p->shuffle, "loss",
 		item_json(BP_LOSS, &p->loss), "optimizer", item_json(BP_OPTIMIZER, &p->optimizer), "scheduler",
 		scheduler, "clip_grad_norm", p->clip_grad_norm > 0 ? spec_number(p->clip_grad_norm) : json_null(),
 		"clip_grad_value", p->clip_grad_value > 0 ? spec_number(p->clip_grad_value) : json_null(), "validation",
-		"split", split, "normalize", job->normalize, "checkpoint_every", job->checkpoint_every);
+		"split", split, "normalize", job->normalize);
+	if (ret && life_write(ret, &job->life))
+		return ret;
+	json_decref(ret);
+	return NULL;
 }
 
 json_t *spec_job_to_json(const struct spec_job *job, const struct spec_dataset *ds)

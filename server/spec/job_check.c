@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "spec/life.h"
 #include "spec/text.h"
 
 static bool read_floats(const json_t *v, int64_t all, float *ret, int *ret_n)
@@ -198,5 +199,7 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 		check_memory(&c, memory_limit, ret_memory);
 	check_samples(&c);
 	check_batch_norm(&c);
+	life_check(&job->life, job->validation_on_test || job->validation_split > 0,
+		spec_loss_of_classes(&job->params.loss), problems);
 	return problems->count == before && !problems->more;
 }

@@ -48,6 +48,30 @@ struct spec_dataset {
 };
 bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret);
 
+enum spec_metric { SPEC_LOSS, SPEC_ACCURACY, SPEC_VAL_LOSS, SPEC_VAL_ACCURACY, SPEC_METRIC_COUNT };
+const char *spec_metric_name(enum spec_metric metric); /* "val_loss". Static. */
+bool spec_metric_rises(enum spec_metric metric);       /* more is better */
+
+/* When a training ends, what it keeps, and what happens when it goes wrong. */
+struct spec_life {
+	bool early_stopping;
+	int monitor; /* enum spec_metric: what "best" means, also without early stopping */
+	enum { SPEC_MODE_AUTO, SPEC_MODE_MIN, SPEC_MODE_MAX } mode;
+	int patience;     /* epochs without a better value */
+	double min_delta; /* what is no more better than that is not better */
+	bool restore_best_weights;
+	bool target; /* ends once target_metric has reached target_value */
+	int target_metric;
+	double target_value;
+	double max_runtime_seconds; /* 0 = none */
+	int every_epochs;           /* checkpoints */
+	double every_seconds;       /* and in mid-epoch after so long without one; 0 = never */
+	int keep_last, keep_best;   /* keep_last 0: the server's setting */
+	bool rollback;              /* on a loss that is not finite; else the job fails */
+	double lr_factor;
+	int max_rollbacks;
+};
+
 /* A job as resolved. */
 struct spec_job {
 	char name[65]; /* "" = none given */
@@ -61,12 +85,12 @@ struct spec_job {
 	double validation_split; /* 0 = none */
 	bool validation_on_test; /* {"validation":{"split":"test"}} */
 	bool normalize;          /* by the data set's mean and std */
-	int checkpoint_every;    /* epochs */
+	struct spec_life life;
 };
 /*
  * Parses a job body: name, dataset, model (inline object or "mdl_..." id: not touched here), training, resources,
  * priority. Defaults are filled in: 10 epochs, batch 64, seed 0, shuffled, Adam, Constant, 10 % of the training
- * samples for validation, normalised, a checkpoint each epoch, all threads, priority 50.
+ * samples for validation, normalised, a checkpoint each epoch and every ten minutes, all threads, priority 50.
  * `threads_available`: what "auto" means. False when problems were added.
  */
 bool spec_job_parse(const json_t *json, int threads_available, struct problems *problems, struct spec_job *ret);
@@ -75,6 +99,15 @@ bool spec_job_parse(const json_t *json, int threads_available, struct problems *
 json_t *spec_job_to_json(const struct spec_job *job, const struct spec_dataset *ds);
 /* Back from what spec_job_to_json made (stored text). False when it does not parse (a newer version's). */
 bool spec_job_from_json(const json_t *json, struct spec_job *ret);
+/* What may change of a job that has not ended: {"epochs":..,"optimizer":{"lr":..}}, the "training" of a PATCH. */
+struct spec_retune {
+	double lr;  /* 0 = unchanged */
+	int epochs; /* 0 = unchanged */
+};
+/* spec: the job's stored spec; epoch: how many it has finished, which bounds the new number. Pointers are below
+ * "/training". False when problems were added. */
+bool spec_retune_parse(
+	const json_t *training, const json_t *spec, int epoch, struct problems *problems, struct spec_retune *ret);
 /* Checks a job against its model and data set: shapes, loss against targets, classes against outputs, batch against
  * samples, memory against the limit (0 = none). Chooses the loss when none was given. Adds problems; false when it
  * did. Fills *ret_memory, unless shapes do not fit. */
@@ -90,6 +123,9 @@ json_t *spec_catalog(void);
 
 /* A number for JSON; NaN and infinities become null (jansson would drop them silently). New reference. */
 json_t *spec_number(double v);
+
+/* target with patch applied as RFC 7396 says: an object's members replace, null takes away. New reference. */
+json_t *spec_merge(const json_t *target, const json_t *patch);
 
 /*
  * A small vocabulary for checking JSON objects, used by api for its own bodies too. `at` is the pointer of obj.

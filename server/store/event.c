@@ -54,32 +54,38 @@ static void add_checkpoint(struct db_tx *tx, const char *job_id, const struct ch
 	db_run(st);
 }
 
+void event_add(struct db_tx *tx, const char *job_id, int64_t seq, const char *type, const char *data)
+{
+	struct db_stmt *st = db_query(tx, "INSERT INTO event (job_id, seq, type, data, created_at)"
+					  " VALUES (:job, :seq, :type, :data, :now)");
+	db_bind_text(st, ":job", job_id);
+	db_bind_int(st, ":seq", seq);
+	db_bind_text(st, ":type", type);
+	db_bind_text(st, ":data", data);
+	db_bind_real(st, ":now", clock_now());
+	db_run(st);
+}
+
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data, int epoch,
 	const char *metrics, const struct checkpoint_new *ckpt, int64_t *ret_seq)
 {
-	double now = clock_now();
 	*ret_seq = 0;
 	struct db_tx *tx = db_begin(s->db);
 	struct db_stmt *st = db_query(tx, "UPDATE job SET last_seq = last_seq + 1, version = version + 1,"
 					  " epoch = CASE WHEN :epoch < 0 THEN epoch ELSE :epoch END,"
+					  " retries = CASE WHEN :saved THEN 0 ELSE retries END,"
 					  " metrics = coalesce(:metrics, metrics) WHERE id = :job RETURNING last_seq");
 	db_bind_text(st, ":job", job_id);
+	db_bind_int(st, ":saved", ckpt != NULL);
 	db_bind_int(st, ":epoch", epoch);
 	db_bind_text(st, ":metrics", metrics);
 	if (!db_step(st))
 		return store_end(s, tx, STORE_NOT_FOUND);
 	int64_t seq = db_int(st, "last_seq");
 	db_run(st);
-	st = db_query(tx, "INSERT INTO event (job_id, seq, type, data, created_at)"
-			  " VALUES (:job, :seq, :type, :data, :now)");
-	db_bind_text(st, ":job", job_id);
-	db_bind_int(st, ":seq", seq);
-	db_bind_text(st, ":type", type);
-	db_bind_text(st, ":data", data);
-	db_bind_real(st, ":now", now);
-	db_run(st);
+	event_add(tx, job_id, seq, type, data);
 	if (ckpt)
-		add_checkpoint(tx, job_id, ckpt, now);
+		add_checkpoint(tx, job_id, ckpt, clock_now());
 	enum store_status status = store_end(s, tx, STORE_OK);
 	if (status == STORE_OK)
 		*ret_seq = seq;

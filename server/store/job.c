@@ -1,5 +1,5 @@
-/* job.c - jobs as rows: adding, reading, editing, removing. Statuses change in job_status.c, claims are in job_queue.c.
- */
+/* job.c - jobs as rows: adding, reading, removing. Statuses change in job_status.c, what clients ask of a job is in
+ * job_ask.c, claims are in job_queue.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ void job_row_done(struct job_row *row)
 	free(row->model);
 	free(row->spec);
 	free(row->metrics);
+	free(row->diagnosis);
 	*row = (struct job_row){0};
 }
 
@@ -49,6 +50,15 @@ static void read_row(struct db_stmt *st, void *row)
 	ret->metrics = db_text(st, "metrics");
 	ret->last_seq = db_int(st, "last_seq");
 	ret->attempt = (int)db_int(st, "attempt");
+	ret->stop_requested = db_int(st, "stop_requested");
+	ret->retries = (int)db_int(st, "retries");
+	ret->not_before = db_real(st, "not_before");
+	ret->claimed_at = db_real(st, "claimed_at");
+	ret->runtime_seconds = db_real(st, "runtime_seconds");
+	ret->lr = db_real(st, "lr");
+	ret->asked_lr = db_real(st, "asked_lr");
+	ret->asked_epochs = (int)db_int(st, "asked_epochs");
+	ret->diagnosis = db_text(st, "diagnosis");
 	ret->created_at = db_real(st, "created_at");
 	ret->started_at = db_real(st, "started_at");
 	ret->finished_at = db_real(st, "finished_at");
@@ -92,8 +102,8 @@ static bool insert(struct db_tx *tx, const struct job_new *n, const char *id, do
 	db_bind_real(st, ":now", now);
 	if (db_run(st) == 0)
 		return false;
-	struct job_change change = {.id = id, .to = JOB_QUEUED};
-	job_status_record(tx, &change, 1, now);
+	struct job_transition move = {.id = id, .to = JOB_QUEUED};
+	job_status_record(tx, &move, 1, now);
 	return true;
 }
 
@@ -222,25 +232,7 @@ enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 	return store_end(s, tx, STORE_OK);
 }
 
-/* ---- editing and removing ----------------------------------------------------------------------------- */
-
-enum store_status store_job_edit(struct store *s, const char *id, const char *name, int priority, int64_t if_version)
-{
-	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT version FROM job WHERE id = :id");
-	db_bind_text(st, ":id", id);
-	if (!db_step(st))
-		return store_end(s, tx, STORE_NOT_FOUND);
-	if (if_version >= 0 && db_int(st, "version") != if_version)
-		return store_end(s, tx, STORE_CONFLICT);
-	st = db_query(tx, "UPDATE job SET name = coalesce(:name, name), version = version + 1,"
-			  " priority = CASE WHEN :priority < 0 THEN priority ELSE :priority END WHERE id = :id");
-	db_bind_text(st, ":id", id);
-	db_bind_text(st, ":name", name);
-	db_bind_int(st, ":priority", priority);
-	db_run(st);
-	return store_end(s, tx, STORE_OK);
-}
+/* ---- removing ----------------------------------------------------------------------------------------- */
 
 enum store_status store_job_delete(struct store *s, const char *id)
 {

@@ -1,41 +1,88 @@
 /* job_queue.c - which job a worker gets, and what becomes of jobs whose daemon died. */
 #include "store/rows.h"
 
+#include "base/clock.h"
+
+/* A wait for longer than any that was set: the clock was put back meanwhile. */
+#define WAIT_MAX_SECONDS 3600.0
+
+/* Marks the claim; a stop that was asked for before is told to the new worker. */
+static enum store_status take(struct store *s, struct db_tx *tx, const char *id, struct job_row *ret)
+{
+	struct job_transition move = {.id = id, .to = JOB_RUNNING};
+	enum store_status status = job_move(s, tx, &move);
+	if (status != STORE_OK)
+		return status;
+	struct db_stmt *st = db_query(
+		tx, "UPDATE job SET attempt = attempt + 1, boot_id = :boot WHERE id = :id RETURNING stop_requested");
+	db_bind_text(st, ":boot", s->boot_id);
+	db_bind_text(st, ":id", id);
+	bool stops = db_step(st) && db_int(st, "stop_requested");
+	db_run(st);
+	move = (struct job_transition){.id = id, .to = JOB_STOPPING, .reason = "client_request"};
+	if (stops)
+		status = job_move(s, tx, &move);
+	return status == STORE_OK ? job_row_of(tx, id, ret) : status;
+}
+
 enum store_status store_job_claim(struct store *s, struct job_row *ret)
 {
 	char id[ID_MAX];
-	struct job_change change = {.id = id, .to = JOB_RUNNING};
+	double now = clock_now();
 	*ret = (struct job_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx,
-		"SELECT id FROM job INDEXED BY job_queue WHERE status = 'queued' ORDER BY priority DESC, id LIMIT 1");
+	struct db_stmt *st = db_query(tx, "SELECT id FROM job INDEXED BY job_queue WHERE status = 'queued'"
+					  " AND (not_before IS NULL OR not_before NOT BETWEEN :now AND :far)"
+					  " ORDER BY priority DESC, id LIMIT 1");
+	db_bind_real(st, ":now", now);
+	db_bind_real(st, ":far", now + WAIT_MAX_SECONDS);
 	if (!db_step(st))
 		return store_end(s, tx, STORE_NOT_FOUND);
 	db_text_into(st, "id", id, sizeof id);
-	enum store_status status = job_move(s, tx, &change);
-	if (status == STORE_OK) {
-		st = db_query(tx, "UPDATE job SET attempt = attempt + 1, boot_id = :boot WHERE id = :id");
-		db_bind_text(st, ":boot", s->boot_id);
-		db_bind_text(st, ":id", id);
-		db_run(st);
-		status = job_row_of(tx, id, ret);
-	}
-	status = store_end(s, tx, status);
+	enum store_status status = store_end(s, tx, take(s, tx, id, ret));
 	if (status != STORE_OK)
 		job_row_done(ret);
 	return status;
 }
 
-/* What becomes of a job whose worker is certainly dead. */
-static enum job_status after_restart(const char *status)
+int store_job_next_ms(struct store *s)
 {
-	switch (job_status_find(status)) {
-	case JOB_PAUSING:
-		return JOB_PAUSED;
-	case JOB_CANCELLING:
-		return JOB_CANCELLED;
+	double now = clock_now(), next = 0;
+	struct db_tx *tx = db_snapshot(s->db);
+	struct db_stmt *st = db_query(tx, "SELECT min(not_before) AS next FROM job WHERE status = 'queued'");
+	if (db_step(st))
+		next = db_real(st, "next");
+	db_end(tx, false);
+	if (next <= 0)
+		return -1;
+	double ms = (next - now) * 1000;
+	return ms < 1 ? 1 : ms > WAIT_MAX_SECONDS * 1000 ? 1 : (int)ms + 1;
+}
+
+/* What becomes of a job whose worker is certainly dead, and perhaps took the daemon with it. */
+static struct job_transition after_death(struct db_tx *tx, const char *id, enum job_status from)
+{
+	struct job_transition move = {.id = id, .to = JOB_QUEUED, .reason = "server_restart"};
+	if (from == JOB_PAUSING)
+		move.to = JOB_PAUSED;
+	else if (from == JOB_CANCELLING)
+		move.to = JOB_CANCELLED;
+	struct db_stmt *st =
+		db_query(tx, "UPDATE job SET retries = retries + :counted WHERE id = :id RETURNING retries,"
+			     " (SELECT max(created_at) FROM event WHERE job_id = :id) AS left_at");
+	db_bind_text(st, ":id", id);
+	db_bind_int(st, ":counted", move.to == JOB_QUEUED);
+	if (db_step(st)) {
+		move.left_at = db_real(st, "left_at");
+		if (move.to == JOB_QUEUED && db_int(st, "retries") > JOB_RETRIES_MAX) {
+			move.to = JOB_FAILED;
+			move.reason = "worker_crash";
+			move.detail =
+				"The server died while this job ran, several times in a row without a new checkpoint.";
+		}
 	}
-	return JOB_QUEUED;
+	db_run(st);
+	return move;
 }
 
 enum store_status store_job_requeue(struct store *s, int *ret_n)
@@ -53,8 +100,8 @@ enum store_status store_job_requeue(struct store *s, int *ret_n)
 			break;
 		db_text_into(st, "id", id, sizeof id);
 		db_text_into(st, "status", from, sizeof from);
-		struct job_change change = {.id = id, .to = after_restart(from), .reason = "server_restart"};
-		status = job_move(s, tx, &change);
+		struct job_transition move = after_death(tx, id, (enum job_status)job_status_find(from));
+		status = job_move(s, tx, &move);
 		n++;
 	}
 	status = store_end(s, tx, status);

@@ -53,8 +53,9 @@ bool job_status_terminal(enum job_status st)
 }
 
 /*
- * Where each status may go. Back to the queue: the daemon stops, or died. A job that is cancelling may still succeed
- * or fail: the training ended before it saw the request.
+ * Where each status may go. Back to the queue: the daemon stops, or died, or the job is tried again. A job that is
+ * pausing, stopping or cancelling may still succeed or fail: the training ended before it saw the request. A stopping
+ * one that has learned nothing is cancelled.
  */
 #define TO(status) (1u << JOB_##status)
 static const unsigned moves[JOB_STATUS_COUNT] = {
@@ -62,16 +63,22 @@ static const unsigned moves[JOB_STATUS_COUNT] = {
 	[JOB_RUNNING] = TO(QUEUED) | TO(PAUSING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
 	[JOB_PAUSING] = TO(PAUSED) | TO(RUNNING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
 	[JOB_PAUSED] = TO(QUEUED) | TO(CANCELLED),
-	[JOB_STOPPING] = TO(QUEUED) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
+	[JOB_STOPPING] = TO(QUEUED) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLED),
 	[JOB_CANCELLING] = TO(CANCELLED) | TO(SUCCEEDED) | TO(FAILED),
 };
+
+/* The statuses in which a worker has the job. */
+static bool held(enum job_status st)
+{
+	return st == JOB_RUNNING || st == JOB_PAUSING || st == JOB_STOPPING || st == JOB_CANCELLING;
+}
 
 bool job_status_move_legal(enum job_status from, enum job_status to)
 {
 	return moves[from] >> to & 1;
 }
 
-void job_status_record(struct db_tx *tx, const struct job_change *change, int64_t seq, double now)
+void job_status_record(struct db_tx *tx, const struct job_transition *move, int64_t seq, double now)
 {
 	static const char *const texts[] = {
 		"INSERT INTO job_status_history (job_id, seq, status, reason, detail, at)"
@@ -81,18 +88,17 @@ void job_status_record(struct db_tx *tx, const struct job_change *change, int64_
 	};
 	for (int i = 0; i < 2; i++) {
 		struct db_stmt *st = db_query(tx, texts[i]);
-		db_bind_text(st, ":job", change->id);
+		db_bind_text(st, ":job", move->id);
 		db_bind_int(st, ":seq", seq);
-		db_bind_text(st, ":status", job_status_name(change->to));
-		db_bind_text(st, ":reason", change->reason);
-		db_bind_text(st, ":detail", change->detail);
+		db_bind_text(st, ":status", job_status_name(move->to));
+		db_bind_text(st, ":reason", move->reason);
+		db_bind_text(st, ":detail", move->detail);
 		db_bind_real(st, ":now", now);
 		db_run(st);
 	}
 }
 
-/* The present status; false: there is no such job. */
-static bool present(struct db_tx *tx, const char *id, enum job_status *ret)
+bool job_present(struct db_tx *tx, const char *id, enum job_status *ret)
 {
 	char name[16];
 	struct db_stmt *st = db_query(tx, "SELECT status FROM job WHERE id = :id");
@@ -105,73 +111,55 @@ static bool present(struct db_tx *tx, const char *id, enum job_status *ret)
 	return true;
 }
 
-bool job_any_cancelling(struct db_tx *tx)
+/* The row of a move: its status, and the time that the worker had the job. */
+static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enum job_status from, double now)
 {
-	return db_step(db_query(tx, "SELECT 1 FROM job WHERE status = 'cancelling' LIMIT 1"));
-}
-
-enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_change *change)
-{
-	enum job_status from;
-	if (!present(tx, change->id, &from))
-		return STORE_NOT_FOUND;
-	if (!job_status_move_legal(from, change->to))
-		return STORE_CONFLICT;
-	double now = clock_now();
+	bool leaves = held(from) && !held(move->to);
 	struct db_stmt *st =
 		db_query(tx, "UPDATE job SET status = :status, status_reason = :reason, status_detail = :detail,"
 			     " started_at = CASE WHEN :starts THEN coalesce(started_at, :now) ELSE started_at END,"
-			     " finished_at = CASE WHEN :ends THEN :now END,"
+			     " finished_at = CASE WHEN :ends THEN :now END, not_before = nullif(:before, 0.0),"
+			     " runtime_seconds = runtime_seconds"
+			     "  + CASE WHEN :leaves THEN max(0.0, :left - coalesce(claimed_at, :left)) ELSE 0.0 END,"
+			     " claimed_at = CASE WHEN :claims THEN :now WHEN :leaves THEN NULL ELSE claimed_at END,"
 			     " last_seq = last_seq + 1, version = version + 1 WHERE id = :id RETURNING last_seq");
-	db_bind_text(st, ":id", change->id);
-	db_bind_text(st, ":status", job_status_name(change->to));
-	db_bind_text(st, ":reason", change->reason);
-	db_bind_text(st, ":detail", change->detail);
-	db_bind_int(st, ":starts", change->to == JOB_RUNNING);
-	db_bind_int(st, ":ends", job_status_terminal(change->to));
+	db_bind_text(st, ":id", move->id);
+	db_bind_text(st, ":status", job_status_name(move->to));
+	db_bind_text(st, ":reason", move->reason);
+	db_bind_text(st, ":detail", move->detail);
+	db_bind_int(st, ":starts", move->to == JOB_RUNNING);
+	db_bind_int(st, ":claims", move->to == JOB_RUNNING && !held(from));
+	db_bind_int(st, ":leaves", leaves);
+	db_bind_int(st, ":ends", job_status_terminal(move->to));
+	db_bind_real(st, ":before", move->not_before);
+	db_bind_real(st, ":left", move->left_at > 0 ? move->left_at : now);
 	db_bind_real(st, ":now", now);
 	int64_t seq = db_step(st) ? db_int(st, "last_seq") : 0;
 	db_run(st);
-	job_status_record(tx, change, seq, now);
-	if (change->to == JOB_CANCELLING)
-		atomic_store(&s->may_be_cancelling, true);
-	else if (from == JOB_CANCELLING)
-		atomic_store(&s->may_be_cancelling, job_any_cancelling(tx));
+	return seq;
+}
+
+enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_transition *move)
+{
+	enum job_status from;
+	if (!job_present(tx, move->id, &from))
+		return STORE_NOT_FOUND;
+	if (!job_status_move_legal(from, move->to))
+		return STORE_CONFLICT;
+	double now = clock_now();
+	int64_t seq = move_row(tx, move, from, now);
+	job_status_record(tx, move, seq, now);
+	if (held(from) || held(move->to))
+		job_look_for_asked(s, tx);
 	return STORE_OK;
 }
 
 enum store_status store_job_move(
 	struct store *s, const char *id, enum job_status to, const char *reason, const char *detail)
 {
-	struct job_change change = {.id = id, .to = to, .reason = reason, .detail = detail};
+	struct job_transition move = {.id = id, .to = to, .reason = reason, .detail = detail};
 	struct db_tx *tx = db_begin(s->db);
-	return store_end(s, tx, job_move(s, tx, &change));
-}
-
-enum store_status store_job_cancel(struct store *s, const char *id)
-{
-	struct job_change change = {.id = id, .to = JOB_CANCELLED, .reason = "client_request"};
-	enum job_status from;
-	struct db_tx *tx = db_begin(s->db);
-	if (!present(tx, id, &from))
-		return store_end(s, tx, STORE_NOT_FOUND);
-	if (from == JOB_CANCELLING)
-		return store_end(s, tx, STORE_OK);
-	if (from != JOB_QUEUED && from != JOB_PAUSED) /* a worker has it; of a terminal one the move is illegal */
-		change.to = JOB_CANCELLING;
-	return store_end(s, tx, job_move(s, tx, &change));
-}
-
-bool store_job_cancelling(struct store *s, const char *id)
-{
-	if (!atomic_load(&s->may_be_cancelling))
-		return false;
-	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE id = :id AND status = 'cancelling'");
-	db_bind_text(st, ":id", id);
-	bool found = db_step(st);
-	db_end(tx, false);
-	return found;
+	return store_end(s, tx, job_move(s, tx, &move));
 }
 
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json)

@@ -11,8 +11,9 @@
 struct store {
 	struct db *db;
 	char boot_id[ID_MAX];
-	/* False: certainly no job is cancelling, so that a worker need not look. Changed under the writer's lock. */
-	atomic_bool may_be_cancelling;
+	/* False: certainly no job is asked for anything, so that a worker need not look. Changed under the writer's
+	 * lock. */
+	atomic_bool may_be_asked;
 };
 
 /* Ends the transaction, keeping a write if status is STORE_OK, and returns what a caller is told: the database's error
@@ -36,15 +37,22 @@ enum store_status rows_collect(
 
 /* ---- of jobs, inside a transaction ---- */
 enum store_status job_row_of(struct db_tx *tx, const char *id, struct job_row *ret);
-struct job_change {
+struct job_transition {
 	const char *id;
 	enum job_status to;
 	const char *reason, *detail; /* or NULL */
+	double not_before;           /* to queued: not claimed before; 0 = at any time */
+	double left_at;              /* when its worker let go of it; 0 = now */
 };
-bool job_any_cancelling(struct db_tx *tx);
+/* The present status; false: there is no such job. */
+bool job_present(struct db_tx *tx, const char *id, enum job_status *ret);
+/* Whether any job is asked for something; sets may_be_asked. */
+void job_look_for_asked(struct store *s, struct db_tx *tx);
 /* The one function through which every status goes. */
-enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_change *change);
+enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_transition *move);
 /* Writes the status of a new job, or of a move, as history and event number seq. */
-void job_status_record(struct db_tx *tx, const struct job_change *change, int64_t seq, double now);
+void job_status_record(struct db_tx *tx, const struct job_transition *move, int64_t seq, double now);
+/* Writes event number seq of a job. */
+void event_add(struct db_tx *tx, const char *job_id, int64_t seq, const char *type, const char *data);
 
 #endif

@@ -44,8 +44,9 @@ struct store *store_open(const char *path, const char *boot_id)
 		return NULL;
 	}
 	struct db_tx *tx = db_snapshot(s->db);
-	bool any = job_any_cancelling(tx);
-	atomic_store(&s->may_be_cancelling, db_end(tx, false) != DB_OK || any);
+	job_look_for_asked(s, tx);
+	if (db_end(tx, false) != DB_OK)
+		atomic_store(&s->may_be_asked, true);
 	return s;
 }
 
@@ -67,7 +68,7 @@ enum store_status store_end(struct store *s, struct db_tx *tx, enum store_status
 	enum db_status rc = db_end(tx, status == STORE_OK);
 	if (rc == DB_OK)
 		return status;
-	atomic_store(&s->may_be_cancelling, true); /* what a lost move said of it did not happen */
+	atomic_store(&s->may_be_asked, true); /* what a lost move said of it did not happen */
 	return rc == DB_TAKEN ? STORE_CONFLICT : rc == DB_FULL ? STORE_FULL : STORE_ERROR;
 }
 

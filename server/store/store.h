@@ -15,6 +15,7 @@ enum store_status {
 	STORE_OK = 0,
 	STORE_NOT_FOUND,
 	STORE_CONFLICT, /* the present state does not allow it; or a unique name is taken */
+	STORE_STALE,    /* the object is at another version than the caller named */
 	STORE_FULL,     /* disk full */
 	STORE_ERROR     /* logged; the client learns nothing more */
 };
@@ -113,7 +114,15 @@ struct job_row {
 	char *metrics;        /* JSON object of the newest epoch, and at the end test_loss, test_accuracy; or NULL */
 	int64_t last_seq;     /* newest event */
 	int attempt;          /* claims so far */
-	bool cancel_requested;
+	bool cancel_requested, stop_requested;
+	int retries;                                /* failures and crashes since its last checkpoint */
+	double not_before;                          /* queued: not claimed before; 0 = at any time */
+	double claimed_at;                          /* a worker has it since then; 0 = none has */
+	double runtime_seconds;                     /* of the attempts that are over */
+	double lr;                                  /* present training.optimizer.lr, 0 = as in spec */
+	double asked_lr;                            /* asked for, not yet taken up by the worker; 0 = nothing */
+	int asked_epochs;                           /* the same */
+	char *diagnosis;                            /* JSON array of findings, or NULL */
 	double created_at, started_at, finished_at; /* 0 = not yet */
 	int64_t version;                            /* grows with every change; the ETag */
 };
@@ -138,26 +147,59 @@ enum store_status store_job_list(
 	struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret, int *ret_n);
 /* The queue in the order in which it will be claimed. */
 enum store_status store_job_queue(struct store *s, int limit, struct job_row **ret, int *ret_n);
-/* Sets name and/or priority (name NULL, priority -1: unchanged). if_version -1: any; else PRECONDITION -> CONFLICT. */
-enum store_status store_job_edit(struct store *s, const char *id, const char *name, int priority, int64_t if_version);
+struct job_edit {
+	const char *name;   /* NULL = unchanged */
+	int priority;       /* -1 = unchanged */
+	double lr;          /* training.optimizer.lr; 0 = unchanged */
+	int epochs;         /* 0 = unchanged */
+	int64_t if_version; /* -1 = any; else STALE when the job is at another one */
+};
+/* lr and epochs are asked of the worker that has the job, or will have it. CONFLICT: more than a new name for a job
+ * that has ended. */
+enum store_status store_job_edit(struct store *s, const char *id, const struct job_edit *e);
 /* The one function through which every status goes; it knows the legal moves (job_status.def), appends to the
  * history and writes a "status" event. CONFLICT when the move is not legal from the present status. */
 enum store_status store_job_move(
 	struct store *s, const char *id, enum job_status to, const char *reason, const char *detail);
-/* Cancels: queued, paused -> cancelled at once; running, pausing, stopping -> cancelling; a cancelling one stays so
- * (OK); a terminal job: CONFLICT. */
-enum store_status store_job_cancel(struct store *s, const char *id);
+enum job_verb { JOB_VERB_PAUSE, JOB_VERB_RESUME, JOB_VERB_STOP, JOB_VERB_CANCEL, JOB_VERB_COUNT };
+/* What a client asks of a job (the table is in job_verb.c): done at once where no worker has it, else left for its
+ * worker to do at the next batch. Asking again is OK and changes nothing. CONFLICT: not in this status. */
+enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb);
+enum { JOB_RETRIES_MAX = 3 };
+/* A worker gives up its job for a reason that may pass: back to the queue for delay seconds. counted: after
+ * JOB_RETRIES_MAX times without a new checkpoint it fails instead. *ret_again: it will be tried again. */
+enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
+	bool counted, bool *ret_again);
 /* Removes a terminal job with its events and checkpoint rows. */
 enum store_status store_job_delete(struct store *s, const char *id);
 /* History of statuses as a JSON array text (heap). */
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
-/* Claims the first of the queue for this boot: running, attempt + 1. NOT_FOUND when the queue is empty. */
+/* Claims the first of the queue for this boot: running (and stopping, when that was asked for), attempt + 1. NOT_FOUND
+ * when there is none to claim now. */
 enum store_status store_job_claim(struct store *s, struct job_row *ret);
-/* At start, for jobs of another boot: running and stopping ones go back to queued (reason server_restart), pausing ones
- * to paused, cancelling ones to cancelled. */
+/* Milliseconds until a queued job that waits for its time may be claimed; -1: none waits. */
+int store_job_next_ms(struct store *s);
+/* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
+ * server_restart), or fail (worker_crash) when that was so JOB_RETRIES_MAX times since their last checkpoint; pausing
+ * ones go to paused, cancelling ones to cancelled. */
 enum store_status store_job_requeue(struct store *s, int *ret_n);
-/* True when the job is to stop at the next batch (cancelling). Cheap: called once a batch. */
-bool store_job_cancelling(struct store *s, const char *id);
+struct job_asked {
+	enum job_status status; /* running, pausing, stopping, cancelling */
+	double lr;              /* 0 = nothing */
+	int epochs;             /* 0 = nothing */
+};
+/* What its worker is asked to do. False: nothing. Cheap while no job is asked for anything: called several times a
+ * second. */
+bool store_job_asked(struct store *s, const char *id, struct job_asked *ret);
+struct job_change {
+	const char *data; /* JSON of the "change" event */
+	double lr;        /* in force from now on */
+	int epochs;
+	int epoch;              /* finished ones, when the training goes back; -1 = unchanged */
+	struct job_asked asked; /* what was taken up with it */
+};
+/* A change of the training: its event, and the job's lr and epochs. What was taken up is no longer asked for. */
+enum store_status store_job_changed(struct store *s, const char *id, const struct job_change *c, int64_t *ret_seq);
 struct job_counts {
 	int64_t by_status[JOB_STATUS_COUNT];
 };
@@ -169,7 +211,7 @@ struct event_row {
 	int64_t seq;
 	char job_id[ID_MAX];
 	int64_t global_seq; /* order over all jobs, for /v1/events */
-	char *type;         /* "status", "epoch", "checkpoint", "progress" */
+	char *type;         /* "status", "epoch", "checkpoint", "progress", "change", "diagnosis", "warning", "test" */
 	char *data;         /* JSON object */
 	double created_at;
 };
@@ -182,7 +224,8 @@ struct checkpoint_new {
 	bool is_best;        /* the older best loses its mark */
 	const char *metrics; /* JSON or NULL */
 };
-/* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. */
+/* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. A checkpoint is progress: it
+ * sets the job's retries to 0. */
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
 	int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */, const struct checkpoint_new *ckpt,
 	int64_t *ret_seq);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "work/ending.h"
 
 static bool path_of(const struct checkpoints *c, const char *file, char ret[PATH_MAX])
 {
@@ -26,25 +27,40 @@ static void rows_free(struct checkpoint_row *rows, int n)
 	free(rows);
 }
 
-/* The loss in a checkpoint's metrics, NaN when there is none. */
-static double row_loss(const struct checkpoint_row *row)
+static double score_of(const struct checkpoints *c, double value)
 {
-	json_t *obj = row->metrics ? json_loads(row->metrics, 0, NULL) : NULL;
-	const json_t *v = json_object_get(obj, "val_loss");
-	if (!json_is_number(v))
-		v = json_object_get(obj, "loss");
-	double loss = json_is_number(v) ? json_number_value(v) : NAN;
-	json_decref(obj);
-	return loss;
+	return c->life->mode == SPEC_MODE_MAX ? -value : value;
 }
 
-bool checkpoints_open(struct checkpoints *c, const struct work_context *ctx, const char *job_id, struct failure *f)
+/* The score in a checkpoint's metrics, NaN when there is none. */
+static double row_score(const struct checkpoints *c, const struct checkpoint_row *row)
 {
-	*c = (struct checkpoints){.ctx = ctx, .job_id = job_id, .best = NAN};
+	json_t *obj = row->metrics ? json_loads(row->metrics, 0, NULL) : NULL;
+	const json_t *v = json_object_get(obj, spec_metric_name((enum spec_metric)c->life->monitor));
+	double score = json_is_number(v) ? score_of(c, json_number_value(v)) : NAN;
+	json_decref(obj);
+	return score;
+}
+
+double checkpoints_score(const struct checkpoints *c, const struct bp_epoch *m)
+{
+	return score_of(c, report_told(ending_metric(m, c->life->monitor)));
+}
+
+bool checkpoints_better(const struct checkpoints *c, double score)
+{
+	return isnan(c->best) || score < c->best;
+}
+
+bool checkpoints_open(struct checkpoints *c, const struct work_context *ctx, const char *job_id,
+	const struct spec_life *life, struct failure *f)
+{
+	*c = (struct checkpoints){.ctx = ctx, .job_id = job_id, .life = life, .best = NAN};
 	snprintf(c->dir, sizeof(c->dir), "%s/checkpoints/%s", ctx->state_dir, job_id);
 	if (mkdir(c->dir, 0700) != 0 && errno != EEXIST) {
 		log_line(LOG_ERROR, "%s: cannot make the directory of its checkpoints: %s", job_id, strerror(errno));
-		failure_set(f, "checkpoint_failed", "The server could not make a directory for the job's checkpoints.");
+		failure_from_errno(f, "checkpoint_failed", errno,
+			"The server could not make a directory for the job's checkpoints.");
 		return false;
 	}
 	struct checkpoint_row *rows;
@@ -56,7 +72,7 @@ bool checkpoints_open(struct checkpoints *c, const struct work_context *ctx, con
 	}
 	for (int i = 0; i < n; i++)
 		if (rows[i].is_best)
-			c->best = row_loss(&rows[i]);
+			c->best = row_score(c, &rows[i]);
 	rows_free(rows, n);
 	return true;
 }
@@ -85,25 +101,35 @@ static void warn_unsound(const struct checkpoints *c, const struct checkpoint_ro
 	free(data);
 }
 
-bool checkpoints_restore(struct checkpoints *c, struct bp_trainer *tr, bool *ret_restored, struct failure *f)
+static bool is_whole(const struct checkpoint_row *row)
+{
+	return strncmp(row->file, "epoch-", 6) == 0;
+}
+
+bool checkpoints_restore(
+	struct checkpoints *c, struct bp_trainer *tr, bool whole, struct checkpoint_place *ret, struct failure *f)
 {
 	struct checkpoint_row *rows;
 	int n;
 	bool ok = true;
-	*ret_restored = false;
+	*ret = (struct checkpoint_place){.step = -1};
 	enum store_status st = store_checkpoint_list(c->ctx->store, c->job_id, &rows, &n);
 	if (st != STORE_OK) {
 		failure_from_store(f, st);
 		return false;
 	}
-	for (int i = 0; i < n && ok && !*ret_restored; i++) {
+	for (int i = 0; i < n && ok && ret->step < 0; i++) {
 		char path[PATH_MAX];
 		struct bp_error err = {.message = "Its name is too long."};
-		if (path_of(c, rows[i].file, path) && bp_trainer_restore(tr, path, &err) == BP_OK) {
+		if (whole && !is_whole(&rows[i])) {
+			discard(c, &rows[i]);
+		} else if (path_of(c, rows[i].file, path) && bp_trainer_restore(tr, path, &err) == BP_OK) {
 			log_line(LOG_INFO, "%s: goes on from %s", c->job_id, rows[i].file);
-			*ret_restored = true;
+			*ret = (struct checkpoint_place){.step = rows[i].step,
+				.epoch = rows[i].epoch,
+				.begun = rows[i].epoch + !is_whole(&rows[i])};
 		} else if (err.status == BP_ENOMEM) {
-			failure_from_core(f, "out_of_memory", &err);
+			failure_from_memory(f, err.message);
 			ok = false;
 		} else {
 			warn_unsound(c, &rows[i], &err);
@@ -116,54 +142,64 @@ bool checkpoints_restore(struct checkpoints *c, struct bp_trainer *tr, bool *ret
 	return ok;
 }
 
-bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, bool whole, struct report_checkpoint *ckpt,
-	double loss, char ret_file[CHECKPOINT_FILE_MAX], struct failure *f)
+bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, struct checkpoint *ckpt, struct failure *f)
 {
 	char path[PATH_MAX];
 	struct bp_error err = {.message = "its name is too long"};
 	struct stat st;
-	if (whole)
-		snprintf(ret_file, CHECKPOINT_FILE_MAX, "epoch-%06d.ckpt", ckpt->epoch);
+	if (ckpt->kind == CHECKPOINT_EPOCH)
+		snprintf(ckpt->file, sizeof(ckpt->file), "epoch-%06d.ckpt", ckpt->row.epoch);
 	else
-		snprintf(ret_file, CHECKPOINT_FILE_MAX, "step-%012" PRId64 ".ckpt", ckpt->step);
-	if (!path_of(c, ret_file, path) || bp_trainer_save(tr, path, &err) != BP_OK || stat(path, &st) != 0) {
-		log_line(LOG_ERROR, "%s: cannot write %s: %s%s%s", c->job_id, ret_file, err.message,
+		snprintf(ckpt->file, sizeof(ckpt->file), "step-%012" PRId64 ".ckpt", ckpt->row.step);
+	if (!path_of(c, ckpt->file, path) || bp_trainer_save(tr, path, &err) != BP_OK || stat(path, &st) != 0) {
+		log_line(LOG_ERROR, "%s: cannot write %s: %s%s%s", c->job_id, ckpt->file, err.message,
 			err.sys_errno ? ": " : "", err.sys_errno ? strerror(err.sys_errno) : "");
-		failure_set(f, "checkpoint_failed", "%s",
-			err.sys_errno == ENOSPC ? "The server's disk is full."
-						: "The server could not write a checkpoint.");
+		failure_from_errno(f, "checkpoint_failed", err.sys_errno, "The server could not write a checkpoint.");
 		return false;
 	}
-	ckpt->bytes = st.st_size;
-	ckpt->is_best = whole && (isnan(c->best) || loss < c->best);
+	ckpt->row.bytes = st.st_size;
+	ckpt->row.is_best = ckpt->kind == CHECKPOINT_EPOCH ? checkpoints_better(c, ckpt->score)
+							   : ckpt->kind == CHECKPOINT_FINAL && isnan(c->best);
 	return true;
 }
 
-/* Keeps the newest, the newest keep_checkpoints of whole epochs, and the best. */
-void checkpoints_recorded(struct checkpoints *c, const struct report_checkpoint *ckpt, double loss)
+/* How many of the rows have a better score than this one. */
+static int rank_of(const double *scores, int n, int i)
+{
+	int rank = 0;
+	for (int k = 0; k < n; k++)
+		rank += scores[k] < scores[i] || (scores[k] == scores[i] && k > i);
+	return isnan(scores[i]) ? n : rank;
+}
+
+/* Keeps the newest, the newest keep_last of whole epochs, and the keep_best best. */
+void checkpoints_recorded(struct checkpoints *c, const struct checkpoint *ckpt)
 {
 	struct checkpoint_row *rows;
-	int n, whole = 0;
-	if (ckpt->is_best)
-		c->best = loss;
+	int n, whole = 0, keep_last = c->life->keep_last > 0 ? c->life->keep_last : c->ctx->keep_checkpoints;
+	if (ckpt->row.is_best)
+		c->best = ckpt->score;
 	if (store_checkpoint_list(c->ctx->store, c->job_id, &rows, &n) != STORE_OK)
 		return;
-	for (int i = 0; i < n; i++) {
-		bool is_whole = strncmp(rows[i].file, "epoch-", 6) == 0;
-		bool keep = i == 0 || rows[i].is_best || (is_whole && whole < c->ctx->keep_checkpoints);
-		if (is_whole)
-			whole++;
+	double *scores = malloc((size_t)(n + 1) * sizeof(*scores));
+	for (int i = 0; scores && i < n; i++)
+		scores[i] = row_score(c, &rows[i]);
+	for (int i = 0; scores && i < n; i++) {
+		bool keep = i == 0 || rows[i].is_best || (is_whole(&rows[i]) && whole < keep_last) ||
+			    rank_of(scores, n, i) < c->life->keep_best;
+		whole += is_whole(&rows[i]);
 		if (!keep)
 			discard(c, &rows[i]);
 	}
+	free(scores);
 	rows_free(rows, n);
 }
 
-bool checkpoints_load_best(const struct checkpoints *c, struct bp_net *net, int *ret_epoch, struct failure *f)
+bool checkpoints_load(const struct checkpoints *c, bool best, struct bp_net *net, int *ret_epoch, struct failure *f)
 {
 	static const char *const choices[] = {"best", "last"};
 	struct bp_error err = {.message = "There is no checkpoint."};
-	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+	for (size_t i = best ? 0 : 1; i < sizeof(choices) / sizeof(choices[0]); i++) {
 		struct checkpoint_row row;
 		char path[PATH_MAX];
 		if (store_checkpoint_get(c->ctx->store, c->job_id, choices[i], &row) != STORE_OK)

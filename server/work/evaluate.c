@@ -30,7 +30,7 @@ bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const st
 	uint32_t *index = malloc(SLICE_SAMPLES * sizeof(*index));
 	*ret_done = false;
 	if (!index) {
-		failure_set(f, "out_of_memory", "There was not enough memory for the test.");
+		failure_from_memory(f, "There was not enough memory for the test.");
 		return false;
 	}
 	if (bp_predictor_new(net, batch, job->params.threads, &predictor, &err) != BP_OK) {

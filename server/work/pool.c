@@ -38,9 +38,10 @@ static void *worker_main(void *arg)
 		case STORE_NOT_FOUND:
 			/* work_stop sets stopping and then rings: either it is seen here, or the topic has moved on. */
 			if (!atomic_load(&ctx->stopping))
-				hub_wait(ctx->hub, HUB_QUEUE, seen, -1);
+				hub_wait(ctx->hub, HUB_QUEUE, seen, store_job_next_ms(ctx->store));
 			break;
 		case STORE_CONFLICT:
+		case STORE_STALE:
 		case STORE_FULL:
 		case STORE_ERROR:
 			hub_wait(ctx->hub, HUB_QUEUE, seen, CLAIM_RETRY_MS);
@@ -64,6 +65,7 @@ struct work *work_start(const struct work_options *o)
 	w->ctx.state_dir = o->state_dir;
 	w->ctx.threads_per_job = share < 1 ? 1 : share > BP_MAX_THREADS ? BP_MAX_THREADS : share;
 	w->ctx.keep_checkpoints = o->keep_checkpoints;
+	w->ctx.retry_seconds = o->retry_seconds;
 	atomic_init(&w->ctx.stopping, false);
 	for (; w->nworkers < o->workers; w->nworkers++) {
 		char name[16];

@@ -42,8 +42,6 @@ static bool job_read(struct prepared *p, const struct work_context *ctx, const s
 	int threads =
 		p->job.threads_auto || p->job.threads > ctx->threads_per_job ? ctx->threads_per_job : p->job.threads;
 	p->job.params.threads = p->job.params.max_threads = threads < 1 ? 1 : threads;
-	if (p->job.checkpoint_every < 1)
-		p->job.checkpoint_every = 1;
 	return true;
 }
 
@@ -79,7 +77,7 @@ static bool data_split(struct prepared *p, struct failure *f)
 	}
 	p->index = malloc((size_t)count * sizeof(*p->index));
 	if (!p->index || !split_draw(p->job.params.seed, (uint32_t)count, (uint32_t)nval, p->index)) {
-		failure_set(f, "out_of_memory", "There was not enough memory to split the data for validation.");
+		failure_from_memory(f, "There was not enough memory to split the data for validation.");
 		return false;
 	}
 	p->val = p->train;

@@ -3,8 +3,17 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "spec/spec.h"
+
+double report_told(double v)
+{
+	char text[40];
+	snprintf(text, sizeof(text), "%.9g", v);
+	return isfinite(v) ? strtod(text, NULL) : NAN;
+}
 
 /* A JSON object being filled; remembers that memory ran out, so that only the end must look. */
 struct sheet {
@@ -154,6 +163,25 @@ char *report_checkpoint(const struct report_checkpoint *ckpt)
 {
 	json_t *obj = checkpoint_sheet(ckpt);
 	char *text = obj ? json_dumps(obj, JSON_COMPACT) : NULL;
+	json_decref(obj);
+	return text;
+}
+
+/* With all digits: a training that goes on reads its learning rate from here. */
+char *report_change(const struct report_change *c)
+{
+	struct sheet s = sheet_new();
+	put_int(&s, "step", c->step);
+	put_int(&s, "epoch", c->epoch);
+	put(&s, "reason", json_string(c->reason));
+	put_real(&s, "lr", c->lr);
+	put_real(&s, "lr_before", c->lr_before);
+	put_int(&s, "epochs", c->epochs);
+	put_int(&s, "epochs_before", c->epochs_before);
+	if (c->rollbacks > 0)
+		put_int(&s, "rollbacks", c->rollbacks);
+	json_t *obj = sheet_end(&s);
+	char *text = obj ? json_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
 	json_decref(obj);
 	return text;
 }

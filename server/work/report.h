@@ -13,6 +13,9 @@
 
 #include "backprop.h"
 
+/* A number as events tell it, with nine digits; NaN when it is not finite. */
+double report_told(double v);
+
 /* A checkpoint written with an epoch. */
 struct report_checkpoint {
 	int epoch;
@@ -36,6 +39,16 @@ struct report_batch {
 char *report_progress(const struct report_batch *b);
 /* Data of a "checkpoint" event: one written outside an epoch's event. */
 char *report_checkpoint(const struct report_checkpoint *ckpt);
+/* Data of a "change" event: what holds after step, and what held before. */
+struct report_change {
+	int64_t step;
+	int epoch; /* finished */
+	double lr, lr_before;
+	int epochs, epochs_before;
+	const char *reason;
+	int rollbacks; /* so far; 0: this is none */
+};
+char *report_change(const struct report_change *c);
 /* Data of a "warning" event. */
 char *report_warning(const char *code, const char *detail);
 

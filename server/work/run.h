@@ -19,6 +19,7 @@ struct work_context {
 	const char *state_dir;
 	int threads_per_job; /* that a job may use */
 	int keep_checkpoints;
+	double retry_seconds; /* before the first retry of a failure that may pass */
 	atomic_bool stopping; /* go back to the queue at the next batch */
 };
 
@@ -26,12 +27,17 @@ struct work_context {
 struct failure {
 	const char *reason; /* static */
 	char detail[400];
+	enum { LASTS, MAY_PASS, DISK_FULL } kind; /* tried again: no; a few times; until there is room */
 };
 void failure_set(struct failure *f, const char *reason, const char *detail_fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Out of memory, which may pass. */
+void failure_from_memory(struct failure *f, const char *detail);
+/* A file could not be written; what for a person. */
+void failure_from_errno(struct failure *f, const char *reason, int err, const char *what);
 /* A core error: out_of_memory, or reason. */
 void failure_from_core(struct failure *f, const char *reason, const struct bp_error *err);
-/* The store could not write: storage_full or storage_failed. */
+/* The store could not write: disk_full or storage_failed. */
 void failure_from_store(struct failure *f, enum store_status st);
 
 /* Tells whoever listens that the job changed. */

@@ -1,46 +1,24 @@
 /*
- * train.c - one claimed job: prepare, train with one callback, test, and the status at the end.
- *
- * Worker threads. Whatever happens, the job leaves `running` here: succeeded, failed with a reason, cancelled, or back
- * in the queue because the server stops. If even that cannot be written, the next start finds the row and requeues it.
+ * train.c - the callback of a training: what happens after each batch and each epoch (see train.h).
  *
  * After a restart a job goes on from its newest checkpoint. Epochs between that and the crash are trained again, with
- * the same bits; their events exist already (epoch <= row->epoch) and are not written twice.
+ * the same bits; their events exist already (epoch <= told) and are not written twice.
  */
+#include "work/train.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "work/checkpoints.h"
-#include "work/evaluate.h"
-#include "work/prepare.h"
-#include "work/report.h"
-#include "work/run.h"
 
-#define CANCEL_LOOK_SECONDS 0.1
+#define LOOK_SECONDS 0.1
 #define PROGRESS_SECONDS_MIN 1.0
 #define PROGRESS_SECONDS_MAX 10.0
-#define PROGRESS_SHARE 600.0 /* at most so many progress rows for a run that is short, fewer a minute for a long one   \
-			      */
-
-enum outcome { OUT_RUNNING, OUT_INTERRUPTED, OUT_CANCELLED, OUT_FAILED, OUT_SUCCEEDED };
-
-struct run {
-	struct work_context *ctx;
-	const struct job_row *row;
-	struct prepared prepared;
-	struct checkpoints checkpoints;
-	enum outcome outcome;
-	struct failure failure;
-	double started;            /* monotonic; all below too */
-	double looked, progressed; /* last look for a cancel, last progress event */
-	int64_t batches_run;       /* since started */
-	int64_t batches_told;      /* of them at the last progress event */
-	double epoch_loss;         /* sum over the batches seen of this epoch */
-	int64_t epoch_batches;
-};
+#define PROGRESS_SHARE                                                                                                 \
+	600.0 /* at most so many progress rows for a run that is short, fewer a minute for a long one                  \
+	       */
 
 static enum bp_answer run_stop(struct run *r, enum outcome outcome)
 {
@@ -53,15 +31,12 @@ static bool validated(const struct run *r)
 	return r->prepared.val.count > 0;
 }
 
-/* ---- what the callback does ---------------------------------------------------------------------------- */
-
-/* data is used up. False with a failure. */
-static bool append(
+bool run_append(
 	struct run *r, const char *type, char *data, int epoch, const char *metrics, const struct checkpoint_new *ckpt)
 {
 	int64_t seq;
 	if (!data) {
-		failure_set(&r->failure, "out_of_memory", "There was not enough memory to report on the job.");
+		failure_from_memory(&r->failure, "There was not enough memory to report on the job.");
 		return false;
 	}
 	enum store_status st = store_event_append(r->ctx->store, r->row->id, type, data, epoch, metrics, ckpt, &seq);
@@ -74,24 +49,108 @@ static bool append(
 	return true;
 }
 
-static bool cancelling(struct run *r)
-{
-	r->looked = clock_mono();
-	return store_job_cancelling(r->ctx->store, r->row->id);
-}
+/* ---- after a batch ------------------------------------------------------------------------------------- */
 
 /* A checkpoint in mid-epoch, with an event of its own. */
-static bool save_step(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev)
+static bool save_step(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, bool final)
 {
-	char file[CHECKPOINT_FILE_MAX];
-	struct report_checkpoint ckpt = {.epoch = ev->epoch - 1, .step = ev->step};
-	if (!checkpoints_write(&r->checkpoints, tr, false, &ckpt, NAN, file, &r->failure))
+	struct checkpoint ckpt = {.kind = final ? CHECKPOINT_FINAL : CHECKPOINT_STEP,
+		.row = {.epoch = ev->epoch - 1, .step = ev->step},
+		.score = NAN};
+	if (!checkpoints_write(&r->checkpoints, tr, &ckpt, &r->failure))
 		return false;
-	struct checkpoint_new row = {.epoch = ckpt.epoch, .step = ckpt.step, .file = file, .bytes = ckpt.bytes};
-	if (!append(r, "checkpoint", report_checkpoint(&ckpt), -1, NULL, &row))
+	struct checkpoint_new row = {.epoch = ckpt.row.epoch,
+		.step = ckpt.row.step,
+		.file = ckpt.file,
+		.bytes = ckpt.row.bytes,
+		.is_best = ckpt.row.is_best};
+	if (!run_append(r, "checkpoint", report_checkpoint(&ckpt.row), -1, NULL, &row))
 		return false;
-	checkpoints_recorded(&r->checkpoints, &ckpt, NAN);
+	checkpoints_recorded(&r->checkpoints, &ckpt);
+	r->saved = clock_mono();
 	return true;
+}
+
+/* Leaves in mid-epoch. Without this checkpoint the job goes on from the one before: no reason to fail it. */
+static enum bp_answer leave(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, enum outcome outcome)
+{
+	if (!save_step(r, tr, ev, false))
+		log_line(LOG_WARNING, "%s: leaves without a checkpoint: %s", r->row->id, r->failure.detail);
+	return run_stop(r, outcome);
+}
+
+/* Ends in mid-epoch, keeping what there is. */
+static enum bp_answer end(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, const char *reason)
+{
+	r->ended = reason;
+	return save_step(r, tr, ev, true) ? BP_STOP : run_stop(r, OUT_FAILED);
+}
+
+bool run_change(struct run *r, struct bp_trainer *tr, const struct report_change *change, const struct job_asked *asked)
+{
+	struct change mine = {.step = change->step, .lr = change->lr, .epochs = change->epochs};
+	char *data = report_change(change);
+	struct job_change row = {.data = data, .lr = change->lr, .epochs = change->epochs, .epoch = -1};
+	int64_t seq;
+	if (asked)
+		row.asked = *asked;
+	if (change->rollbacks > 0)
+		row.epoch = r->told = change->epoch;
+	enum store_status st = data ? store_job_changed(r->ctx->store, r->row->id, &row, &seq) : STORE_OK;
+	bool ok = data && st == STORE_OK && changes_add(&r->changes, tr, &mine);
+	if (st != STORE_OK)
+		failure_from_store(&r->failure, st);
+	else if (!ok)
+		failure_from_memory(&r->failure, "There was not enough memory for a change of the training.");
+	free(data);
+	run_ring(r->ctx, r->row->id);
+	return ok;
+}
+
+bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *asked, int64_t step, int begun)
+{
+	const struct change *before = changes_newest(&r->changes);
+	struct report_change change = {.step = step,
+		.epoch = r->told,
+		.lr = asked->lr > 0 ? asked->lr : before->lr,
+		.lr_before = before->lr,
+		.epochs = asked->epochs > 0 ? asked->epochs : before->epochs,
+		.epochs_before = before->epochs,
+		.reason = "client_request"};
+	if (change.epochs < begun)
+		change.epochs = begun;
+	return run_change(r, tr, &change, asked);
+}
+
+bool run_out_of_time(const struct run *r)
+{
+	double limit = r->prepared.job.life.max_runtime_seconds;
+	return limit > 0 && r->row->runtime_seconds + clock_mono() - r->claimed >= limit;
+}
+
+/* What clients asked for meanwhile, and the clock. */
+static enum bp_answer look(struct run *r, struct bp_trainer *tr, const struct bp_event *ev)
+{
+	struct job_asked asked;
+	r->looked = clock_mono();
+	if (store_job_asked(r->ctx->store, r->row->id, &asked)) {
+		if (asked.status == JOB_CANCELLING)
+			return run_stop(r, OUT_CANCELLED);
+		if (asked.status == JOB_STOPPING)
+			return end(r, tr, ev, "stopped");
+		if (asked.status == JOB_PAUSING)
+			return leave(r, tr, ev, OUT_PAUSED);
+		if ((asked.lr > 0 || asked.epochs > 0) && !run_take_up(r, tr, &asked, ev->step, ev->epoch))
+			return run_stop(r, OUT_FAILED);
+	}
+	return run_out_of_time(r) ? end(r, tr, ev, "time_budget") : BP_CONTINUE;
+}
+
+/* A long epoch gets checkpoints on its way. */
+static bool save_due(const struct run *r, const struct bp_event *ev)
+{
+	double every = r->prepared.job.life.every_seconds;
+	return every > 0 && ev->batch < ev->batches && isfinite(ev->loss) && clock_mono() - r->saved >= every;
 }
 
 static void tell_progress(struct run *r, const struct bp_event *ev)
@@ -102,7 +161,7 @@ static void tell_progress(struct run *r, const struct bp_event *ev)
 		return;
 	double rate = (double)(r->batches_run - r->batches_told) / (now - r->progressed);
 	double mean_rate = (double)r->batches_run / (now - r->started);
-	int64_t left = (int64_t)(r->row->epochs - ev->epoch) * ev->batches + ev->batches - ev->batch;
+	int64_t left = (int64_t)(changes_now(&r->changes)->epochs - ev->epoch) * ev->batches + ev->batches - ev->batch;
 	struct report_batch b = {.epoch = ev->epoch,
 		.batch = ev->batch,
 		.batches = ev->batches,
@@ -113,27 +172,29 @@ static void tell_progress(struct run *r, const struct bp_event *ev)
 	r->progressed = now;
 	r->batches_told = r->batches_run;
 	/* Losing one of these loses nothing. */
-	if (!append(r, "progress", report_progress(&b), -1, NULL, NULL))
+	if (!run_append(r, "progress", report_progress(&b), -1, NULL, NULL))
 		log_line(LOG_WARNING, "%s: %s", r->row->id, r->failure.detail);
 }
 
 static enum bp_answer batch_done(struct run *r, struct bp_trainer *tr, const struct bp_event *ev)
 {
+	r->last_step = ev->step;
 	r->batches_run++;
 	r->epoch_batches++;
 	r->epoch_loss += ev->loss;
-	if (atomic_load_explicit(&r->ctx->stopping, memory_order_relaxed)) {
-		/* Without this checkpoint the job goes on from the one before: no reason to fail it. */
-		if (!save_step(r, tr, ev))
-			log_line(LOG_WARNING, "%s: stops without a checkpoint: %s", r->row->id, r->failure.detail);
-		return run_stop(r, OUT_INTERRUPTED);
-	}
-	if (clock_mono() - r->looked >= CANCEL_LOOK_SECONDS && cancelling(r))
-		return run_stop(r, OUT_CANCELLED);
-	if (ev->epoch > r->row->epoch)
+	changes_reach(&r->changes, tr, ev->step);
+	if (atomic_load_explicit(&r->ctx->stopping, memory_order_relaxed))
+		return leave(r, tr, ev, OUT_INTERRUPTED);
+	if (clock_mono() - r->looked >= LOOK_SECONDS && look(r, tr, ev) == BP_STOP)
+		return BP_STOP;
+	if (save_due(r, ev) && !save_step(r, tr, ev, false))
+		return run_stop(r, OUT_FAILED);
+	if (ev->epoch > r->told)
 		tell_progress(r, ev);
 	return BP_CONTINUE;
 }
+
+/* ---- after an epoch ------------------------------------------------------------------------------------ */
 
 /* The layer whose gradients were not finite for the largest share of the epoch is where it began: gradients flow from
  * the output to the input, so among equals it is the one nearest to the output. */
@@ -166,50 +227,91 @@ static void fail_nonfinite(struct run *r, const struct bp_epoch *m)
 }
 
 /* The epoch's event, the job's epoch and metrics, and the checkpoint's row: one transaction. */
-static bool record_epoch(
-	struct run *r, const struct bp_epoch *m, const struct report_checkpoint *ckpt, const char *file)
+static bool record_epoch(struct run *r, const struct bp_epoch *m, const struct checkpoint *ckpt)
 {
 	bool ok = false;
-	bool news = m->epoch > r->row->epoch;
-	double eta = m->seconds * (r->row->epochs - m->epoch);
+	double eta = r->ended ? 0 : m->seconds * (changes_now(&r->changes)->epochs - m->epoch);
 	char *metrics = report_metrics(m, validated(r));
-	struct checkpoint_new row = {.epoch = m->epoch, .step = m->step, .file = file, .metrics = metrics};
+	const struct report_checkpoint *told = ckpt ? &ckpt->row : NULL;
+	struct checkpoint_new row = {.epoch = m->epoch, .step = m->step, .metrics = metrics};
 	if (ckpt) {
-		row.bytes = ckpt->bytes;
-		row.is_best = ckpt->is_best;
+		row.file = ckpt->file;
+		row.bytes = ckpt->row.bytes;
+		row.is_best = ckpt->row.is_best;
 	}
 	if (!metrics)
-		failure_set(&r->failure, "out_of_memory", "There was not enough memory to report on the job.");
-	else if (news)
-		ok = append(r, "epoch", report_epoch(r->prepared.net, m, validated(r), eta, ckpt), m->epoch, metrics,
-			ckpt ? &row : NULL);
+		failure_from_memory(&r->failure, "There was not enough memory to report on the job.");
+	else if (m->epoch > r->told)
+		ok = run_append(r, "epoch", report_epoch(r->prepared.net, m, validated(r), eta, told), m->epoch,
+			metrics, ckpt ? &row : NULL);
 	else
-		ok = !ckpt || append(r, "checkpoint", report_checkpoint(ckpt), -1, NULL, &row);
+		ok = !ckpt || run_append(r, "checkpoint", report_checkpoint(told), -1, NULL, &row);
+	if (ok && m->epoch > r->told)
+		r->told = m->epoch;
 	free(metrics);
 	return ok;
 }
 
+/* Weights that are not finite cannot learn any more. A loss may be finite once more after they broke. */
+static bool epoch_broken(const struct bp_epoch *m)
+{
+	bool broken = !isfinite(m->loss);
+	for (int i = 0; i < m->nstats; i++)
+		broken |= !isfinite(m->stats[i].weight_norm);
+	return broken;
+}
+
+/* Whether the training should go on after this epoch; notes why not. */
+static void judge(struct run *r, const struct bp_epoch *m)
+{
+	const struct spec_life *life = &r->prepared.job.life;
+	enum verdict verdict = ending_epoch(&r->ending, m->epoch, ending_metric(m, life->monitor),
+		life->target ? ending_metric(m, life->target_metric) : NAN);
+	if (m->epoch >= changes_now(&r->changes)->epochs)
+		return;
+	if (verdict == REACHED_TARGET)
+		r->ended = "target_reached";
+	else if (verdict == STOPS_EARLY)
+		r->ended = "early_stopped";
+}
+
+static enum bp_answer epoch_broke(struct run *r, const struct bp_epoch *m)
+{
+	const struct spec_life *life = &r->prepared.job.life;
+	if (!record_epoch(r, m, NULL))
+		return run_stop(r, OUT_FAILED);
+	fail_nonfinite(r, m);
+	if (life->rollback && r->changes.rollbacks < life->max_rollbacks)
+		return run_stop(r, OUT_ROLLBACK);
+	return run_stop(r, OUT_FAILED);
+}
+
 static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const struct bp_epoch *m)
 {
-	char file[CHECKPOINT_FILE_MAX];
-	struct report_checkpoint ckpt = {.epoch = m->epoch, .step = m->step};
-	double loss = checkpoint_loss(m, validated(r));
-	bool due = m->epoch % r->prepared.job.checkpoint_every == 0 || m->epoch >= r->row->epochs;
-	bool broken = !isfinite(m->loss);
+	const struct spec_life *life = &r->prepared.job.life;
+	struct checkpoint ckpt = {
+		.row = {.epoch = m->epoch, .step = m->step}, .score = checkpoints_score(&r->checkpoints, m)};
 	r->epoch_loss = 0;
 	r->epoch_batches = 0;
 	/* An epoch that went wrong is told, but its weights are worth nothing. */
-	bool saved = due && !broken && checkpoints_write(&r->checkpoints, tr, true, &ckpt, loss, file, &r->failure);
-	if (!record_epoch(r, m, saved ? &ckpt : NULL, file))
+	if (epoch_broken(m))
+		return epoch_broke(r, m);
+	judge(r, m);
+	bool due = m->epoch % life->every_epochs == 0 || m->epoch >= changes_now(&r->changes)->epochs || r->ended ||
+		   (life->early_stopping && checkpoints_better(&r->checkpoints, ckpt.score));
+	bool saved = due && checkpoints_write(&r->checkpoints, tr, &ckpt, &r->failure);
+	if (!record_epoch(r, m, saved ? &ckpt : NULL))
 		return run_stop(r, OUT_FAILED);
-	if (saved)
-		checkpoints_recorded(&r->checkpoints, &ckpt, loss);
-	if (broken)
-		fail_nonfinite(r, m);
-	return broken || (due && !saved) ? run_stop(r, OUT_FAILED) : BP_CONTINUE;
+	if (saved) {
+		checkpoints_recorded(&r->checkpoints, &ckpt);
+		r->saved = clock_mono();
+	}
+	if (due && !saved)
+		return run_stop(r, OUT_FAILED);
+	return r->ended ? BP_STOP : BP_CONTINUE;
 }
 
-static enum bp_answer on_event(void *user, struct bp_trainer *tr, const struct bp_event *ev)
+enum bp_answer run_event(void *user, struct bp_trainer *tr, const struct bp_event *ev)
 {
 	struct run *r = user;
 	switch (ev->kind) {
@@ -219,121 +321,4 @@ static enum bp_answer on_event(void *user, struct bp_trainer *tr, const struct b
 		return epoch_done(r, tr, ev->metrics);
 	}
 	return BP_CONTINUE;
-}
-
-/* ---- from the claim to the end ------------------------------------------------------------------------- */
-
-static void run_fail_core(struct run *r, const char *reason, const struct bp_error *err)
-{
-	failure_from_core(&r->failure, reason, err);
-	r->outcome = OUT_FAILED;
-}
-
-/* Trains to the end of the last epoch, or until the callback says stop (and sets the outcome). */
-static void run_train(struct run *r)
-{
-	struct prepared *p = &r->prepared;
-	struct bp_trainer *tr = NULL;
-	struct bp_error err;
-	bool restored = false, done = false;
-	bp_net_init(p->net, p->job.params.seed);
-	if (bp_trainer_new(p->net, &p->job.params, &p->train, validated(r) ? &p->val : NULL, &tr, &err) != BP_OK) {
-		run_fail_core(r, "invalid_job", &err);
-		return;
-	}
-	if (!checkpoints_restore(&r->checkpoints, tr, &restored, &r->failure)) {
-		r->outcome = OUT_FAILED;
-		goto out;
-	}
-	r->started = r->progressed = r->looked = clock_mono();
-	if (bp_trainer_run(tr, on_event, r, &done, &err) != BP_OK)
-		run_fail_core(r, "training_failed", &err);
-out:
-	bp_trainer_free(tr);
-}
-
-static bool test_stops(void *user)
-{
-	struct run *r = user;
-	if (atomic_load(&r->ctx->stopping))
-		r->outcome = OUT_INTERRUPTED;
-	else if (cancelling(r))
-		r->outcome = OUT_CANCELLED;
-	return r->outcome != OUT_RUNNING;
-}
-
-/* The best checkpoint on the test split: an event, and test_loss and test_accuracy in the job's metrics. */
-static void run_test(struct run *r)
-{
-	struct report_test test = {0};
-	struct job_row now;
-	bool done = false;
-	if (!checkpoints_load_best(&r->checkpoints, r->prepared.net, &test.epoch, &r->failure) ||
-		!evaluate_net(r->prepared.net, &r->prepared.job, &r->prepared.test, test_stops, r, &test, &done,
-			&r->failure)) {
-		r->outcome = OUT_FAILED;
-		return;
-	}
-	if (!done)
-		return;
-	enum store_status st = store_job_get(r->ctx->store, r->row->id, &now);
-	if (st != STORE_OK) {
-		failure_from_store(&r->failure, st);
-		r->outcome = OUT_FAILED;
-		return;
-	}
-	char *metrics = report_metrics_with_test(now.metrics, &test);
-	job_row_done(&now);
-	if (!metrics || !append(r, "test", report_test(&test), -1, metrics, NULL))
-		r->outcome = OUT_FAILED;
-	free(metrics);
-}
-
-/* Moves the job to what the outcome says; a cancel that came in the meantime wins. */
-static void run_finish(struct run *r)
-{
-	enum job_status to = JOB_FAILED;
-	const char *reason = NULL, *detail = NULL;
-	switch (r->outcome) {
-	case OUT_INTERRUPTED:
-		to = JOB_QUEUED;
-		reason = "server_restart";
-		detail = "The server stopped; the job goes on from here when it is back.";
-		break;
-	case OUT_CANCELLED:
-		to = JOB_CANCELLED;
-		break;
-	case OUT_RUNNING:
-	case OUT_FAILED:
-		reason = r->failure.reason ? r->failure.reason : "training_failed";
-		detail = r->failure.detail;
-		break;
-	case OUT_SUCCEEDED:
-		to = JOB_SUCCEEDED;
-		break;
-	}
-	enum store_status st = store_job_move(r->ctx->store, r->row->id, to, reason, detail);
-	if (st == STORE_CONFLICT)
-		st = store_job_move(r->ctx->store, r->row->id, to = JOB_CANCELLED, NULL, NULL);
-	if (st != STORE_OK)
-		log_line(LOG_ERROR, "%s: its end could not be recorded; it will go on at the next start", r->row->id);
-	log_line(to == JOB_FAILED ? LOG_WARNING : LOG_INFO, "%s: %s%s%s%s%s", r->row->id, job_status_name(to),
-		reason ? " (" : "", reason ? reason : "", reason ? "): " : "", detail ? detail : "");
-}
-
-void train_job(struct work_context *ctx, const struct job_row *row)
-{
-	struct run r = {.ctx = ctx, .row = row, .outcome = OUT_RUNNING};
-	log_line(LOG_INFO, "%s: \"%s\" starts (attempt %d)", row->id, row->name, row->attempt);
-	if (!prepared_open(&r.prepared, ctx, row, &r.failure) ||
-		!checkpoints_open(&r.checkpoints, ctx, row->id, &r.failure))
-		r.outcome = OUT_FAILED;
-	if (r.outcome == OUT_RUNNING)
-		run_train(&r);
-	if (r.outcome == OUT_RUNNING && r.prepared.test.count > 0)
-		run_test(&r);
-	if (r.outcome == OUT_RUNNING)
-		r.outcome = OUT_SUCCEEDED;
-	run_finish(&r);
-	prepared_close(&r.prepared);
 }

@@ -16,6 +16,7 @@ struct work_options {
 	struct hub *hub;
 	const char *state_dir; /* datasets/ and checkpoints/ are below it */
 	int workers, threads, keep_checkpoints;
+	int retry_seconds; /* before a job that failed for a passing reason is tried again; doubles */
 };
 struct work;
 struct work *work_start(const struct work_options *o); /* NULL (logged) */

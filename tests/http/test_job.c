@@ -263,7 +263,7 @@ START_TEST(a_waiting_job_is_cancelled_at_once)
 	json_t *job = talk(d.port, "POST", job_target(id, "/cancel", target), NULL, 200);
 	ck_assert_str_eq(talk_text(job, "status"), "cancelled");
 	json_decref(job);
-	talk_refused(d.port, "POST", target, NULL, 409, "conflict", "");
+	json_decref(talk(d.port, "POST", target, NULL, 200)); /* asking again is no error */
 	json_t *running = talk_get(d.port, job_target(first, "", target));
 	ck_assert_str_eq(talk_text(running, "status"), "running");
 	json_decref(running);

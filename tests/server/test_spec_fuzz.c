@@ -26,7 +26,8 @@ static const char *const job_text =
 	"{'name':'j','dataset':'d','model':'mdl_1','training':{'epochs':3,'batch_size':7,'seed':1,'shuffle':true,"
 	"'loss':{'type':'CrossEntropyLoss'},'optimizer':{'type':'SGD','lr':0.1,'momentum':0.9,'nesterov':true},"
 	"'scheduler':{'type':'StepLR','step_size':2,'warmup_epochs':1},'clip_grad_norm':null,'clip_grad_value':1,"
-	"'validation':{'split':0.2},'normalize':true,'checkpoint_every':1},'resources':{'threads':'auto'},'priority':"
+	"'validation':{'split':0.2},'normalize':true,'checkpoint':{'every_epochs':1}},'resources':{'threads':'auto'},'"
+	"priority':"
 	"5}";
 
 static uint32_t draw(uint32_t *state, uint32_t below)

@@ -47,7 +47,7 @@ START_TEST(a_short_job_gets_the_documented_defaults)
 	ck_assert(!job.loss_given);
 	ck_assert_double_eq(job.validation_split, 0.1);
 	ck_assert(job.normalize);
-	ck_assert_int_eq(job.checkpoint_every, 1);
+	ck_assert_int_eq(job.life.every_epochs, 1);
 	ck_assert(job.threads_auto);
 	ck_assert_int_eq(job.threads, 4);
 	ck_assert_int_eq(job.params.threads, 4);
@@ -60,7 +60,8 @@ static const char *const full_job =
 	"{'name':'n','dataset':'ds_1','model':{},'training':{'epochs':3,'batch_size':7,'seed':9223372036854775807,"
 	"'shuffle':false,'loss':'MSELoss','optimizer':{'type':'AdamW','lr':0.25,'betas':[0.5,0.75]},"
 	"'scheduler':{'type':'CosineAnnealingLR','warmup_epochs':1.5},'clip_grad_norm':5,'clip_grad_value':0.5,"
-	"'validation':{'split':'test'},'normalize':false,'checkpoint_every':2},'resources':{'threads':3},'priority':0}";
+	"'validation':{'split':'test'},'normalize':false,'checkpoint':{'every_epochs':2}},'resources':{'threads':3},'"
+	"priority':0}";
 
 START_TEST(every_field_is_taken)
 {
@@ -82,7 +83,7 @@ START_TEST(every_field_is_taken)
 	ck_assert(job.validation_on_test);
 	ck_assert_int_eq(spec_job_validation_samples(&job, 1000), 0);
 	ck_assert(!job.normalize);
-	ck_assert_int_eq(job.checkpoint_every, 2);
+	ck_assert_int_eq(job.life.every_epochs, 2);
 	ck_assert_int_eq(job.params.max_threads, 3);
 	ck_assert_int_eq(job.priority, 0);
 }
@@ -209,8 +210,8 @@ START_TEST(wrong_jobs_are_refused_with_their_pointer)
 	training_refused("'validation':{'split':0.95}", ERR_OUT_OF_RANGE, "/validation/split", "0.9");
 	training_refused("'validation':{'split':'train'}", ERR_UNKNOWN_NAME, "/validation/split", "\"test\"");
 	training_refused("'validation':{}", ERR_MISSING_FIELD, "/validation/split", "required");
-	training_refused("'checkpoint_every':0", ERR_OUT_OF_RANGE, "/checkpoint_every", "not 0");
-	training_refused("'early_stopping':{}", ERR_UNKNOWN_FIELD, "/early_stopping", "no field");
+	training_refused("'checkpoint':{'every_epochs':0}", ERR_OUT_OF_RANGE, "/checkpoint/every_epochs", "not 0");
+	training_refused("'early_stoping':{}", ERR_UNKNOWN_FIELD, "/early_stoping", "no field");
 }
 END_TEST
 

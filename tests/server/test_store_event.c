@@ -98,7 +98,7 @@ START_TEST(all_jobs_share_one_order_that_never_goes_back)
 	ck_assert_int_eq(store_event_list(s, NULL, second, NULL, 100, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 2);
 	free_events(rows, n);
-	ck_assert_int_eq(store_job_cancel(s, a), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, a), STORE_OK); /* the newest events are gone */
 	seed_append(s, b, "epoch");
 	ck_assert_int_eq(store_event_list(s, NULL, last, NULL, 100, &rows, &n), STORE_OK);

@@ -161,9 +161,11 @@ START_TEST(lists_are_filtered_by_status_data_set_and_name)
 	const char *other = seed_dataset(s, "cifar"), *jobs[5];
 	for (int i = 0; i < 5; i++)
 		jobs[i] = seed_job(s, i < 2 ? other : dataset, 50);
-	ck_assert_int_eq(store_job_cancel(s, jobs[0]), STORE_OK);
-	ck_assert_int_eq(store_job_cancel(s, jobs[4]), STORE_OK);
-	ck_assert_int_eq(store_job_edit(s, jobs[3], "mine", -1, -1), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, jobs[0], JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, jobs[4], JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(
+		store_job_edit(s, jobs[3], &(struct job_edit){.name = "mine", .priority = -1, .if_version = -1}),
+		STORE_OK);
 	ck_assert_int_eq(listed(&(struct job_filter){.status = -1}), 5);
 	ck_assert_int_eq(listed(&(struct job_filter){.status = JOB_QUEUED}), 3);
 	ck_assert_int_eq(listed(&(struct job_filter){.status = JOB_CANCELLED}), 2);
@@ -216,9 +218,12 @@ END_TEST
 START_TEST(every_change_grows_the_version_and_an_old_one_is_refused)
 {
 	const char *id = seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_edit(s, id, "renamed", 90, 1), STORE_OK);
-	ck_assert_int_eq(store_job_edit(s, id, "late", 10, 1), STORE_CONFLICT);
-	ck_assert_int_eq(store_job_edit(s, id, NULL, -1, -1), STORE_OK);
+	ck_assert_int_eq(store_job_edit(s, id, &(struct job_edit){.name = "renamed", .priority = 90, .if_version = 1}),
+		STORE_OK);
+	ck_assert_int_eq(store_job_edit(s, id, &(struct job_edit){.name = "late", .priority = 10, .if_version = 1}),
+		STORE_STALE);
+	ck_assert_int_eq(
+		store_job_edit(s, id, &(struct job_edit){.name = NULL, .priority = -1, .if_version = -1}), STORE_OK);
 	seed_append(s, id, "progress");
 	struct job_row row = seed_get(s, id);
 	ck_assert_str_eq(row.name, "renamed");
@@ -228,7 +233,9 @@ START_TEST(every_change_grows_the_version_and_an_old_one_is_refused)
 	ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
 	ck_assert_int_ge(row.version, 5);
 	job_row_done(&row);
-	ck_assert_int_eq(store_job_edit(s, "job_none", "x", 1, -1), STORE_NOT_FOUND);
+	ck_assert_int_eq(
+		store_job_edit(s, "job_none", &(struct job_edit){.name = "x", .priority = 1, .if_version = -1}),
+		STORE_NOT_FOUND);
 }
 END_TEST
 
@@ -243,7 +250,7 @@ START_TEST(an_ended_job_is_removed_with_all_that_hangs_on_it)
 	struct checkpoint_new ckpt = {.epoch = 1, .file = "1.ckpt", .is_best = true};
 	ck_assert_int_eq(store_event_append(s, row.id, "epoch", "{}", 1, "{}", &ckpt, &seq), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, row.id), STORE_CONFLICT);
-	ck_assert_int_eq(store_job_cancel(s, row.id), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, row.id, JOB_VERB_CANCEL), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, row.id), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, row.id), STORE_NOT_FOUND);
 	ck_assert_int_eq(seed_count(s, "SELECT count(*) AS n FROM job"), 1);
@@ -260,7 +267,7 @@ START_TEST(counts_are_by_status)
 {
 	const char *a = seed_job(s, dataset, 50);
 	seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_cancel(s, a), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
 	struct job_counts counts;
 	ck_assert_int_eq(store_job_counts(s, &counts), STORE_OK);
 	for (int i = 0; i < JOB_STATUS_COUNT; i++)

@@ -67,7 +67,8 @@ START_TEST(a_job_that_went_back_keeps_its_place_and_a_new_priority_moves_it)
 	ck_assert_int_eq(store_job_move(s, a, JOB_QUEUED, "server_restart", NULL), STORE_OK);
 	expect_claim(a);
 	const char *c = seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_edit(s, c, NULL, 51, -1), STORE_OK);
+	ck_assert_int_eq(
+		store_job_edit(s, c, &(struct job_edit){.name = NULL, .priority = 51, .if_version = -1}), STORE_OK);
 	expect_claim(c);
 	expect_claim(b);
 	struct job_row row = seed_get(s, a);
@@ -79,7 +80,7 @@ END_TEST
 START_TEST(cancelled_and_paused_jobs_are_not_claimed)
 {
 	const char *a = seed_job(s, dataset, 50), *b = seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_cancel(s, a), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
 	ck_assert_int_eq(store_job_move(s, b, JOB_PAUSED, NULL, NULL), STORE_OK);
 	struct job_row none;
 	ck_assert_int_eq(store_job_claim(s, &none), STORE_NOT_FOUND);

@@ -28,7 +28,7 @@ static const char *const legal[JOB_STATUS_COUNT] = {
 	[JOB_RUNNING] = "x.x.xxxx.",
 	[JOB_PAUSING] = ".x.xxxxx.",
 	[JOB_PAUSED] = "x.......x",
-	[JOB_STOPPING] = "x....xxx.",
+	[JOB_STOPPING] = "x....xxxx",
 	[JOB_CANCELLING] = "......xxx",
 	[JOB_SUCCEEDED] = ".........",
 	[JOB_FAILED] = ".........",
@@ -157,33 +157,39 @@ START_TEST(cancelling_goes_at_once_or_through_the_worker)
 		[JOB_CANCELLING] = JOB_CANCELLING,
 		[JOB_SUCCEEDED] = -1,
 		[JOB_FAILED] = -1,
-		[JOB_CANCELLED] = -1,
+		[JOB_CANCELLED] = JOB_CANCELLED,
 	};
 	for (int from = 0; from < JOB_STATUS_COUNT; from++) {
 		const char *id = job_in((enum job_status)from);
-		ck_assert_int_eq(store_job_cancel(s, id), expected[from] < 0 ? STORE_CONFLICT : STORE_OK);
+		ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_CANCEL), expected[from] < 0 ? STORE_CONFLICT : STORE_OK);
 		ck_assert_int_eq(seed_status(s, id), expected[from] < 0 ? from : expected[from]);
 	}
-	ck_assert_int_eq(store_job_cancel(s, "job_none"), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_job_ask(s, "job_none", JOB_VERB_CANCEL), STORE_NOT_FOUND);
 }
 END_TEST
+
+static bool cancelling(const char *id)
+{
+	struct job_asked asked;
+	return store_job_asked(s, id, &asked) && asked.status == JOB_CANCELLING;
+}
 
 START_TEST(a_worker_sees_that_its_job_is_cancelling_and_no_other)
 {
 	const char *a = job_in(JOB_RUNNING), *b = job_in(JOB_RUNNING), *c = job_in(JOB_RUNNING);
-	ck_assert(!store_job_cancelling(s, a));
-	ck_assert_int_eq(store_job_cancel(s, a), STORE_OK);
-	ck_assert_int_eq(store_job_cancel(s, c), STORE_OK);
+	ck_assert(!cancelling(a));
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, c, JOB_VERB_CANCEL), STORE_OK);
 	struct job_row row = seed_get(s, a);
 	ck_assert(row.cancel_requested);
 	job_row_done(&row);
-	ck_assert(store_job_cancelling(s, a));
-	ck_assert(!store_job_cancelling(s, b));
+	ck_assert(cancelling(a));
+	ck_assert(!cancelling(b));
 	ck_assert_int_eq(store_job_move(s, a, JOB_CANCELLED, NULL, NULL), STORE_OK);
-	ck_assert(!store_job_cancelling(s, a));
-	ck_assert(store_job_cancelling(s, c)); /* one that ended does not hide another */
+	ck_assert(!cancelling(a));
+	ck_assert(cancelling(c)); /* one that ended does not hide another */
 	ck_assert_int_eq(store_job_move(s, c, JOB_SUCCEEDED, NULL, NULL), STORE_OK);
-	ck_assert(!store_job_cancelling(s, c));
+	ck_assert(!cancelling(c));
 }
 END_TEST
 
@@ -192,7 +198,7 @@ START_TEST(a_request_to_cancel_is_known_after_reopening)
 	const char *id = job_in(JOB_CANCELLING);
 	store_close(s);
 	s = seed_open("boot_1");
-	ck_assert(store_job_cancelling(s, id));
+	ck_assert(cancelling(id));
 }
 END_TEST
 

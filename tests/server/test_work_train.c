@@ -156,13 +156,7 @@ START_TEST(a_job_that_the_server_stopped_goes_on_to_the_same_bits)
 		ck_assert_str_eq(job_status_name(row.status), "queued");
 		ck_assert_str_eq(row.status_reason, "server_restart");
 		job_row_done(&row);
-		rig.work = work_start(&(struct work_options){.store = rig.store,
-			.hub = rig.hub,
-			.state_dir = rig.dir,
-			.workers = 1,
-			.threads = 1,
-			.keep_checkpoints = KEEP});
-		ck_assert_ptr_nonnull(rig.work);
+		rig_restart(&rig, KEEP);
 	}
 	check_ends_as_undisturbed(job.id, 3);
 	job_row_done(&job);
@@ -201,7 +195,7 @@ END_TEST
 START_TEST(epochs_that_are_trained_again_are_not_told_twice)
 {
 	struct job_row job, end;
-	rig_submit(&rig, "{\"epochs\":12,\"checkpoint_every\":5," OPTIONS "}", &job);
+	rig_submit(&rig, "{\"epochs\":12,\"checkpoint\":{\"every_epochs\":5}," OPTIONS "}", &job);
 	train_and_die(job.id, 8);
 	rig_start(&rig, KEEP);
 	check_ends_as_undisturbed(job.id, 0);
@@ -249,7 +243,7 @@ START_TEST(a_cancelled_job_ends_at_the_next_look_and_the_next_one_runs)
 	rig_submit(&rig, "{\"epochs\":100000," OPTIONS "}", &job);
 	rig_submit(&rig, "{\"epochs\":1," OPTIONS "}", &next);
 	rig_wait_epoch(&rig, job.id, 1);
-	ck_assert_int_eq(store_job_cancel(rig.store, job.id), STORE_OK);
+	ck_assert_int_eq(store_job_ask(rig.store, job.id, JOB_VERB_CANCEL), STORE_OK);
 	rig_wait_end(&rig, job.id, &end);
 	ck_assert_str_eq(job_status_name(end.status), "cancelled");
 	ck_assert_int_lt(end.epoch, 100000);

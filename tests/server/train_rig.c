@@ -127,6 +127,11 @@ void rig_start(struct rig *r, int keep_checkpoints)
 	rig_open(r);
 	ck_assert_int_eq(store_job_requeue(r->store, &n), STORE_OK);
 	r->hub = hub_new();
+	rig_restart(r, keep_checkpoints);
+}
+
+void rig_restart(struct rig *r, int keep_checkpoints)
+{
 	struct work_options o = {.store = r->store,
 		.hub = r->hub,
 		.state_dir = r->dir,
@@ -220,6 +225,11 @@ void rig_wait_end(struct rig *r, const char *job_id, struct job_row *ret)
 		job_row_done(ret);
 		hub_wait(r->hub, job_id, seen, -1);
 	}
+}
+
+void rig_wait_change(struct rig *r, const char *job_id)
+{
+	hub_wait(r->hub, job_id, hub_seq(r->hub, job_id), 1000);
 }
 
 int rig_count_events(struct rig *r, const char *job_id, const char *type)

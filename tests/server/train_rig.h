@@ -26,6 +26,8 @@ void rig_done(struct rig *r); /* also removes the directory */
 void rig_open(struct rig *r);
 /* Opens the store if need be, requeues what ran, and starts one worker. */
 void rig_start(struct rig *r, int keep_checkpoints);
+/* A worker again, after work_stop, with the same store and hub. */
+void rig_restart(struct rig *r, int keep_checkpoints);
 void rig_stop(struct rig *r); /* as on SIGTERM */
 /* Queues a job; training: JSON of its "training" object. */
 void rig_submit(struct rig *r, const char *training, struct job_row *ret);
@@ -33,6 +35,8 @@ void rig_submit(struct rig *r, const char *training, struct job_row *ret);
 void rig_wait_epoch(struct rig *r, const char *job_id, int epoch);
 /* Blocks until the job has ended; *ret is the row, the caller's. */
 void rig_wait_end(struct rig *r, const char *job_id, struct job_row *ret);
+/* Blocks until the job changes from now on, or a second has passed. */
+void rig_wait_change(struct rig *r, const char *job_id);
 /* How many events of that type the job has. */
 int rig_count_events(struct rig *r, const char *job_id, const char *type);
 /* Fails unless the job's "epoch" events are 1, 2, ... epochs. */
