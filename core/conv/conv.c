@@ -219,8 +219,11 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 		return NULL;
 	}
 	bp_weights_plan(cv, (size_t)max_batch * cv->fold);
+	cv->pointwise = bp_pointwise_fits(cv);
 	if (cv->depthwise)
 		bp_depthwise_plan(cv, (size_t)max_batch);
+	if (cv->pointwise)
+		bp_pointwise_plan(cv, (size_t)max_batch);
 	return cv;
 }
 
@@ -246,6 +249,8 @@ size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	if (cv->depthwise)
 		return bp_depthwise_workspace(cv, threads);
+	if (cv->pointwise)
+		return bp_pointwise_workspace(cv, threads);
 	return largest((const size_t[]){bp_gemm_workspace(cv, &cv->forward, threads),
 			       bp_gemm_workspace(cv, &cv->backward, threads), bp_weights_workspace(cv, threads),
 			       bp_dense_workspace(cv)},
@@ -254,22 +259,26 @@ size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 
 bool bp_conv_norms(const struct bp_conv *cv)
 {
-	return cv->depthwise;
+	return cv->depthwise || cv->pointwise;
 }
 
 size_t bp_conv_max_parts(const struct bp_conv *cv)
 {
-	return cv->bands.parts;
+	return cv->depthwise ? cv->bands.parts : cv->rows.parts;
 }
 
 size_t bp_conv_parts(const struct bp_conv *cv, int n)
 {
-	return bp_depthwise_parts(cv, n);
+	return cv->depthwise ? bp_depthwise_parts(cv, n) : divide_up(n * cv->fold, cv->rows.block);
 }
 
 size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part, bool backward)
 {
 	const struct bp_conv_shape *s = &cv->s;
+	if (cv->pointwise) {
+		size_t left = n * cv->fold - part * cv->rows.block;
+		return left < cv->rows.block ? left : cv->rows.block;
+	}
 	int height = backward ? s->h : s->oh, width = backward ? s->w : s->ow;
 	return bp_depthwise_part_lines(cv, n, part, height) * width;
 }
@@ -284,6 +293,8 @@ void bp_conv_forward_call(const struct bp_conv *cv, const struct bp_ctx *ctx, co
 		.out = call->y};
 	if (cv->depthwise)
 		bp_depthwise_forward(cv, ctx, call, ws);
+	else if (cv->pointwise)
+		bp_pointwise_forward(cv, ctx, call, ws);
 	else if (bp_dense_fits(cv, call->n))
 		bp_dense_forward(cv, &g);
 	else
@@ -314,12 +325,14 @@ void bp_conv_backward_call(
 {
 	if (cv->depthwise) {
 		bp_depthwise_backward(cv, ctx, call, ws);
-		return;
+	} else if (cv->pointwise) {
+		bp_pointwise_backward(cv, ctx, call, ws);
+	} else {
+		if (call->dw)
+			weights_run(cv, ctx, call, ws);
+		if (call->dx)
+			data_run(cv, ctx, call, ws);
 	}
-	if (call->dw)
-		weights_run(cv, ctx, call, ws);
-	if (call->dx)
-		data_run(cv, ctx, call, ws);
 }
 
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,

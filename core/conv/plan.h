@@ -56,15 +56,23 @@ struct bands_plan {
 	size_t scratch;      /* bytes of each thread */
 };
 
+/* How the rows of a pointwise convolution are cut. */
+struct rows_plan {
+	size_t block;           /* rows */
+	size_t parts, chunks;   /* blocks of a batch, partial sums of dW, at most */
+	size_t packed, scratch; /* bytes; of each thread */
+};
+
 struct bp_conv {
 	struct bp_conv_shape s; /* canonical: a 1x1 convolution without stride or padding is one on a 1x1 map ... */
 	size_t fold;            /* ... of `fold` times as many samples */
 	const struct bp_kernels *k;
-	bool depthwise;
+	bool depthwise, pointwise;
 	bool linear; /* a 1x1 map through a 1x1 kernel, one group */
 	struct side forward, backward;
 	struct weights_plan weights;
 	struct bands_plan bands;
+	struct rows_plan rows;
 	int *bounds; /* memory of lattices' lo and hi */
 };
 
@@ -190,6 +198,15 @@ bool bp_dense_fits(const struct bp_conv *cv, size_t n);
 size_t bp_dense_workspace(const struct bp_conv *cv);
 void bp_dense_forward(const struct bp_conv *cv, const struct gemm_call *call);
 void bp_dense_backward_data(const struct bp_conv *cv, const struct gemm_call *call, bp_real *ws);
+
+/* A 1x1 convolution of a map of many pixels (pointwise.c). */
+bool bp_pointwise_fits(const struct bp_conv *cv);
+void bp_pointwise_plan(struct bp_conv *cv, size_t max_batch);
+size_t bp_pointwise_workspace(const struct bp_conv *cv, int threads);
+void bp_pointwise_forward(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+void bp_pointwise_backward(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
 
 void bp_weights_plan(struct bp_conv *cv, size_t max_batch);
 size_t bp_weights_workspace(const struct bp_conv *cv, int threads);

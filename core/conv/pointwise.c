@@ -1,0 +1,302 @@
+/*
+ * pointwise.c - the passes of a 1x1 convolution without stride or padding, on a map of many pixels. Called by conv.c on
+ * the trainer's thread; its tasks run on any.
+ *
+ * Rows are pixels, one after the other in memory, so no lattice is needed. A task takes blocks of rows that stay in L2
+ * while all that has to be done with them is done: forward applies the batch norm before, multiplies, and takes the
+ * statistics for the norm after; backward takes the norm after off dy, then makes dx, the sums for the norm before, and
+ * the block's share of dW.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+#include "kernels/igemm.h"
+#include "kernels/norm.h"
+#include "kernels/outer.h"
+
+#include <string.h>
+
+enum {
+	BLOCK_BYTES = 256 << 10, /* of a block's rows of x and dy */
+	BLOCK_ROWS = 192,
+	BLOCK_TILES = 4,          /* at least */
+	PANEL_BYTES = 16 << 10,   /* of a piece of a packed panel: half of L1 */
+	PARTIAL_BYTES = 16 << 20, /* of all partial sums of dW */
+	LARGEST = 1 << 18,        /* weights: more leave too few partial sums */
+	CHUNKS = 32
+};
+
+struct job {
+	const struct bp_conv *cv;
+	struct bp_conv_call call;
+	size_t rows, blocks, chunks;
+	bp_real *packed, *parts, *bias_parts;
+};
+
+/* C = A B of a block of rows: B is packed in panels of nr columns of k rows. */
+struct product {
+	size_t rows, k, n;
+	const bp_real *a, *b, *bias;
+	bp_real *c;
+	bool acc, relu;
+};
+
+bool bp_pointwise_fits(const struct bp_conv *cv)
+{
+	return cv->linear && cv->fold > 1 && (size_t)cv->s.c * cv->s.oc <= LARGEST;
+}
+
+static size_t panel_count(const struct bp_conv *cv, int n)
+{
+	return divide_up(n, cv->k->nr);
+}
+
+void bp_pointwise_plan(struct bp_conv *cv, size_t max_batch)
+{
+	const size_t c = cv->s.c, oc = cv->s.oc, mr = cv->k->mr, nr = cv->k->nr;
+	size_t block = BLOCK_BYTES / ((c + oc) * sizeof(bp_real)) / mr * mr;
+	size_t bytes = panel_count(cv, cv->s.oc) * nr * c, turned = panel_count(cv, cv->s.c) * nr * oc;
+	struct rows_plan *p = &cv->rows;
+	block = block > BLOCK_ROWS / mr * mr ? BLOCK_ROWS / mr * mr : block;
+	p->block = block < BLOCK_TILES * mr ? BLOCK_TILES * mr : block;
+	p->parts = divide_up(max_batch * cv->fold, p->block);
+	size_t fit = PARTIAL_BYTES / (c * oc * sizeof(bp_real));
+	p->chunks = fit < CHUNKS ? fit : CHUNKS;
+	p->packed = round_up((bytes > turned ? bytes : turned) * sizeof(bp_real), BP_ALIGN);
+	p->scratch = round_up(2 * p->block * sizeof(void *) + p->block * (c + oc + nr) * sizeof(bp_real), BP_ALIGN);
+}
+
+static size_t part_bytes(const struct bp_conv *cv, size_t elements)
+{
+	size_t chunks = cv->rows.parts < cv->rows.chunks ? cv->rows.parts : cv->rows.chunks;
+	return round_up(chunks * elements * sizeof(bp_real), BP_ALIGN);
+}
+
+size_t bp_pointwise_workspace(const struct bp_conv *cv, int threads)
+{
+	return cv->rows.packed + part_bytes(cv, (size_t)cv->s.c * cv->s.oc) + part_bytes(cv, cv->s.oc) +
+	       (size_t)threads * cv->rows.scratch;
+}
+
+static struct job start(const struct bp_conv *cv, const struct bp_conv_call *call, void *ws)
+{
+	struct job j = {.cv = cv, .call = *call, .rows = call->n * cv->fold, .packed = ws};
+	j.blocks = divide_up(j.rows, cv->rows.block);
+	j.chunks = j.blocks < cv->rows.chunks ? j.blocks : cv->rows.chunks;
+	j.parts = (bp_real *)((char *)ws + cv->rows.packed);
+	j.bias_parts = (bp_real *)((char *)j.parts + part_bytes(cv, (size_t)cv->s.c * cv->s.oc));
+	return j;
+}
+
+static void *scratch_of(const struct job *j)
+{
+	return (char *)j->bias_parts + part_bytes(j->cv, j->cv->s.oc);
+}
+
+static size_t block_rows(const struct job *j, size_t block)
+{
+	size_t left = j->rows - block * j->cv->rows.block;
+	return left < j->cv->rows.block ? left : j->cv->rows.block;
+}
+
+/* Tile by tile; K in pieces that leave a panel's piece in L1. tables: of 2 * rows pointers. */
+static void multiply(const struct bp_conv *cv, const struct product *p, void *tables)
+{
+	const struct bp_kernels *k = cv->k;
+	const size_t nr = k->nr, depth = PANEL_BYTES / (nr * sizeof(bp_real)), tiles = divide_up(p->rows, k->mr);
+	const size_t each = p->rows / tiles, longer = p->rows % tiles; /* tiles of a row more */
+	const bp_real **a = tables;
+	bp_real **c = (bp_real **)(a + cv->rows.block);
+	for (size_t i = 0; i < p->rows; i++) {
+		a[i] = p->a + i * p->k;
+		c[i] = p->c + i * p->n;
+	}
+	for (size_t col = 0; col < p->n; col += nr) {
+		for (size_t k0 = 0; k0 < p->k; k0 += depth) {
+			const bool last = k0 + depth >= p->k;
+			struct bp_igemm g = {
+				.cols = (int)(p->n - col < nr ? p->n - col : nr),
+				.taps = 1,
+				.kc = last ? p->k - k0 : depth,
+				.k0 = k0,
+				.b = p->b + col * p->k + k0 * nr,
+				.ldb = nr,
+				.col = col,
+				.bias = last && p->bias ? p->bias + col : NULL,
+				.acc = p->acc || k0 > 0,
+				.relu = last && p->relu,
+			};
+			for (size_t t = 0, from = 0; t < tiles; t++, from += (size_t)g.rows) {
+				g.rows = (int)(each + (t < longer));
+				g.a = a + from;
+				g.c = c + from;
+				k->igemm(&g);
+			}
+		}
+	}
+}
+
+static void pack_forward(const void *job, size_t i, void *scratch)
+{
+	(void)scratch;
+	const struct job *j = job;
+	const size_t nr = j->cv->k->nr, c = j->cv->s.c, oc = j->cv->s.oc;
+	j->cv->k->pack(j->packed + i * nr * c, j->call.w + i * nr, oc, c, least((int)(oc - i * nr), (int)nr));
+}
+
+static void pack_backward(const void *job, size_t i, void *scratch)
+{
+	(void)scratch;
+	const struct job *j = job;
+	const size_t nr = j->cv->k->nr, c = j->cv->s.c, oc = j->cv->s.oc;
+	j->cv->k->pack_transposed(
+		j->packed + i * nr * oc, j->call.w + i * nr * oc, oc, oc, least((int)(c - i * nr), (int)nr));
+}
+
+/* The block's rows of x, with the norm before applied, for which room is needed. */
+static const bp_real *load_x(const struct job *j, size_t block, bp_real *room)
+{
+	const size_t c = j->cv->s.c;
+	const bp_real *x = j->call.x + block * j->cv->rows.block * c;
+	if (!j->call.before)
+		return x;
+	struct bp_norm p = *j->call.before;
+	p.rows = block_rows(j, block);
+	j->cv->k->norm_apply(&p, x, room);
+	return room;
+}
+
+static void forward_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct bp_conv *cv = j->cv;
+	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block;
+	bp_real *room = (bp_real *)((void **)scratch + 2 * block), *y = j->call.y + i * block * oc;
+	struct product p = {
+		.rows = block_rows(j, i),
+		.k = c,
+		.n = oc,
+		.a = load_x(j, i, room),
+		.b = j->packed,
+		.bias = j->call.bias,
+		.c = y,
+		.relu = j->call.act == BP_ACT_RELU,
+	};
+	multiply(cv, &p, scratch);
+	if (j->call.parts) {
+		bp_real *part = j->call.parts + i * BP_NORM_STATS * oc;
+		cv->k->norm_stats(p.rows, oc, y, (bp_real *const[]){part, part + oc, part + 2 * oc});
+	}
+}
+
+static void block_dx(const struct job *j, size_t block, const bp_real *g, void *tables)
+{
+	const struct bp_conv *cv = j->cv;
+	const size_t c = cv->s.c, at = block * cv->rows.block * c;
+	struct product p = {
+		.rows = block_rows(j, block),
+		.k = cv->s.oc,
+		.n = c,
+		.a = g,
+		.b = j->packed,
+		.c = j->call.dx + at,
+		.acc = j->call.accumulate,
+	};
+	multiply(cv, &p, tables);
+	if (j->call.parts) {
+		bp_real *part = j->call.parts + block * BP_NORM_STATS * c;
+		struct bp_norm n = *j->call.before;
+		n.rows = p.rows;
+		cv->k->norm_grad_sums(&n, j->call.x + at, p.c, part, part + c);
+	}
+}
+
+/* dw += (or =) the block's x transposed times g. A panel of g is packed, because every tile reads it. */
+static void block_dw(const struct bp_conv *cv, size_t rows, const bp_real *x, const bp_real *g, bool acc, bp_real *dw,
+	bp_real *panel)
+{
+	const size_t c = cv->s.c, oc = cv->s.oc, nr = cv->k->nr, tiles = divide_up(c, cv->k->mr);
+	const struct bp_run run = {x, 0, rows};
+	for (size_t col = 0; col < oc; col += nr) {
+		struct bp_outer p = {
+			.cols = (int)(oc - col < nr ? oc - col : nr),
+			.nruns = 1,
+			.runs = &run,
+			.x_step = c,
+			.dy = panel,
+			.dy_step = nr,
+			.ldc = oc,
+			.acc = acc,
+		};
+		cv->k->pack(panel, g + col, oc, rows, p.cols);
+		for (size_t t = 0; t < tiles; t++) {
+			p.x_off = t * c / tiles;
+			p.rows = (int)((t + 1) * c / tiles - p.x_off);
+			p.c = dw + p.x_off * oc + col;
+			cv->k->outer(&p);
+		}
+	}
+}
+
+/* A chunk of blocks: dx of each, and their sum of dW. */
+static void backward_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct bp_conv *cv = j->cv;
+	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block, first = i * j->blocks / j->chunks;
+	bp_real *x_room = (bp_real *)((void **)scratch + 2 * block), *g_room = x_room + block * c;
+	bp_real *panel = g_room + block * oc, *dw = j->parts + i * c * oc, *db = j->bias_parts + i * oc;
+	for (size_t b = first; b < (i + 1) * j->blocks / j->chunks; b++) {
+		const size_t rows = block_rows(j, b), at = b * block * oc;
+		const bp_real *g = j->call.dy + at;
+		if (j->call.after) {
+			struct bp_norm p = *j->call.after;
+			p.rows = rows;
+			cv->k->norm_grad(&p, j->call.y + at, g, false, g_room);
+			g = g_room;
+		}
+		if (j->call.dw)
+			block_dw(cv, rows, load_x(j, b, x_room), g, b > first, dw, panel);
+		if (j->call.db)
+			cv->k->column_sums(rows, oc, g, oc, b > first, db);
+		if (j->call.dx)
+			block_dx(j, b, g, scratch);
+	}
+}
+
+enum { SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */ };
+
+/* Adds the chunks' sums: of the weights, then of the bias. */
+static void sum_task(const void *job, size_t i, void *scratch)
+{
+	(void)scratch;
+	const struct job *j = job;
+	const size_t oc = j->cv->s.oc, size = j->cv->s.c * oc, at = i * SUM_ELEMENTS;
+	size_t n = size - at < SUM_ELEMENTS ? size - at : SUM_ELEMENTS;
+	if (at < size)
+		j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
+	else
+		j->cv->k->column_sums(j->chunks, oc, j->bias_parts, oc, false, j->call.db);
+}
+
+void bp_pointwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct job j = start(cv, call, ws);
+	const struct phase phases[] = {{panel_count(cv, cv->s.oc), pack_forward}, {j.blocks, forward_task}};
+	struct work w = {&j, phases, 2, scratch_of(&j), cv->rows.scratch};
+	bp_work_run(ctx, j.rows * cv->s.c * cv->s.oc, &w);
+}
+
+void bp_pointwise_backward(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct job j = start(cv, call, ws);
+	const size_t size = (size_t)cv->s.c * cv->s.oc;
+	const struct phase phases[] = {
+		{call->dx ? panel_count(cv, cv->s.c) : 0, pack_backward},
+		{j.chunks, backward_task},
+		{call->dw ? divide_up(size, SUM_ELEMENTS) + (call->db ? 1 : 0) : 0, sum_task},
+	};
+	struct work w = {&j, phases, 3, scratch_of(&j), cv->rows.scratch};
+	bp_work_run(ctx, j.rows * size, &w);
+}
