@@ -14,8 +14,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)
 {
-	struct bp_window w[2] = {
-		bp_window_row, {.in = s->node->in[0].dim[1], .out = s->node->out.dim[1], .dilation = 1}};
+	struct bp_window w[2] = {bp_window_row, bp_window_even(s->node->in[0].dim[1], s->node->out.dim[1])};
 	return bp_avg_pool_plan(s, w, ret, err);
 }
 

@@ -17,8 +17,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 {
 	struct bp_window w[2];
 	for (int i = 0; i < 2; i++)
-		w[i] = (struct bp_window){
-			.in = s->node->in[0].dim[1 + i], .out = s->node->out.dim[1 + i], .dilation = 1};
+		w[i] = bp_window_even(s->node->in[0].dim[1 + i], s->node->out.dim[1 + i]);
 	return bp_avg_pool_plan(s, w, ret, err);
 }
 

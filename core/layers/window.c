@@ -27,6 +27,12 @@ static int64_t window_count(const struct bp_window *w, bool ceil_mode)
 
 const struct bp_window bp_window_row = {.in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1};
 
+struct bp_window bp_window_even(int64_t in, int64_t out)
+{
+	return (struct bp_window){
+		.in = in, .out = out, .kernel = in % out == 0 ? in / out : in / out + 2, .dilation = 1};
+}
+
 enum bp_status bp_pool_axes(const struct bp_node *node, int axes, struct bp_error *err)
 {
 	if (node->in[0].ndim == 1 + axes)

@@ -22,6 +22,9 @@ void bp_pool_free(void *pool);
 /* The rows of a sequence. */
 extern const struct bp_window bp_window_row;
 
+/* Windows that cover an axis evenly. kernel is what none of them exceeds. */
+struct bp_window bp_window_even(int64_t in, int64_t out);
+
 /* Whether the input is a sequence (1 axis) or a map (2). */
 enum bp_status bp_pool_axes(const struct bp_node *node, int axes, struct bp_error *err);
 /* Sets the output's shape of a sliding pooling layer over 1 or 2 axes; the windows' out need not be set. */

@@ -75,8 +75,8 @@ static void lint_last_layer(struct linting *l)
 static void lint_bias_before_norm(struct linting *l, int i)
 {
 	int user = l->user[i];
-	if (user >= 0 && is_one_of(l, i, "Conv1d|Conv2d|Linear") && is_one_of(l, user, "BatchNorm1d|BatchNorm2d") &&
-		argument(l, i, "bias") != 0)
+	if (user >= 0 && is_one_of(l, i, "Conv1d|Conv2d|ConvTranspose2d|Linear") &&
+		is_one_of(l, user, "BatchNorm1d|BatchNorm2d") && argument(l, i, "bias") != 0)
 		warn(l, i, "\"%s\" removes the mean, so the bias of \"%s\" has no effect: set \"bias\": false.",
 			l->m->layers[user].name, l->m->layers[i].name);
 }
@@ -84,7 +84,8 @@ static void lint_bias_before_norm(struct linting *l, int i)
 /* Grouped convolutions are left out: a depthwise and a pointwise one in a row are a design of their own. */
 static bool is_dense(const struct linting *l, int i)
 {
-	return is_one_of(l, i, "Linear") || (is_one_of(l, i, "Conv1d|Conv2d") && argument(l, i, "groups") <= 1);
+	return is_one_of(l, i, "Linear") ||
+	       (is_one_of(l, i, "Conv1d|Conv2d|ConvTranspose2d") && argument(l, i, "groups") <= 1);
 }
 
 static void lint_no_activation(struct linting *l, int i)
