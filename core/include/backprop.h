@@ -211,13 +211,14 @@ struct bp_train_params {
 				 */
 	double clip_grad_norm;  /* global L2 norm; 0 = none */
 	double clip_grad_value; /* 0 = none; applied before the norm */
+	bool statistics;        /* gradient norms and the layers' health; without them no weight is another */
 	int threads;            /* to start with; see bp_trainer_set_threads */
 	int max_threads;        /* memory is planned for that many */
 	unsigned isa_mask;      /* instruction sets that may be used, BP_ISA_ALL by default */
 };
 #define BP_ISA_ALL (~0u)
 
-/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping. */
+/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping, statistics. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
 /* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that
@@ -249,8 +250,8 @@ struct bp_epoch {
 	double grad_norm, grad_norm_clipped; /* global L2, mean over the steps */
 	double seconds;                      /* training and validation */
 	double samples_per_second;           /* training alone */
-	int nstats;
-	const struct bp_layer_stats *stats; /* valid during the callback */
+	int nstats;                          /* 0 without params.statistics */
+	const struct bp_layer_stats *stats;  /* valid during the callback */
 };
 
 enum bp_event_kind { BP_EVENT_BATCH, BP_EVENT_EPOCH };

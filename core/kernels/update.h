@@ -1,8 +1,8 @@
 /*
  * update.h - what the kernels that read gradients and move weights are given: one block of the flat vectors.
  *
- * Blocks are small enough that a gradient read for its statistics is still in the first cache when the optimizer reads
- * it. The order of sums depends on the block's length alone.
+ * Blocks are small enough that a gradient that is clipped by value is still in the first cache when the optimizer reads
+ * it. The order of sums depends on the block's length alone, and is the same in every kernel.
  */
 #ifndef BP_KERNELS_UPDATE_H
 #define BP_KERNELS_UPDATE_H
@@ -44,7 +44,8 @@ struct bp_update {
 	bp_real *w, *g;
 	bp_real *state[BP_UPDATE_STATES]; /* NULL for those the optimizer does not have */
 	const struct bp_update_coef *coef;
-	struct bp_update_sums *ret_sums;
+	struct bp_update_sums *ret_sums; /* NULL: not wanted, nor ret_grad */
+	struct bp_grad_sums *ret_grad;   /* of g as it is given, when coef->scale is 1; NULL: not wanted */
 };
 
 #endif

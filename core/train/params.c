@@ -15,6 +15,7 @@ void bp_train_params_defaults(struct bp_train_params *ret)
 	ret->epochs = 1;
 	ret->batch_size = 32;
 	ret->shuffle = true;
+	ret->statistics = true;
 	bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, "CrossEntropyLoss"), &ret->loss);
 	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "SGD"), &ret->optimizer);
 	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, "Constant"), &ret->scheduler);

@@ -19,6 +19,7 @@ void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 {
 	const struct bp_progress *p = &tr->progress;
 	double steps = (double)p->batch, samples = (double)p->samples;
+	bool seen = tr->params.statistics;
 	for (int s = 0; s < tr->layout.nslots; s++)
 		tr->stats[s] = layer_stats(tr->updater.layers[s], &tr->epoch_health[s], steps);
 	*ret = (struct bp_epoch){.epoch = (int)p->epoch + 1,
@@ -27,10 +28,10 @@ void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 		.accuracy = bp_batcher_labelled(&tr->batcher, &tr->train) ? (double)p->correct / samples : NAN,
 		.val_loss = NAN,
 		.val_accuracy = NAN,
-		.grad_norm = p->norm_sum / steps,
-		.grad_norm_clipped = p->clipped_sum / steps,
+		.grad_norm = seen ? p->norm_sum / steps : NAN,
+		.grad_norm_clipped = seen ? p->clipped_sum / steps : NAN,
 		.samples_per_second = samples / p->seconds,
-		.nstats = tr->layout.nslots,
+		.nstats = seen ? tr->layout.nslots : 0,
 		.stats = tr->stats};
 }
 

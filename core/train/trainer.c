@@ -222,10 +222,12 @@ static double next_batch(struct bp_trainer *tr)
 	p->loss_sum += score.loss_sum;
 	p->correct += score.correct;
 	p->samples += score.samples;
-	p->norm_sum += tr->updater.grad_norm;
-	p->clipped_sum += tr->updater.grad_norm_clipped;
-	for (int s = 0; s < tr->layout.nslots; s++)
-		bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+	if (tr->params.statistics) {
+		p->norm_sum += tr->updater.grad_norm;
+		p->clipped_sum += tr->updater.grad_norm_clipped;
+		for (int s = 0; s < tr->layout.nslots; s++)
+			bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+	}
 	p->batch++;
 	p->seconds += now() - begin;
 	return loss;

@@ -1,8 +1,8 @@
 /*
  * update.c - see update.h.
  *
- * A gradient is read for its statistics while it is in the first cache, just before the optimizer reads it. Only
- * clip_grad_norm needs the whole norm first, and with it a sweep of its own.
+ * A gradient's statistics are taken as the optimizer reads it. Clipping needs them before: by value a block at a time,
+ * while it is in the first cache, and clip_grad_norm needs the whole norm, and with it a sweep of its own.
  */
 #include "train/update.h"
 
@@ -75,18 +75,30 @@ static void read_block(const struct bp_updater *u, const struct bp_kernels *k, c
 	}
 }
 
-static void move_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v,
-	const struct bp_update_coef *coef, int64_t i)
+/* What a sweep over the blocks works on. */
+struct sweep {
+	const struct bp_updater *u;
+	const struct bp_kernels *k;
+	const struct bp_vectors *v;
+	const struct bp_update_coef *coef;
+	bool read; /* the gradients have been, for clipping */
+};
+
+static void move_block(const struct sweep *s, int64_t i)
 {
-	const struct bp_update_block *b = &u->blocks[i];
-	struct bp_update up = {.n = b->n,
-		.w = v->weights + b->offset,
-		.g = v->grads + b->offset,
-		.coef = coef,
-		.ret_sums = &u->sums[i].update};
-	for (int s = 0; s < BP_UPDATE_STATES; s++)
-		up.state[s] = v->state[s] ? v->state[s] + b->offset : NULL;
-	bp_optim_at(u->params->optimizer.type)->update(k, &up);
+	const struct bp_update_block *b = &s->u->blocks[i];
+	struct bp_block_sums *sums = &s->u->sums[i];
+	struct bp_update up = {
+		.n = b->n, .w = s->v->weights + b->offset, .g = s->v->grads + b->offset, .coef = s->coef};
+	if (s->u->params->statistics) {
+		up.ret_sums = &sums->update;
+		up.ret_grad = s->read ? NULL : &sums->grad;
+	}
+	for (int state = 0; state < BP_UPDATE_STATES; state++)
+		up.state[state] = s->v->state[state] ? s->v->state[state] + b->offset : NULL;
+	bp_optim_at(s->u->params->optimizer.type)->update(s->k, &up);
+	if (up.ret_grad)
+		sums->squares_clipped = sums->grad.squares;
 }
 
 /* Per layer and global norms, as sums of squares over the blocks in their order. */
@@ -99,7 +111,8 @@ static void collect_gradients(struct bp_updater *u)
 		struct bp_health *h = &u->health[u->blocks[i].slot];
 		h->grad_norm += b->grad.squares;
 		h->grad_norm_clipped += b->squares_clipped;
-		h->grad_max_abs = fmax(h->grad_max_abs, b->grad.max_abs);
+		if (b->grad.max_abs > h->grad_max_abs)
+			h->grad_max_abs = b->grad.max_abs;
 		h->nonfinite += b->grad.nonfinite;
 	}
 	for (int s = 0; s < u->nslots; s++) {
@@ -139,14 +152,6 @@ static void collect_updates(struct bp_updater *u)
 	}
 }
 
-/* What a sweep over the blocks works on. */
-struct sweep {
-	const struct bp_updater *u;
-	const struct bp_kernels *k;
-	const struct bp_vectors *v;
-	const struct bp_update_coef *coef;
-};
-
 static void read_piece(const void *arg, int64_t i)
 {
 	const struct sweep *s = arg;
@@ -155,11 +160,10 @@ static void read_piece(const void *arg, int64_t i)
 
 static void move_piece(const void *arg, int64_t i)
 {
-	const struct sweep *s = arg;
-	move_block(s->u, s->k, s->v, s->coef, i);
+	move_block(arg, i);
 }
 
-static void step_piece(const void *arg, int64_t i)
+static void read_and_move_piece(const void *arg, int64_t i)
 {
 	read_piece(arg, i);
 	move_piece(arg, i);
@@ -169,18 +173,20 @@ void bp_updater_step(
 	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
 {
 	struct bp_update_coef coef = {.scale = 1};
-	const struct sweep s = {u, ctx->k, v, &coef};
+	const bool by_norm = u->params->clip_grad_norm > 0, by_value = u->params->clip_grad_value > 0;
+	const struct sweep s = {u, ctx->k, v, &coef, by_norm || by_value};
 	const int threads = v->n < PARALLEL ? 1 : ctx->threads;
 	bp_optim_at(u->params->optimizer.type)->prepare(&u->params->optimizer, step, lr, &coef);
-	if (u->params->clip_grad_norm > 0) {
+	if (by_norm) {
 		bp_parallel_for(threads, u->nblocks, read_piece, &s);
 		collect_gradients(u);
 		coef.scale = (bp_real)clip_factor(u);
-		bp_parallel_for(threads, u->nblocks, move_piece, &s);
-	} else {
-		bp_parallel_for(threads, u->nblocks, step_piece, &s);
-		collect_gradients(u);
 	}
+	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, &s);
+	if (!u->params->statistics)
+		return;
+	if (!by_norm)
+		collect_gradients(u);
 	collect_updates(u);
 }
 

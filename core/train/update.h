@@ -53,7 +53,8 @@ int64_t bp_updater_blocks(const struct bp_net *net);
 int bp_updater_slots(const struct bp_net *net);
 /* Fills blocks and layers, which are nblocks and nslots long. */
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
-/* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. */
+/* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. Without params->statistics, health
+ * and norms mean nothing afterwards. */
 void bp_updater_step(
 	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr);
 /* Adds a step's health to an epoch's. */

@@ -2,11 +2,14 @@
  * bench_train.c - training throughput of one model definition on synthetic data in memory.
  *
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
- *                     [--rounds R] [--isa baseline|avx2|avx512]
+ *                     [--rounds R] [--isa baseline|avx2|avx512] [--compare statistics]
  *
  * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
  * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes, first_step_seconds. bench.py runs it beside PyTorch.
+ *
+ * --compare statistics takes steps in turn with and without the gradients' statistics, and prints the share of a step
+ * that they cost in each round, by the process's own time: what else runs on the machine disturbs both alike.
  */
 #include <jansson.h>
 #include <math.h>
@@ -18,11 +21,12 @@
 
 #include "backprop.h"
 #include "spec/spec.h"
+#include "train/trainer.h"
 
 enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
 
 struct options {
-	const char *model, *optimizer, *precision, *isa;
+	const char *model, *optimizer, *precision, *isa, *compare;
 	int batch, threads, rounds;
 	double secs;
 };
@@ -68,11 +72,14 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->rounds = (int)strtol(value, NULL, 10);
 		else if (!strcmp(key, "--isa"))
 			o->isa = value;
+		else if (!strcmp(key, "--compare"))
+			o->compare = value;
 		else
 			return false;
 	}
 	return argc % 2 == 1 && o->model && o->batch > 0 && o->rounds > 0 && o->rounds <= MAX_ROUNDS &&
-	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32");
+	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32") &&
+	       (!o->compare || !strcmp(o->compare, "statistics"));
 }
 
 static bool model_read(const char *path, struct bench *b)
@@ -207,6 +214,52 @@ static bool measure(struct bench *b, const struct options *o)
 	return true;
 }
 
+/* Seconds that all threads of the process have run. */
+static double spent(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Pairs of steps, with and without; which comes first changes from pair to pair. Of each kind the quicker half counts:
+ * the slower one was disturbed. */
+static bool compare(struct bench *b, const struct options *o)
+{
+	enum { MAX_PAIRS = 1 << 16 };
+	static double times[2][MAX_PAIRS];
+	double share[MAX_ROUNDS];
+	if (!steps_run(b, WARM_UP_STEPS))
+		return false;
+	for (int r = 0; r < o->rounds; r++) {
+		double sum[2] = {0}, end = now() + o->secs;
+		int pairs = 0;
+		while (pairs < 2 || (pairs < MAX_PAIRS && now() < end)) {
+			for (int i = 0; i < 2; i++) {
+				int with = (pairs + i) % 2;
+				b->trainer->params.statistics = with;
+				double begin = spent();
+				if (!steps_run(b, 1))
+					return false;
+				times[with][pairs] = spent() - begin;
+			}
+			pairs++;
+		}
+		for (int with = 0; with < 2; with++) {
+			qsort(times[with], (size_t)pairs, sizeof(double), by_value);
+			for (int i = 0; i < pairs / 2; i++)
+				sum[with] += times[with][i];
+		}
+		share[r] = sum[1] / sum[0] - 1;
+	}
+	qsort(share, (size_t)o->rounds, sizeof *share, by_value);
+	printf("{\"model\":\"%s\",\"optimizer\":\"%s\",\"isa\":\"%s\",\"batch\":%d,\"threads\":%d,"
+	       "\"statistics_share\":{\"median\":%.4f,\"min\":%.4f,\"max\":%.4f}}\n",
+		b->model.name, o->optimizer, bp_trainer_isa(b->trainer), o->batch, o->threads, share[o->rounds / 2],
+		share[0], share[o->rounds - 1]);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -215,7 +268,8 @@ int main(int argc, char **argv)
 	int exit_code = EXIT_FAILURE;
 	if (!options_read(&o, argc, argv)) {
 		fprintf(stderr, "usage: bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N "
-				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512]\n");
+				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512] "
+				"[--compare statistics]\n");
 		return 2;
 	}
 	if (!model_read(o.model, &b) || !data_make(&b, o.batch))
@@ -227,7 +281,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", o.model, err.message);
 		goto out;
 	}
-	if (measure(&b, &o))
+	if (o.compare ? compare(&b, &o) : measure(&b, &o))
 		exit_code = EXIT_SUCCESS;
 out:
 	bp_trainer_free(b.trainer);
