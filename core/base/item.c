@@ -74,6 +74,8 @@ int bp_value_count(const struct bp_arg *arg, const struct bp_value *value)
 		return 2;
 	case BP_ARG_INTS:
 		return value->n < 0 ? 0 : value->n > BP_MAX_VALUES ? BP_MAX_VALUES : value->n;
+	case BP_ARG_WEIGHTS:
+		return 1; /* the word */
 	}
 	return 0;
 }
@@ -89,12 +91,26 @@ static bool is_special(const struct bp_arg *arg, const struct bp_value *value)
 	       (bp_value_count(arg, value) == 1 || value->v[1] == BP_UNSET);
 }
 
+/* Words but one; -1 without any. */
 static int bar_count(const char *choices)
 {
-	int bars = 0;
-	for (const char *c = choices; *c; c++)
+	int bars = choices ? 0 : -1;
+	for (const char *c = choices; c && *c; c++)
 		bars += *c == '|';
 	return bars;
+}
+
+static enum bp_status check_weights(
+	const struct bp_arg *arg, const struct bp_item *item, int n, int layer, struct bp_error *err)
+{
+	if (n < 0 || (n > 0 && !item->weights))
+		return bp_fail(err, BP_EINVAL, layer, arg->name, "%s is not there", arg->name);
+	for (int i = 0; i < n; i++)
+		if (!(item->weights[i] >= arg->min && item->weights[i] <= arg->max))
+			return bp_fail(err, BP_EINVAL, layer, arg->name,
+				"%s must be numbers between %.10g and %.10g, and number %d is %.10g", arg->name,
+				arg->min, arg->max, i, item->weights[i]);
+	return BP_OK;
 }
 
 static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value *value, int layer, struct bp_error *err)
@@ -111,7 +127,7 @@ static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value 
 			return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be %s number", arg->name,
 				real ? "a finite" : "a whole");
 		double min = arg->min, max = arg->max;
-		if (arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE) {
+		if (arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE || arg->kind == BP_ARG_WEIGHTS) {
 			min = 0;
 			max = arg->kind == BP_ARG_BOOL ? 1 : bar_count(arg->choices);
 		}
@@ -129,6 +145,8 @@ enum bp_status bp_item_check(enum bp_item_kind kind, const struct bp_item *item,
 		return bp_fail(err, BP_EINVAL, layer, "type", "there is no item of type %d", item->type);
 	for (int i = 0; i < info->nargs; i++) {
 		enum bp_status st = check_arg(&info->args[i], &item->args[i], layer, err);
+		if (!st && info->args[i].kind == BP_ARG_WEIGHTS)
+			st = check_weights(&info->args[i], item, item->args[i].n, layer, err);
 		if (st)
 			return st;
 	}

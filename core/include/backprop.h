@@ -72,7 +72,9 @@ enum bp_arg_kind {
 	BP_ARG_REAL,      /* v[0] */
 	BP_ARG_REAL_PAIR, /* v[0], v[1], always given as two numbers (betas) */
 	BP_ARG_CHOICE,    /* v[0]: index into the words of choices, separated by '|' */
-	BP_ARG_INTS       /* v[0..n-1]: a list of 1 to BP_MAX_VALUES integers; n = 0 when it is not given */
+	BP_ARG_INTS,      /* v[0..n-1]: a list of 1 to BP_MAX_VALUES integers; n = 0 when it is not given */
+	BP_ARG_WEIGHTS /* n numbers, which the item borrows (weights); n = 0 when they are not given. v[0]: BP_UNSET, or
+			* the index of a word of choices that stands for them: bp_balanced_weights */
 };
 
 #define BP_SAME (-1.0)  /* in BP_ARG_PADDING */
@@ -84,7 +86,7 @@ struct bp_arg {
 	bool required;
 	double def[2];       /* default when not required; may be BP_UNSET; a list has none */
 	double min, max;     /* inclusive bounds of a given value, each component */
-	const char *choices; /* BP_ARG_CHOICE */
+	const char *choices; /* BP_ARG_CHOICE, BP_ARG_WEIGHTS (may be NULL there) */
 	const char *help;    /* one sentence */
 };
 
@@ -93,18 +95,27 @@ struct bp_value {
 	double v[BP_MAX_VALUES];
 };
 
+/* What a loss compares the net's output with. */
+enum bp_target_kind {
+	BP_TARGET_LABEL,  /* one class index a sample */
+	BP_TARGET_VALUES, /* as many values as the output has */
+	BP_TARGET_SHARES  /* as many values in [0, 1]; for one output, labels 0 and 1 may stand for them */
+};
+
 struct bp_item_info {
 	const char *name; /* PyTorch's */
 	const char *help;
 	const struct bp_arg *args;
 	int nargs;
 	int min_inputs, max_inputs; /* layers only */
+	enum bp_target_kind target; /* losses only */
 };
 
 /* One configured item. args[i] belongs to info->args[i]. */
 struct bp_item {
 	int type; /* index into the table of its kind */
 	struct bp_value args[BP_MAX_ARGS];
+	const double *weights; /* of its argument of kind BP_ARG_WEIGHTS, borrowed; NULL when there are none */
 };
 
 int bp_item_count(enum bp_item_kind kind);
@@ -221,6 +232,10 @@ struct bp_train_params {
 /* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping, statistics. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
+/* The weights that the word "balanced" stands for: of a class with c of the view's n samples n / (classes * c), and 1
+ * of one with none. A label that is no class is passed over; ret_weights holds as many as there are classes. */
+void bp_balanced_weights(const struct bp_data *train, int classes, double *ret_weights);
+
 /* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that
  * the trainer then allocates. parameters are the net's own, there already. */
 struct bp_memory {
@@ -240,7 +255,7 @@ struct bp_layer_stats {
 	int64_t nonfinite;        /* gradient elements that were NaN or infinite, over the epoch */
 };
 
-/* A value that was not computed is NaN. Losses are means over samples. */
+/* A value that was not computed is NaN. Losses are means over samples, weighted when their classes are. */
 struct bp_epoch {
 	int epoch;                           /* from 1 */
 	int64_t step;                        /* optimizer steps done, from the start of the training */
@@ -331,8 +346,14 @@ void bp_predictor_free(struct bp_predictor *p);
 /* Outputs of entries [first, first + n) of data, n x output size, in PyTorch's order. Any n. */
 enum bp_status bp_predictor_run(struct bp_predictor *p, const struct bp_data *data, int64_t first, int64_t n,
 	bp_real *ret_out, struct bp_error *err);
-/* Mean loss over all of data, and accuracy when it has labels (else NaN). */
+struct bp_evaluation {
+	double loss;     /* mean over the samples, weighted when their classes are; NaN when none has a weight */
+	double accuracy; /* share of the samples that are right; NaN when that cannot be told */
+	double weight;   /* of all samples: what the loss counts for in a mean over several data sets */
+};
+/* All of data. A sample is right when its label's output is the largest; for BCEWithLogitsLoss, when every output is on
+ * the side of 0 on which its target is of 1/2. */
 enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_data *data, const struct bp_item *loss,
-	double *ret_loss, double *ret_accuracy, struct bp_error *err);
+	struct bp_evaluation *ret, struct bp_error *err);
 
 #endif

@@ -1,8 +1,10 @@
 /*
  * loss.h - what a loss is: a row in a table, one file each.
  *
- * Every loss of the library is a mean over the samples of a batch of a value that belongs to one sample, so a mean
- * over many batches counts each by its size. Called by the trainer and the predictor, outside parallel regions.
+ * Every loss of the library is a mean over samples of a value that belongs to one sample. Where classes have weights, a
+ * sample has its class's, and the mean is the sum of weight x value over the sum of weights, as in PyTorch; else each
+ * weighs 1. So a mean over many batches follows from two sums. Called by the trainer and the predictor, outside
+ * parallel regions.
  */
 #ifndef BP_LOSSES_LOSS_H
 #define BP_LOSSES_LOSS_H
@@ -10,26 +12,21 @@
 #include "base/item.h"
 #include "kernels/kernels.h"
 
-/* What a loss compares the net's output with. */
-enum bp_target_kind {
-	BP_TARGET_LABEL, /* one class index a sample */
-	BP_TARGET_VALUES /* as many values as the output has */
-};
-
 struct bp_loss_batch {
 	int n;
 	int64_t size;           /* outputs of a sample */
 	const bp_real *out;     /* n x size */
 	const int32_t *labels;  /* n class indices below size, with BP_TARGET_LABEL */
-	const bp_real *targets; /* n x size, laid out as out, with BP_TARGET_VALUES */
-	double *ret_rows;       /* n: the loss of each sample */
+	const bp_real *targets; /* n x size, laid out as out, with the other kinds */
+	double weight;          /* of all its samples: what the sum of rows is divided by; n without weights */
+	double *ret_rows;       /* n: weight x loss of each sample */
 	bp_real *ret_gradient;  /* n x size: of the mean over the batch, through out; NULL when it is not wanted */
 };
 
 struct bp_loss_ops {
 	struct bp_item_info info;
-	enum bp_target_kind target;
 	bool flat_only; /* the output must be (features), not a map */
+	int weights;    /* 1 + the place of its argument of kind BP_ARG_WEIGHTS; 0: it has none */
 	/* Fills what belongs to sample i of the batch. Each sample has one writer and its own sum: any number of
 	 * threads gives the same bits. */
 	void (*sample)(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i);
@@ -40,6 +37,19 @@ struct bp_loss_ops {
 
 /* NULL when type is out of range. Static. */
 const struct bp_loss_ops *bp_loss_at(int type);
+
+/* What a sample of that label counts for. */
+double bp_loss_weight(const struct bp_item *loss, int32_t label);
+/* What the gradient of a sample's weight x loss is multiplied by; 0 for a batch of no weight, which teaches nothing. */
+static inline double bp_loss_scale(const struct bp_loss_batch *b)
+{
+	return b->weight > 0 ? 1 / b->weight : 0;
+}
+
+/* Value and slope, at d = out - target, of a loss that is a mean of values of single differences. */
+typedef double (*bp_difference_fn)(double d, double arg, double *ret_slope);
+/* The sample of such a loss; arg is handed to fn. */
+void bp_loss_differences(const struct bp_loss_batch *b, int i, bp_difference_fn fn, double arg);
 
 /* The loss of every sample of a batch, and its gradient. */
 void bp_loss_run(const struct bp_item *loss, const struct bp_ctx *ctx, const struct bp_loss_batch *b);

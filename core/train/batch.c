@@ -100,11 +100,14 @@ const bp_real *bp_batcher_forward(
 	return bp_exec_forward(b->exec, &b->ctx, pass);
 }
 
-/* Target values come in PyTorch's order, the net's output is channels-last. */
+/* Target values come in PyTorch's order, the net's output is channels-last. Without any, labels 0 and 1 are the targets
+ * of the one output. */
 static void gather_targets(const struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick)
 {
 	int64_t channels = b->out.dim[0], area = b->out_size / channels;
-	for (int i = 0; i < pick->n; i++) {
+	for (int i = 0; i < pick->n && !feed->data.targets; i++)
+		b->targets[i] = (bp_real)b->labels[i];
+	for (int i = 0; i < pick->n && feed->data.targets; i++) {
 		const float *from = feed->data.targets + place(feed, pick, i) * b->out_size;
 		bp_real *to = b->targets + i * b->out_size;
 		for (int64_t c = 0; c < channels; c++)
@@ -123,21 +126,35 @@ static bool is_correct(const bp_real *out, int64_t size, int32_t label)
 	return best == label && !isnan(out[best]);
 }
 
-bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed)
+/* Every output is on the side of 0 on which its target is of 1/2; never when it is NaN. */
+static bool sides_correct(const bp_real *out, const bp_real *target, int64_t size)
 {
-	return feed->data.labels && b->out.ndim == 1;
+	for (int64_t j = 0; j < size; j++)
+		if (isnan(out[j]) || (out[j] > 0) != (target[j] > (bp_real)0.5))
+			return false;
+	return true;
+}
+
+bool bp_batcher_judged(const struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss)
+{
+	bool shares = bp_loss_at(loss->type)->info.target == BP_TARGET_SHARES;
+	return (shares || feed->data.labels) && b->out.ndim == 1;
+}
+
+/* Samples of the batch that are right, its labels and targets being gathered. */
+static int64_t count_correct(const struct bp_batcher *b, enum bp_target_kind kind, int n, const bp_real *out)
+{
+	int64_t correct = 0;
+	for (int i = 0; i < n; i++, out += b->out_size)
+		correct += kind == BP_TARGET_SHARES ? sides_correct(out, b->targets + i * b->out_size, b->out_size)
+						    : is_correct(out, b->out_size, b->labels[i]);
+	return correct;
 }
 
 double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
 	const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score)
 {
-	bool labelled = bp_batcher_labelled(b, feed);
-	for (int i = 0; i < pick->n && labelled; i++) {
-		b->labels[i] = feed->data.labels[place(feed, pick, i)];
-		score->correct += is_correct(out + i * b->out_size, b->out_size, b->labels[i]);
-	}
-	if (bp_loss_at(loss->type)->target == BP_TARGET_VALUES)
-		gather_targets(b, feed, pick);
+	enum bp_target_kind kind = bp_loss_at(loss->type)->info.target;
 	struct bp_loss_batch lb = {.n = pick->n,
 		.size = b->out_size,
 		.out = out,
@@ -145,17 +162,26 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 		.targets = b->targets,
 		.ret_rows = b->rows,
 		.ret_gradient = gradient ? bp_exec_output_gradient(b->exec) : NULL};
+	for (int i = 0; i < pick->n && feed->data.labels; i++)
+		b->labels[i] = feed->data.labels[place(feed, pick, i)];
+	if (kind != BP_TARGET_LABEL)
+		gather_targets(b, feed, pick);
+	for (int i = 0; i < pick->n; i++)
+		lb.weight += kind == BP_TARGET_LABEL ? bp_loss_weight(loss, b->labels[i]) : 1;
 	bp_loss_run(loss, &b->ctx, &lb);
 	double sum = 0;
 	for (int i = 0; i < pick->n; i++)
 		sum += b->rows[i];
 	score->loss_sum += sum;
+	score->weight += lb.weight;
 	score->samples += pick->n;
-	return sum / pick->n;
+	if (bp_batcher_judged(b, feed, loss))
+		score->correct += count_correct(b, kind, pick->n, out);
+	return sum * bp_loss_scale(&lb);
 }
 
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-	double *ret_loss, double *ret_accuracy)
+	struct bp_evaluation *ret)
 {
 	struct bp_score score = {0};
 	for (int64_t first = 0; first < feed->data.count; first += max_batch) {
@@ -165,6 +191,7 @@ void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const
 		const bp_real *out = bp_batcher_forward(b, feed, &pick, &pass);
 		bp_batcher_score(b, feed, &pick, loss, out, false, &score);
 	}
-	*ret_loss = score.loss_sum / (double)score.samples;
-	*ret_accuracy = bp_batcher_labelled(b, feed) ? (double)score.correct / (double)score.samples : NAN;
+	ret->loss = score.loss_sum / score.weight;
+	ret->accuracy = bp_batcher_judged(b, feed, loss) ? (double)score.correct / (double)score.samples : NAN;
+	ret->weight = score.weight;
 }

@@ -39,8 +39,9 @@ struct bp_batcher {
 };
 
 struct bp_score {
-	double loss_sum; /* over samples */
-	int64_t correct; /* samples whose largest output is their label's */
+	double loss_sum; /* over samples: weight x loss */
+	double weight;   /* over samples */
+	int64_t correct; /* samples that are right: see struct bp_evaluation */
 	int64_t samples;
 };
 
@@ -48,13 +49,15 @@ struct bp_score {
 const bp_real *bp_batcher_forward(
 	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass);
 /* Loss of the outputs out of that batch, added to *score; with gradient, the executor's output gradient is filled.
- * Returns the batch's mean. */
+ * Returns the batch's mean, 0 when
+ * none of it has a weight. */
 double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick,
 	const struct bp_item *loss, const bp_real *out, bool gradient, struct bp_score *score);
-/* Whether a share of correct samples can be told: there are labels, and the output is one value a class. */
-bool bp_batcher_labelled(const struct bp_batcher *b, const struct bp_feed *feed);
-/* All of feed in evaluation mode, at most max_batch samples at a time. Accuracy is NaN without labels. */
+/* Whether a share of correct samples can be told: the output is flat, and there are labels or the loss is of yes and
+ * no. */
+bool bp_batcher_judged(const struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss);
+/* All of feed in evaluation mode, at most max_batch samples at a time. */
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-	double *ret_loss, double *ret_accuracy);
+	struct bp_evaluation *ret);
 
 #endif

@@ -17,7 +17,7 @@
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 1, ORDER = 0x01020304 };
+enum { VERSION = 2, ORDER = 0x01020304 };
 
 struct header {
 	char magic[8];
@@ -119,7 +119,7 @@ static enum bp_status content_read(
 static bool progress_possible(const struct bp_trainer *tr, const struct bp_progress *p)
 {
 	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches && p->step >= p->batch && p->samples >= 0 &&
-	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples;
+	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples && p->weight >= 0;
 }
 
 static enum bp_status fits(const struct bp_trainer *tr, const struct header *h, struct bp_error *err)

@@ -24,7 +24,7 @@ enum bp_status bp_layout_make(
 	const struct bp_net *net, const struct bp_train_params *p, struct bp_layout *ret, struct bp_error *err)
 {
 	struct bp_shape out = bp_net_output_shape(net);
-	bool values = bp_loss_at(p->loss.type)->target == BP_TARGET_VALUES;
+	bool values = bp_loss_at(p->loss.type)->info.target != BP_TARGET_LABEL;
 	int64_t batch = p->batch_size;
 	struct bp_layout l = {.states = bp_optim_at(p->optimizer.type)->states(&p->optimizer),
 		.nblocks = bp_updater_blocks(net),

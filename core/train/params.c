@@ -50,6 +50,26 @@ static enum bp_status check_items(const struct bp_train_params *p, struct bp_err
 	return st;
 }
 
+/* One weight a class, of which one is above 0; or one an output of a flat net, or one for all. */
+static enum bp_status check_weights(const struct bp_item *loss, const struct bp_shape *out, struct bp_error *err)
+{
+	const struct bp_loss_ops *ops = bp_loss_at(loss->type);
+	int n = ops->weights ? loss->args[ops->weights - 1].n : 0;
+	double sum = 0;
+	if (n == 0)
+		return BP_OK;
+	const char *name = ops->info.args[ops->weights - 1].name;
+	bool of_classes = ops->info.target == BP_TARGET_LABEL;
+	if ((of_classes || n > 1) && (out->ndim != 1 || n != out->dim[0]))
+		return bp_fail(err, BP_EINVAL, -1, name, "%s has %d numbers, and the net has %lld outputs", name, n,
+			(long long)bp_shape_size(out));
+	for (int i = 0; i < n; i++)
+		sum += loss->weights[i];
+	if (of_classes && sum == 0)
+		return bp_fail(err, BP_EINVAL, -1, name, "%s leaves no class that counts", name);
+	return BP_OK;
+}
+
 enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *net, struct bp_error *err)
 {
 	enum bp_status st = bp_item_check(BP_LOSS, loss, -1, err);
@@ -58,6 +78,8 @@ enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *ne
 	if (!st && bp_loss_at(loss->type)->flat_only && out.ndim != 1)
 		st = bp_fail(err, BP_EINVAL, -1, "loss", "%s needs one output a class, and the net's output is %s",
 			bp_loss_at(loss->type)->info.name, bp_shape_text(&out, text));
+	if (!st)
+		st = check_weights(loss, &out, err);
 	return st;
 }
 
@@ -98,13 +120,14 @@ static enum bp_status check_labels(const struct bp_data *d, int64_t classes, str
 		int32_t label = d->labels[place(d, i)];
 		if (label < 0 || label >= classes)
 			return bp_fail(err, BP_EINVAL, -1, "labels",
-				"sample %lld has label %d, and the net has outputs 0 to %lld", (long long)place(d, i),
-				label, (long long)classes - 1);
+				"sample %lld has label %d, and labels go from 0 to %lld", (long long)place(d, i), label,
+				(long long)classes - 1);
 	}
 	return BP_OK;
 }
 
-static enum bp_status check_targets(const struct bp_data *d, int64_t outputs, struct bp_error *err)
+/* As many finite values as the net has outputs; shares are in [0, 1]. */
+static enum bp_status check_targets(const struct bp_data *d, int64_t outputs, bool shares, struct bp_error *err)
 {
 	if (!d->targets)
 		return bp_fail(err, BP_EINVAL, -1, "targets", "the loss needs target values for each sample");
@@ -112,11 +135,38 @@ static enum bp_status check_targets(const struct bp_data *d, int64_t outputs, st
 		return bp_fail(err, BP_EINVAL, -1, "targets",
 			"a sample has %d target values, and the net has %lld outputs", d->ntargets, (long long)outputs);
 	for (int64_t i = 0; i < d->count; i++)
-		for (int64_t j = 0; j < outputs; j++)
-			if (!isfinite(d->targets[place(d, i) * outputs + j]))
+		for (int64_t j = 0; j < outputs; j++) {
+			float target = d->targets[place(d, i) * outputs + j];
+			if (!isfinite(target))
 				return bp_fail(err, BP_EINVAL, -1, "targets",
 					"sample %lld has a target that is not finite", (long long)place(d, i));
+			if (shares && !(target >= 0 && target <= 1))
+				return bp_fail(err, BP_EINVAL, -1, "targets",
+					"sample %lld has the target %g, and the loss needs targets between 0 and 1",
+					(long long)place(d, i), (double)target);
+		}
 	return BP_OK;
+}
+
+static enum bp_status check_answers(
+	const struct bp_data *d, const struct bp_item *loss, const struct bp_shape *out, struct bp_error *err)
+{
+	const struct bp_loss_ops *ops = bp_loss_at(loss->type);
+	const struct bp_value *weights = ops->weights ? &loss->args[ops->weights - 1] : NULL;
+	if (weights && weights->n == 0 && weights->v[0] != BP_UNSET)
+		return bp_fail(err, BP_EINVAL, -1, ops->info.args[ops->weights - 1].name,
+			"balanced weights have to be counted first");
+	switch (ops->info.target) {
+	case BP_TARGET_LABEL:
+		return check_labels(d, out->dim[0], err);
+	case BP_TARGET_SHARES:
+		if (!d->targets && d->labels && bp_shape_size(out) == 1)
+			return check_labels(d, 2, err);
+		return check_targets(d, bp_shape_size(out), true, err);
+	case BP_TARGET_VALUES:
+		break;
+	}
+	return check_targets(d, bp_shape_size(out), false, err);
 }
 
 static enum bp_status check_normalisation(const struct bp_data *d, struct bp_error *err)
@@ -149,9 +199,32 @@ enum bp_status bp_data_check(
 	enum bp_status st = check_normalisation(data, err);
 	if (st || !loss)
 		return st;
-	if (bp_loss_at(loss->type)->target == BP_TARGET_LABEL)
-		return check_labels(data, out.dim[0], err);
-	return check_targets(data, bp_shape_size(&out), err);
+	return check_answers(data, loss, &out, err);
+}
+
+enum bp_status bp_weights_check(const struct bp_data *train, const struct bp_item *loss, struct bp_error *err)
+{
+	double sum = 0;
+	if (bp_loss_at(loss->type)->info.target != BP_TARGET_LABEL)
+		return BP_OK;
+	for (int64_t i = 0; i < train->count && sum == 0; i++)
+		sum += bp_loss_weight(loss, train->labels[place(train, i)]);
+	if (sum == 0)
+		return bp_fail(err, BP_EINVAL, -1, "weight", "no sample is of a class with a weight above 0");
+	return BP_OK;
+}
+
+void bp_balanced_weights(const struct bp_data *train, int classes, double *ret_weights)
+{
+	for (int c = 0; c < classes; c++)
+		ret_weights[c] = 0;
+	for (int64_t i = 0; i < train->count; i++) {
+		int32_t label = train->labels[place(train, i)];
+		if (label >= 0 && label < classes)
+			ret_weights[label]++;
+	}
+	for (int c = 0; c < classes; c++)
+		ret_weights[c] = ret_weights[c] > 0 ? (double)train->count / (classes * ret_weights[c]) : 1;
 }
 
 /* FNV-1a (Fowler, Noll, Vo). */
@@ -174,6 +247,8 @@ static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_ite
 		mix(hash, value->v, (size_t)(n < 2 ? 2 : n) * sizeof(value->v[0]));
 		if (info->args[i].kind == BP_ARG_INTS)
 			mix(hash, &n, sizeof(n));
+		if (info->args[i].kind == BP_ARG_WEIGHTS && value->n > 0)
+			mix(hash, item->weights, (size_t)value->n * sizeof(*item->weights));
 	}
 }
 

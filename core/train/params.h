@@ -14,6 +14,8 @@ enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *ne
 /* Shape and normalisation against the net; with loss, every label or target of the view too. */
 enum bp_status bp_data_check(
 	const struct bp_data *data, const struct bp_net *net, const struct bp_item *loss, struct bp_error *err);
+/* Whether any training sample counts; labels have been checked. */
+enum bp_status bp_weights_check(const struct bp_data *train, const struct bp_item *loss, struct bp_error *err);
 /* A hash of what makes the next bit beside the net: the parameters but those that may change on the way (epochs, the
  * optimizer's lr, statistics, threads, instruction sets), and the number of training samples. */
 uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples);

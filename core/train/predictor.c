@@ -104,7 +104,7 @@ enum bp_status bp_predictor_run(struct bp_predictor *p, const struct bp_data *da
 }
 
 enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_data *data, const struct bp_item *loss,
-	double *ret_loss, double *ret_accuracy, struct bp_error *err)
+	struct bp_evaluation *ret, struct bp_error *err)
 {
 	struct bp_feed feed;
 	enum bp_status st = bp_loss_check(loss, p->net, err);
@@ -114,7 +114,7 @@ enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_dat
 		return st;
 	uint64_t mode = bp_fpu_enter(p->batcher.ctx.threads);
 	bp_feed_init(&feed, data, p->table);
-	bp_batcher_evaluate(&p->batcher, &feed, loss, p->max_batch, ret_loss, ret_accuracy);
+	bp_batcher_evaluate(&p->batcher, &feed, loss, p->max_batch, ret);
 	bp_fpu_leave(mode);
 	return BP_OK;
 }

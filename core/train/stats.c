@@ -24,8 +24,9 @@ void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 		tr->stats[s] = layer_stats(tr->updater.layers[s], &tr->epoch_health[s], steps);
 	*ret = (struct bp_epoch){.epoch = (int)p->epoch + 1,
 		.step = p->step,
-		.loss = p->loss_sum / samples,
-		.accuracy = bp_batcher_labelled(&tr->batcher, &tr->train) ? (double)p->correct / samples : NAN,
+		.loss = p->loss_sum / p->weight,
+		.accuracy = bp_batcher_judged(&tr->batcher, &tr->train, &tr->params.loss) ? (double)p->correct / samples
+											  : NAN,
 		.val_loss = NAN,
 		.val_accuracy = NAN,
 		.grad_norm = seen ? p->norm_sum / steps : NAN,

@@ -73,6 +73,8 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 	enum bp_status st = bp_train_params_check(params, net, err);
 	if (!st)
 		st = bp_data_check(train, net, &params->loss, err);
+	if (!st)
+		st = bp_weights_check(train, &params->loss, err);
 	if (!st && val)
 		st = bp_data_check(val, net, &params->loss, err);
 	if (st)
@@ -220,6 +222,7 @@ static double next_batch(struct bp_trainer *tr)
 	struct bp_score score = {0};
 	double loss = train_batch(tr, &pick, &score);
 	p->loss_sum += score.loss_sum;
+	p->weight += score.weight;
 	p->correct += score.correct;
 	p->samples += score.samples;
 	if (tr->params.statistics) {
@@ -239,9 +242,12 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 	double begin = now();
 	bp_trainer_metrics(tr, ret);
 	ret->lr = tr->lr > 0 ? tr->lr : rate(tr, tr->progress.step - 1);
-	if (tr->has_val)
-		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &ret->val_loss,
-			&ret->val_accuracy);
+	if (tr->has_val) {
+		struct bp_evaluation val;
+		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &val);
+		ret->val_loss = val.loss;
+		ret->val_accuracy = val.accuracy;
+	}
 	ret->seconds = tr->progress.seconds + now() - begin;
 	tr->progress.epoch++;
 	bp_trainer_reset_sums(tr);

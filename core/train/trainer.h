@@ -15,7 +15,7 @@ struct bp_progress {
 	int64_t batch;                /* steps done in it */
 	int64_t step;                 /* optimizer steps done */
 	int64_t correct, samples;     /* of the epoch so far */
-	double loss_sum;              /* over samples */
+	double loss_sum, weight;      /* over samples: weight x loss, and weight */
 	double norm_sum, clipped_sum; /* global gradient norms, over steps */
 	double seconds;               /* spent in its steps */
 };

@@ -22,6 +22,8 @@ static const char *kind_name(enum bp_arg_kind kind)
 		return "choice";
 	case BP_ARG_INTS:
 		return "int_list";
+	case BP_ARG_WEIGHTS:
+		return "weights";
 	}
 	return "";
 }
@@ -32,7 +34,7 @@ static json_t *bound_json(const struct bp_arg *arg, double v)
 	bool none = v <= -1e15 || v >= 1e15 || arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE;
 	if (none)
 		return json_null();
-	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
+	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR || arg->kind == BP_ARG_WEIGHTS;
 	return real ? spec_number(v) : json_integer((json_int_t)v);
 }
 
@@ -43,7 +45,7 @@ static json_t *argument_json(const struct bp_arg *arg)
 	json_t *ret = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:o}", "name", arg->name, "kind", kind_name(arg->kind),
 		"required", arg->required, "help", arg->help, "min", bound_json(arg, arg->min), "max",
 		bound_json(arg, arg->max), "default", arg->required ? json_null() : item_value(arg, &def));
-	if (!ret || arg->kind != BP_ARG_CHOICE)
+	if (!ret || !arg->choices)
 		return ret;
 	json_t *choices = json_array();
 	for (int i = 0; item_choice(arg->choices, i, word, sizeof(word)); i++)

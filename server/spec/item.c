@@ -114,22 +114,6 @@ static bool read_ints(const struct place *pl, const json_t *v, struct bp_value *
 	return true;
 }
 
-static bool read_padding(const struct place *pl, const json_t *v, struct bp_value *ret)
-{
-	const char *want = "an integer, two integers, \"same\" or \"valid\"";
-	if (!json_is_string(v))
-		return read_pair(pl, v, false, want, ret);
-	bool same = strcmp(json_string_value(v), "same") == 0;
-	if (!same && strcmp(json_string_value(v), "valid") != 0) {
-		char quote[SPEC_QUOTE];
-		problems_add(pl->problems, ERR_UNKNOWN_NAME, pl->at, "\"%s\" must be %s, not \"%s\".", pl->arg->name,
-			want, text_quote(quote, json_string_value(v)));
-		return false;
-	}
-	ret->v[0] = ret->v[1] = same ? BP_SAME : 0;
-	return true;
-}
-
 static bool read_choice(const struct place *pl, const json_t *v, struct bp_value *ret)
 {
 	if (!json_is_string(v))
@@ -144,6 +128,49 @@ static bool read_choice(const struct place *pl, const json_t *v, struct bp_value
 	problems_add(pl->problems, ERR_UNKNOWN_NAME, pl->at, "\"%s\" must be one of %s, not \"%s\".", pl->arg->name,
 		pl->arg->choices, text_quote(quote, json_string_value(v)));
 	return false;
+}
+
+/* A list of numbers, a number for a list of one, or a word; the numbers stay in the JSON: see item_weights. */
+static bool read_weights(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	double unused;
+	size_t n = json_array_size(v);
+	if (json_is_string(v) && pl->arg->choices)
+		return read_choice(pl, v, ret);
+	ret->n = 1;
+	if (!json_is_array(v))
+		return read_number(pl, v, true,
+			pl->arg->choices ? "an array of numbers or a word" : "a number or an array of them", &unused);
+	if (n < 1 || n > SPEC_MAX_WEIGHTS) {
+		problems_add(pl->problems, ERR_OUT_OF_RANGE, pl->at, "\"%s\" must be 1 to %d numbers, not %zu.",
+			pl->arg->name, SPEC_MAX_WEIGHTS, n);
+		return false;
+	}
+	ret->n = (int)n;
+	for (size_t i = 0; i < n; i++) {
+		char at[SPEC_POINTER];
+		text_pointer_index(at, pl->at, i);
+		struct place part = {pl->arg, at, pl->problems};
+		if (!read_number(&part, json_array_get(v, i), true, "an array of numbers", &unused))
+			return false;
+	}
+	return true;
+}
+
+static bool read_padding(const struct place *pl, const json_t *v, struct bp_value *ret)
+{
+	const char *want = "an integer, two integers, \"same\" or \"valid\"";
+	if (!json_is_string(v))
+		return read_pair(pl, v, false, want, ret);
+	bool same = strcmp(json_string_value(v), "same") == 0;
+	if (!same && strcmp(json_string_value(v), "valid") != 0) {
+		char quote[SPEC_QUOTE];
+		problems_add(pl->problems, ERR_UNKNOWN_NAME, pl->at, "\"%s\" must be %s, not \"%s\".", pl->arg->name,
+			want, text_quote(quote, json_string_value(v)));
+		return false;
+	}
+	ret->v[0] = ret->v[1] = same ? BP_SAME : 0;
+	return true;
 }
 
 /* The item derives the value itself when it is not given. */
@@ -176,6 +203,8 @@ static bool read_value(const struct place *pl, const json_t *v, struct bp_value 
 		return read_choice(pl, v, ret);
 	case BP_ARG_INTS:
 		return read_ints(pl, v, ret);
+	case BP_ARG_WEIGHTS:
+		return read_weights(pl, v, ret);
 	}
 	return false;
 }
@@ -288,8 +317,37 @@ json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
 		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
 	case BP_ARG_INTS:
 		return integers(value);
+	case BP_ARG_WEIGHTS: /* of the item: weights_value */
+		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
 	}
 	return NULL;
+}
+
+static json_t *weights_value(const struct bp_arg *arg, const struct bp_item *item, const struct bp_value *value)
+{
+	if (value->v[0] != BP_UNSET || value->n == 0)
+		return item_value(arg, value);
+	json_t *ret = json_array();
+	for (int i = 0; i < value->n; i++)
+		if (json_array_append_new(ret, spec_number(item->weights[i])) != 0) {
+			json_decref(ret);
+			return NULL;
+		}
+	return ret;
+}
+
+int item_weights(const json_t *obj, const struct bp_item_info *info, double *ret)
+{
+	for (int i = 0; i < info->nargs; i++) {
+		const json_t *v = json_object_get(obj, info->args[i].name);
+		if (info->args[i].kind != BP_ARG_WEIGHTS || (!json_is_number(v) && !json_is_array(v)))
+			continue;
+		int n = json_is_array(v) ? (int)json_array_size(v) : 1;
+		for (int k = 0; k < n && k < SPEC_MAX_WEIGHTS; k++)
+			ret[k] = json_number_value(json_is_array(v) ? json_array_get(v, (size_t)k) : v);
+		return n;
+	}
+	return 0;
 }
 
 bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item)
@@ -297,8 +355,12 @@ bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item)
 	const struct bp_item_info *info = bp_item_info(kind, item->type);
 	if (!info || json_object_set_new(obj, "type", json_string(info->name)) != 0)
 		return false;
-	for (int i = 0; i < info->nargs; i++)
-		if (json_object_set_new(obj, info->args[i].name, item_value(&info->args[i], &item->args[i])) != 0)
+	for (int i = 0; i < info->nargs; i++) {
+		const struct bp_arg *arg = &info->args[i];
+		json_t *value = arg->kind == BP_ARG_WEIGHTS ? weights_value(arg, item, &item->args[i])
+							    : item_value(arg, &item->args[i]);
+		if (json_object_set_new(obj, arg->name, value) != 0)
 			return false;
+	}
 	return true;
 }

@@ -48,6 +48,19 @@ static void read_item(
 		spec_reader_end(&r);
 }
 
+/* The loss, with weights that the job keeps for it. */
+static void read_loss(struct spec_reader *training, struct spec_job *job)
+{
+	struct bp_item *loss = &job->params.loss;
+	const json_t *obj = json_object_get(training->obj, "loss");
+	int before = training->problems->count;
+	job->loss_given = obj != NULL;
+	read_item(training, "loss", BP_LOSS, loss, NULL);
+	if (training->problems->count == before && !training->problems->more &&
+		item_weights(obj, bp_item_info(BP_LOSS, loss->type), job->loss_weights) > 0)
+		loss->weights = job->loss_weights;
+}
+
 /* A bound on gradients: null and 0 are none. */
 static void read_clip(struct spec_reader *training, const char *name, double *ret)
 {
@@ -92,8 +105,7 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	spec_read_int(&r, "seed", false, 0, INT64_MAX, &seed);
 	p->seed = (uint64_t)seed;
 	spec_read_bool(&r, "shuffle", false, &p->shuffle);
-	job->loss_given = json_object_get(r.obj, "loss") != NULL;
-	read_item(&r, "loss", BP_LOSS, &p->loss, NULL);
+	read_loss(&r, job);
 	read_item(&r, "optimizer", BP_OPTIMIZER, &p->optimizer, NULL);
 	read_item(&r, "scheduler", BP_SCHEDULER, &p->scheduler, &p->warmup_epochs);
 	read_clip(&r, "clip_grad_norm", &p->clip_grad_norm);

@@ -59,7 +59,36 @@ bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret)
 
 bool spec_loss_of_classes(const struct bp_item *loss)
 {
-	return loss->type == bp_item_find(BP_LOSS, "CrossEntropyLoss");
+	return bp_item_info(BP_LOSS, loss->type)->target == BP_TARGET_LABEL;
+}
+
+/* The loss's argument of weights; NULL when it has none. */
+static const struct bp_arg *weights_of(const struct bp_item *loss, const struct bp_value **ret)
+{
+	const struct bp_item_info *info = bp_item_info(BP_LOSS, loss->type);
+	for (int i = 0; i < info->nargs; i++) {
+		*ret = &loss->args[i];
+		if (info->args[i].kind == BP_ARG_WEIGHTS)
+			return &info->args[i];
+	}
+	return NULL;
+}
+
+bool spec_job_balanced(const struct spec_job *job)
+{
+	const struct bp_value *value;
+	return weights_of(&job->params.loss, &value) && value->v[0] != BP_UNSET;
+}
+
+void spec_job_balance(struct spec_job *job, const struct bp_data *train, int classes)
+{
+	struct bp_item *loss = &job->params.loss;
+	const struct bp_value *value;
+	if (!weights_of(loss, &value) || classes > SPEC_MAX_WEIGHTS)
+		return;
+	bp_balanced_weights(train, classes, job->loss_weights);
+	loss->weights = job->loss_weights;
+	loss->args[value - loss->args].n = classes;
 }
 
 int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train)
@@ -103,19 +132,40 @@ static void check_input(const struct checking *c)
 		text_shape(a, have), text_shape(b, want), hint);
 }
 
+/* How many outputs the loss needs for this data set, and what they are; 0 when the data set cannot serve it. */
+static int outputs_wanted(const struct checking *c, const char **ret_what)
+{
+	const struct bp_item_info *loss = bp_item_info(BP_LOSS, c->job->params.loss.type);
+	*ret_what = "target values";
+	switch (loss->target) {
+	case BP_TARGET_LABEL:
+		*ret_what = "classes";
+		return c->ds->classes;
+	case BP_TARGET_SHARES:
+		if (c->ds->ntargets == 0 && c->ds->classes == 2) {
+			*ret_what = "classes, a yes or no";
+			return 1;
+		}
+		return c->ds->ntargets;
+	case BP_TARGET_VALUES:
+		break;
+	}
+	return c->ds->ntargets;
+}
+
 static void check_output(const struct checking *c)
 {
 	const struct spec_job *job = c->job;
-	const char *loss = bp_item_info(BP_LOSS, job->params.loss.type)->name;
-	bool of_classes = spec_loss_of_classes(&job->params.loss);
-	if (of_classes ? c->ds->classes == 0 : c->ds->ntargets == 0) {
+	const char *loss = bp_item_info(BP_LOSS, job->params.loss.type)->name, *what;
+	int want = outputs_wanted(c, &what);
+	if (want == 0) {
+		bool of_classes = spec_loss_of_classes(&job->params.loss);
 		problems_add(c->problems, ERR_INVALID_DATA, "/training/loss",
 			"%s needs a data set with %s; this one has %s.", loss,
 			of_classes ? "class labels" : "target values", of_classes ? "target values" : "class labels");
 		return;
 	}
 	struct bp_shape out = bp_net_output_shape(c->net);
-	int want = of_classes ? c->ds->classes : c->ds->ntargets;
 	if (out.ndim == 1 && out.dim[0] == want)
 		return;
 	char words[SPEC_WORDS];
@@ -128,8 +178,28 @@ static void check_output(const struct checking *c)
 		out.ndim == 3   ? " (a map)"
 		: out.ndim == 2 ? " (a sequence)"
 				: "",
-		want, of_classes ? "classes" : "target values", loss, want,
+		c->ds->classes ? c->ds->classes : want, what, loss, want,
 		out.ndim > 1 ? " End with Flatten and Linear." : "");
+}
+
+/* One weight a class; or one an output, or one for all. */
+static void check_weights(const struct checking *c)
+{
+	const struct bp_item *loss = &c->job->params.loss;
+	const struct bp_value *value;
+	const struct bp_arg *arg = weights_of(loss, &value);
+	bool of_classes = spec_loss_of_classes(loss);
+	int64_t want = bp_net_output_shape(c->net).dim[0];
+	char at[SPEC_POINTER];
+	if (!arg || (value->n == 0 && !spec_job_balanced(c->job)))
+		return;
+	text_pointer(at, "/training/loss", arg->name);
+	if (spec_job_balanced(c->job) && want > SPEC_MAX_WEIGHTS)
+		problems_add(c->problems, ERR_OUT_OF_RANGE, at, "At most %d classes can be balanced, not %lld.",
+			SPEC_MAX_WEIGHTS, (long long)want);
+	else if (value->n > 0 && value->n != want && (of_classes || value->n != 1))
+		problems_add(c->problems, ERR_OUT_OF_RANGE, at, "\"%s\" has %d numbers; it needs %lld, one %s.",
+			arg->name, value->n, (long long)want, of_classes ? "a class" : "an output, or one for all");
 }
 
 static void check_samples(struct checking *c)
@@ -194,12 +264,14 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 			&job->params.loss);
 	check_input(&c);
 	check_output(&c);
+	if (problems->count == before)
+		check_weights(&c);
 	/* A net whose output does not fit the loss has no training to plan. */
 	if (problems->count == before)
 		check_memory(&c, memory_limit, ret_memory);
 	check_samples(&c);
 	check_batch_norm(&c);
 	life_check(&job->life, job->validation_on_test || job->validation_split > 0,
-		spec_loss_of_classes(&job->params.loss), problems);
+		bp_item_info(BP_LOSS, job->params.loss.type)->target != BP_TARGET_VALUES, problems);
 	return problems->count == before && !problems->more;
 }

@@ -17,6 +17,7 @@ enum {
 	SPEC_POINTER = 200,        /* bytes of a JSON Pointer, as struct problem holds it */
 	SPEC_MAX_CHANNELS = 4096,  /* means and deviations kept of a data set; see struct spec_dataset */
 	SPEC_MAX_SAMPLE = 1 << 26, /* elements of one sample */
+	SPEC_MAX_WEIGHTS = 4096,   /* numbers that weigh classes or outputs */
 };
 
 /* A parsed model definition. Owns its layers. */
@@ -72,13 +73,14 @@ struct spec_life {
 	int max_rollbacks;
 };
 
-/* A job as resolved. */
+/* A job as resolved. It is not copied: params.loss.weights may point to its own. */
 struct spec_job {
 	char name[65]; /* "" = none given */
 	char dataset[65];
 	bool model_inline; /* the body's "model" was an object, so pointers may go into it */
 	int priority;
 	struct bp_train_params params;
+	double loss_weights[SPEC_MAX_WEIGHTS]; /* as many as the loss's argument says; see spec_job_balance */
 	bool loss_given; /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;
 	int threads;             /* with threads_auto all available ones; 0 after spec_job_from_json */
@@ -115,7 +117,10 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 	const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems, struct bp_memory *ret_memory);
 /* How many of the data set's training samples are kept for validation. */
 int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train);
-/* Whether a loss compares with class labels (CrossEntropyLoss) and not with target values. */
+/* Whether the loss weighs classes as "balanced": then spec_job_balance takes the weights from the training samples. */
+bool spec_job_balanced(const struct spec_job *job);
+void spec_job_balance(struct spec_job *job, const struct bp_data *train, int classes);
+/* Whether a loss compares with class labels and not with target values. */
 bool spec_loss_of_classes(const struct bp_item *loss);
 
 /* The catalogue of all items with arguments, defaults, bounds and help. New reference. */

@@ -25,7 +25,7 @@ bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const st
 	struct bp_predictor *predictor = NULL;
 	struct bp_error err;
 	bool ok = false;
-	double loss_sum = 0, accuracy_sum = 0, started = clock_mono();
+	double loss_sum = 0, weight = 0, accuracy_sum = 0, started = clock_mono();
 	int batch = job->params.batch_size < SMALLEST_BATCH ? SMALLEST_BATCH : job->params.batch_size;
 	uint32_t *index = malloc(SLICE_SAMPLES * sizeof(*index));
 	*ret_done = false;
@@ -38,21 +38,23 @@ bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const st
 		goto out;
 	}
 	for (int64_t first = 0, n; first < data->count; first += n) {
-		double loss, accuracy;
+		struct bp_evaluation part;
 		if (stop(user)) {
 			ok = true;
 			goto out;
 		}
 		n = data->count - first < SLICE_SAMPLES ? data->count - first : SLICE_SAMPLES;
 		struct bp_data slice = slice_of(data, first, n, index);
-		if (bp_predictor_evaluate(predictor, &slice, &job->params.loss, &loss, &accuracy, &err) != BP_OK) {
+		if (bp_predictor_evaluate(predictor, &slice, &job->params.loss, &part, &err) != BP_OK) {
 			failure_from_core(f, "evaluation_failed", &err);
 			goto out;
 		}
-		loss_sum += loss * (double)n;
-		accuracy_sum += accuracy * (double)n;
+		if (part.weight > 0)
+			loss_sum += part.loss * part.weight;
+		weight += part.weight;
+		accuracy_sum += part.accuracy * (double)n;
 	}
-	ret->loss = loss_sum / (double)data->count;
+	ret->loss = loss_sum / weight;
 	ret->accuracy = accuracy_sum / (double)data->count;
 	ret->samples = data->count;
 	ret->seconds = clock_mono() - started;

@@ -88,10 +88,24 @@ static bool data_split(struct prepared *p, struct failure *f)
 	return true;
 }
 
+/* Class weights that follow from the training samples, which the split has just chosen. */
+static bool loss_balance(struct prepared *p, struct failure *f)
+{
+	if (!spec_job_balanced(&p->job))
+		return true;
+	if (!p->train.labels) {
+		failure_set(f, "invalid_job", "The training data have no classes to balance.");
+		return false;
+	}
+	spec_job_balance(&p->job, &p->train, (int)bp_net_output_shape(p->net).dim[0]);
+	return true;
+}
+
 bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
 {
 	memset(p, 0, sizeof(*p));
-	return net_build(p, row, f) && job_read(p, ctx, row, f) && data_open(p, ctx, row, f) && data_split(p, f);
+	return net_build(p, row, f) && job_read(p, ctx, row, f) && data_open(p, ctx, row, f) && data_split(p, f) &&
+	       loss_balance(p, f);
 }
 
 void prepared_close(struct prepared *p)

@@ -1,61 +1,77 @@
 /*
- * test_losses.c - every loss against its definition, on values that overflow a careless one, on every instruction set;
- * and in the double build its gradient against central differences.
+ * test_losses.c - every loss against PyTorch's, on every instruction set; in the double build its gradient against
+ * central differences; and values that overflow a careless one.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "draw.h"
+#include "fixture.h"
 #include "gradcheck.h"
 #include "losses/loss.h"
 #include "runner.h"
 
-enum { N = 5, SIZE = 37 };
-
-static double cross_entropy(const bp_real *out, int32_t label, const bp_real *targets)
-{
-	double sum = 0;
-	(void)targets;
-	for (int j = 0; j < SIZE; j++)
-		sum += exp((double)out[j] - (double)out[label]);
-	return log(sum);
-}
-
-static double mse(const bp_real *out, int32_t label, const bp_real *targets)
-{
-	double sum = 0;
-	(void)label;
-	for (int j = 0; j < SIZE; j++)
-		sum += pow((double)out[j] - (double)targets[j], 2);
-	return sum / SIZE;
-}
+enum { N = 5, SIZE = 7 };
 
 static const struct {
+	const char *name; /* in losses.txt */
 	const char *type;
-	double (*definition)(const bp_real *out, int32_t label, const bp_real *targets); /* of one sample */
+	const char *arg; /* set to value; NULL: all as by default */
+	double value;
+	int weights;
 } cases[] = {
-	{"CrossEntropyLoss", cross_entropy},
-	{"MSELoss", mse},
+	{"cross_entropy", "CrossEntropyLoss", NULL, 0, 0},
+	{"cross_entropy_smooth", "CrossEntropyLoss", "label_smoothing", 0.2, 0},
+	{"cross_entropy_weight", "CrossEntropyLoss", NULL, 0, SIZE},
+	{"cross_entropy_both", "CrossEntropyLoss", "label_smoothing", 0.3, SIZE},
+	{"nll", "NLLLoss", NULL, 0, 0},
+	{"nll_weight", "NLLLoss", NULL, 0, SIZE},
+	{"bce", "BCEWithLogitsLoss", NULL, 0, 0},
+	{"bce_one", "BCEWithLogitsLoss", NULL, 0, 1},
+	{"bce_each", "BCEWithLogitsLoss", NULL, 0, SIZE},
+	{"mse", "MSELoss", NULL, 0, 0},
+	{"l1", "L1Loss", NULL, 0, 0},
+	{"smooth_l1", "SmoothL1Loss", NULL, 0, 0},
+	{"smooth_l1_beta", "SmoothL1Loss", "beta", 0.3, 0},
+	{"smooth_l1_zero", "SmoothL1Loss", "beta", 0, 0},
+	{"huber", "HuberLoss", NULL, 0, 0},
+	{"huber_delta", "HuberLoss", "delta", 0.4, 0},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
 struct rig {
 	bp_real out[N * SIZE], targets[N * SIZE], gradient[N * SIZE];
 	int32_t labels[N];
-	double rows[N];
+	double rows[N], weights[SIZE];
 	struct bp_item item;
 	struct bp_ctx ctx;
 	struct bp_loss_batch batch;
 };
 
-static void rig_init(struct rig *r, const char *type, const struct bp_kernels *k)
+/* Draws what make_losses.py draws, in its order. */
+static void rig_init(struct rig *r, int i, const struct bp_kernels *k)
 {
-	struct draw d = {11};
-	draw_reals(&d, r->out, N * SIZE);
-	draw_reals(&d, r->targets, N * SIZE);
-	for (int i = 0; i < N; i++)
-		r->labels[i] = draw_int(&d, 0, SIZE - 1);
-	bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, type), &r->item);
+	struct fixture_draw d = {3};
+	int type = bp_item_find(BP_LOSS, cases[i].type);
+	const struct bp_loss_ops *ops = bp_loss_at(type);
+	bool shares = ops->info.target == BP_TARGET_SHARES;
+	memset(r, 0, sizeof(*r));
+	for (int j = 0; j < N * SIZE; j++)
+		r->out[j] = (bp_real)(3 * fixture_real(&d));
+	for (int j = 0; j < N; j++)
+		r->labels[j] = (int32_t)(fixture_bits(&d) % SIZE);
+	for (int j = 0; j < N * SIZE; j++)
+		r->targets[j] = (bp_real)(shares ? (fixture_real(&d) + 1) / 2 : fixture_real(&d));
+	bp_item_defaults(BP_LOSS, type, &r->item);
+	for (int j = 0; j < cases[i].weights; j++)
+		r->weights[j] = 1 + fixture_real(&d);
+	if (cases[i].weights) {
+		r->item.args[ops->weights - 1].n = cases[i].weights;
+		r->item.weights = r->weights;
+	}
+	if (cases[i].arg)
+		r->item.args[bp_item_arg(BP_LOSS, &r->item, cases[i].arg) - r->item.args].v[0] = cases[i].value;
+	ck_assert_int_eq(bp_item_check(BP_LOSS, &r->item, -1, NULL), BP_OK);
 	r->ctx = (struct bp_ctx){.k = k, .threads = 2};
 	r->batch = (struct bp_loss_batch){.n = N,
 		.size = SIZE,
@@ -64,6 +80,8 @@ static void rig_init(struct rig *r, const char *type, const struct bp_kernels *k
 		.targets = r->targets,
 		.ret_rows = r->rows,
 		.ret_gradient = r->gradient};
+	for (int j = 0; j < N; j++)
+		r->batch.weight += bp_loss_weight(&r->item, r->labels[j]);
 }
 
 static double value(void *user)
@@ -73,52 +91,37 @@ static double value(void *user)
 	bp_loss_run(&r->item, &r->ctx, &r->batch);
 	for (int i = 0; i < N; i++)
 		sum += r->rows[i];
-	return sum / N;
+	return sum / r->batch.weight;
 }
 
-START_TEST(every_loss_is_its_definition)
+START_TEST(every_loss_and_its_gradient_are_those_of_pytorch)
 {
 	struct rig r;
+	double want[1 + N * SIZE], tolerance = sizeof(bp_real) == 8 ? 1e-11 : 2e-6;
+	fixture_text("tests/fixtures/losses.txt", cases[_i].name, want, 1 + N * SIZE);
 	for (int isa = 0; bp_kernels_at(isa); isa++) {
 		if (!bp_kernels_runs(isa))
 			continue;
-		rig_init(&r, cases[_i].type, bp_kernels_at(isa));
-		value(&r);
-		for (int i = 0; i < N; i++) {
-			double want = cases[_i].definition(r.out + i * SIZE, r.labels[i], r.targets + i * SIZE);
-			ck_assert_double_eq_tol(r.rows[i], want, sizeof(bp_real) == 8 ? 1e-13 : 1e-6);
-		}
+		rig_init(&r, _i, bp_kernels_at(isa));
+		ck_assert_double_eq_tol(value(&r), want[0], tolerance);
+		for (int j = 0; j < N * SIZE; j++)
+			ck_assert_double_eq_tol((double)r.gradient[j], want[1 + j], tolerance);
 	}
 }
 END_TEST
 
-START_TEST(every_loss_has_the_gradient_of_its_definition)
+START_TEST(every_loss_has_the_gradient_of_its_value)
 {
 	struct rig r;
 	bp_real gradient[N * SIZE];
-	rig_init(&r, cases[_i].type, bp_kernels_choose(BP_ISA_ALL));
+	if (sizeof(bp_real) != 8)
+		return;
+	rig_init(&r, _i, bp_kernels_choose(BP_ISA_ALL));
 	value(&r);
 	memcpy(gradient, r.gradient, sizeof(gradient));
 	r.batch.ret_gradient = NULL;
-	if (sizeof(bp_real) == 8) {
-		gradcheck_assert(&(struct gradcheck){.what = cases[_i].type,
-			.n = N * SIZE,
-			.v = r.out,
-			.gradient = gradient,
-			.value = value,
-			.user = &r});
-		return;
-	}
-	for (int i = 0; i < N * SIZE; i++) { /* single precision: the definition's differences, roughly */
-		bp_real kept = r.out[i];
-		int s = i / SIZE;
-		r.out[i] = kept + (bp_real)0.01;
-		double up = cases[_i].definition(r.out + s * SIZE, r.labels[s], r.targets + s * SIZE);
-		r.out[i] = kept - (bp_real)0.01;
-		double down = cases[_i].definition(r.out + s * SIZE, r.labels[s], r.targets + s * SIZE);
-		r.out[i] = kept;
-		ck_assert_double_eq_tol((double)gradient[i], (up - down) / 0.02 / N, 1e-5);
-	}
+	gradcheck_assert(&(struct gradcheck){
+		.what = cases[_i].name, .n = N * SIZE, .v = r.out, .gradient = gradient, .value = value, .user = &r});
 }
 END_TEST
 
@@ -136,7 +139,7 @@ END_TEST
 START_TEST(cross_entropy_bears_outputs_that_have_no_exponential)
 {
 	struct rig r;
-	rig_init(&r, "CrossEntropyLoss", bp_kernels_choose(BP_ISA_ALL));
+	rig_init(&r, 0, bp_kernels_choose(BP_ISA_ALL));
 	for (int j = 0; j < SIZE; j++) {
 		r.out[j] = (bp_real)(j == r.labels[0] ? 1e4 : -1e4);
 		r.out[SIZE + j] = (bp_real)(j == r.labels[1] ? -1e4 : 1e4);
@@ -152,11 +155,50 @@ START_TEST(cross_entropy_bears_outputs_that_have_no_exponential)
 }
 END_TEST
 
+START_TEST(binary_cross_entropy_bears_outputs_that_have_no_exponential)
+{
+	struct rig r;
+	rig_init(&r, 6, bp_kernels_choose(BP_ISA_ALL));
+	for (int j = 0; j < SIZE; j++) {
+		r.targets[j] = j % 2;
+		r.out[j] =
+			(bp_real)(j % 4 < 2 ? 1e4 : -1e4); /* no, yes, no, yes, ... said to be yes, yes, no, no, ... */
+	}
+	value(&r);
+	ck_assert_double_eq_tol(r.rows[0], 1e4 * 3 / SIZE, 1e-9);
+	for (int j = 0; j < SIZE; j++)
+		ck_assert_double_eq_tol((double)r.gradient[j] * N * SIZE, ((j % 4 < 2) - j % 2), 1e-6);
+}
+END_TEST
+
+START_TEST(a_sample_of_a_class_without_weight_teaches_nothing)
+{
+	struct rig r;
+	rig_init(&r, _i ? 5 : 2, bp_kernels_choose(BP_ISA_ALL));
+	r.weights[r.labels[1]] = 0;
+	r.batch.weight = 0;
+	for (int i = 0; i < N; i++)
+		r.batch.weight += bp_loss_weight(&r.item, r.labels[i]);
+	ck_assert_double_gt(r.batch.weight, 0);
+	value(&r);
+	ck_assert_double_eq(r.rows[1], 0);
+	for (int j = 0; j < SIZE; j++)
+		ck_assert(r.gradient[SIZE + j] == 0);
+
+	for (int c = 0; c < SIZE; c++) /* nor does a batch of such samples, whose mean would be 0 / 0 */
+		r.weights[c] = 0;
+	r.batch.weight = 0;
+	value(&r);
+	for (int j = 0; j < N * SIZE; j++)
+		ck_assert(r.gradient[j] == 0);
+}
+END_TEST
+
 START_TEST(an_output_that_is_not_a_number_is_seen_in_the_loss)
 {
 	for (int place = 0; place < SIZE; place++) {
 		struct rig r;
-		rig_init(&r, cases[_i].type, bp_kernels_choose(BP_ISA_ALL));
+		rig_init(&r, _i, bp_kernels_choose(BP_ISA_ALL));
 		r.out[SIZE + place] = (bp_real)NAN;
 		ck_assert(isnan(value(&r)));
 		ck_assert(isnan(r.rows[1]) && !isnan(r.rows[0]) && !isnan(r.rows[2]));
@@ -166,9 +208,11 @@ END_TEST
 
 TEST_SUITE(losses, 30)
 {
-	tcase_add_loop_test(tc, every_loss_is_its_definition, 0, CASES);
-	tcase_add_loop_test(tc, every_loss_has_the_gradient_of_its_definition, 0, CASES);
+	tcase_add_loop_test(tc, every_loss_and_its_gradient_are_those_of_pytorch, 0, CASES);
+	tcase_add_loop_test(tc, every_loss_has_the_gradient_of_its_value, 0, CASES);
 	tcase_add_test(tc, every_loss_has_a_case);
 	tcase_add_test(tc, cross_entropy_bears_outputs_that_have_no_exponential);
+	tcase_add_test(tc, binary_cross_entropy_bears_outputs_that_have_no_exponential);
+	tcase_add_loop_test(tc, a_sample_of_a_class_without_weight_teaches_nothing, 0, 2);
 	tcase_add_loop_test(tc, an_output_that_is_not_a_number_is_seen_in_the_loss, 0, CASES);
 }

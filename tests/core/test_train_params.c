@@ -218,7 +218,7 @@ static const struct {
 	{too_many, "CrossEntropyLoss", BP_ELIMIT, "count", "4294967295"},
 	{null_samples, "CrossEntropyLoss", BP_EINVAL, "count", "no samples"},
 	{no_labels, "CrossEntropyLoss", BP_EINVAL, "labels", "needs a label"},
-	{high_label, "CrossEntropyLoss", BP_EINVAL, "labels", "sample 3 has label 4, and the net has outputs 0 to 3"},
+	{high_label, "CrossEntropyLoss", BP_EINVAL, "labels", "sample 3 has label 4, and labels go from 0 to 3"},
 	{low_label, "CrossEntropyLoss", BP_EINVAL, "labels", "sample 2 has label -1"},
 	{nan_mean, "CrossEntropyLoss", BP_EINVAL, "mean", "channel 1"},
 	{zero_std, "CrossEntropyLoss", BP_EINVAL, "std", "channel 1"},

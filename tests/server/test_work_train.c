@@ -88,6 +88,20 @@ START_TEST(a_job_is_claimed_trained_tested_and_told_epoch_by_epoch)
 }
 END_TEST
 
+START_TEST(a_job_that_balances_its_classes_is_trained_and_tested)
+{
+	struct job_row job, end;
+	rig_start(&rig, KEEP);
+	rig_submit(&rig, "{\"epochs\":1,\"loss\":{\"type\":\"CrossEntropyLoss\",\"weight\":\"balanced\"}}", &job);
+	rig_wait_end(&rig, job.id, &end);
+	ck_assert_msg(end.status == JOB_SUCCEEDED, "%s", end.status_detail);
+	ck_assert_double_gt(metric(&end, "val_loss"), 0);
+	ck_assert_double_gt(metric(&end, "test_loss"), 0);
+	job_row_done(&job);
+	job_row_done(&end);
+}
+END_TEST
+
 START_TEST(an_epoch_event_tells_of_every_layer_that_has_weights)
 {
 	struct job_row job, end;
@@ -329,6 +343,7 @@ TEST_SUITE(work_train, 60)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_job_is_claimed_trained_tested_and_told_epoch_by_epoch);
+	tcase_add_test(tc, a_job_that_balances_its_classes_is_trained_and_tested);
 	tcase_add_test(tc, an_epoch_event_tells_of_every_layer_that_has_weights);
 	tcase_add_test(tc, only_the_newest_checkpoints_and_the_best_are_kept);
 	tcase_add_test(tc, a_job_that_the_server_stopped_goes_on_to_the_same_bits);
