@@ -53,7 +53,8 @@ int main(void)
 	} else {
 		fprintf(stderr, "example_train: %s\n", err.message);
 	}
+	const int failed = !trainer;
 	bp_trainer_free(trainer);
 	bp_net_free(net);
-	return trainer ? 0 : 1;
+	return failed;
 }
