@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/auth.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/cpus.h"
@@ -98,6 +99,8 @@ static bool http_begin(struct daemon *d)
 	char uploads[sizeof(c->state_dir) + 16];
 	snprintf(uploads, sizeof(uploads), "%s/uploads", c->state_dir);
 	struct http_options o = {.address = c->address,
+		.anywhere = strcmp(c->auth, "none") != 0,
+		.admit = auth_admit,
 		.port = (int)c->port,
 		.unix_socket = c->unix_socket[0] ? c->unix_socket : NULL,
 		.listen_fd = notify_listen_fd(),

@@ -4,7 +4,7 @@
 
 #include "api/api.h"
 
-#define ROUTE(method, path, handler, body, pace, summary) void handler(struct http_request *rq);
+#define ROUTE(method, path, handler, body, pace, scope, summary) void handler(struct http_request *rq);
 #include "api/routes.def"
 
 #endif

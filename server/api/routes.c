@@ -2,7 +2,8 @@
 #include "api/handlers.h"
 
 const struct route api_routes[] = {
-#define ROUTE(method, path, handler, body, pace, summary) {method, path, handler, body, pace, summary},
+#define ROUTE(method, path, handler, body, pace, scope, summary)                                                       \
+	{method, path, handler, body, pace, summary, SCOPE_##scope},
 #include "api/routes.def"
 };
 const int api_nroutes = sizeof api_routes / sizeof api_routes[0];

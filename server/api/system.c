@@ -86,8 +86,9 @@ static json_t *routes_json(void)
 {
 	json_t *list = json_array();
 	for (int i = 0; i < api_nroutes; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "method", api_routes[i].method, "path",
-						    api_routes[i].path, "summary", api_routes[i].summary));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "method", api_routes[i].method, "path",
+						    api_routes[i].path, "summary", api_routes[i].summary, "scope",
+						    scope_name((enum scope)api_routes[i].scope)));
 	return list;
 }
 

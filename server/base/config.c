@@ -84,7 +84,12 @@ static void complain_unknown(struct loader *l, const char *source, const char *n
 		complain(l, source, "there is no setting \"%.100s\"; --help lists them", name);
 }
 
-/* Only loopback: this version has no tokens, so anyone who reaches the port may train, read and delete. */
+static bool is_numeric(const char *text)
+{
+	struct in6_addr room;
+	return inet_pton(AF_INET, text, &room) == 1 || inet_pton(AF_INET6, text, &room) == 1;
+}
+
 static bool is_loopback(const char *text)
 {
 	struct in_addr v4;
@@ -96,9 +101,10 @@ static bool is_loopback(const char *text)
 
 static void check_text(struct loader *l, const char *source, const char *name, const char *value)
 {
-	if (strcmp(name, "address") == 0 && !is_loopback(value))
-		complain(l, source, "address is \"%.100s\"; this version listens on loopback only: 127.0.0.0/8 or ::1",
-			value);
+	if (strcmp(name, "address") == 0 && !is_numeric(value))
+		complain(l, source, "address is \"%.100s\"; it must be a numeric IPv4 or IPv6 address", value);
+	if (strcmp(name, "auth") == 0 && strcmp(value, "token") != 0 && strcmp(value, "none") != 0)
+		complain(l, source, "auth is \"%.100s\"; it must be token or none", value);
 	if (strcmp(name, "log_level") == 0 && log_level_find(value) < 0)
 		complain(l, source, "log_level is \"%.100s\"; it must be error, warning, notice, info or debug", value);
 }
@@ -301,6 +307,28 @@ static void resolve_state_dir(struct loader *l)
 		snprintf(c->state_dir, sizeof c->state_dir, "%.*s", (int)length, given);
 }
 
+/* "none" becomes empty; a path that is not given is made up, unless it would be longer than a socket's can be. */
+static void resolve_unix_socket(struct config *c)
+{
+	enum { SOCKET_PATH_MAX = 107 };
+	const char *run = getenv("RUNTIME_DIRECTORY"); /* systemd: several are separated by colons */
+	const char *dir = run && *run ? run : c->state_dir;
+	size_t length = run && *run ? strcspn(run, ":") : strlen(dir);
+	if (strcmp(c->unix_socket, "none") == 0)
+		c->unix_socket[0] = '\0';
+	else if (!*c->unix_socket && length + strlen("/socket") <= SOCKET_PATH_MAX)
+		snprintf(c->unix_socket, sizeof c->unix_socket, "%.*s/socket", (int)length, dir);
+}
+
+/* Without tokens anyone who reaches the port may train, read and delete. */
+static void check_reach(struct loader *l)
+{
+	const struct config *c = l->config;
+	if (strcmp(c->auth, "none") == 0 && !is_loopback(c->address))
+		complain(l, "settings", "with auth=none the address must be loopback (127.0.0.0/8 or ::1), not %.100s",
+			c->address);
+}
+
 int config_load(struct config *ret, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -319,6 +347,8 @@ int config_load(struct config *ret, int argc, char **argv)
 	load_environment(&l);
 	load_flags(&l, argc, argv);
 	resolve_state_dir(&l);
+	resolve_unix_socket(ret);
+	check_reach(&l);
 	return l.failed ? -1 : 0;
 }
 

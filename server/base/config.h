@@ -15,7 +15,7 @@ struct config {
 
 /*
  * Defaults < file (--config, else /etc/backpropd.conf if it exists; INI, section [backpropd]) < environment < flags.
- * state_dir comes out resolved: never empty.
+ * state_dir comes out resolved: never empty; unix_socket too: empty when there is to be none.
  * 0: go on. 1: something was printed that was asked for (--help, --version): exit 0. -1: a bad setting was printed:
  * exit 2.
  */

@@ -49,6 +49,7 @@ static void conn_open(struct http_server *srv, struct MHD_Connection *con, void 
 	c->con = con;
 	c->fd = fd ? fd->connect_fd : -1;
 	c->local = c->fd >= 0 && listen_is_unix(c->fd);
+	c->uid = c->local ? listen_peer_uid(c->fd) : -1;
 	/* Else the kernel takes megabytes for a client that does not read, and a slow one seems to have stalled. */
 	if (!c->local)
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));

@@ -55,6 +55,11 @@ static void body_deadline(struct http_request *rq)
 	conn_deadline_in(rq->conn, left > 1 ? left : 1);
 }
 
+static bool admitted(struct http_request *rq)
+{
+	return !rq->srv->o.admit || rq->srv->o.admit(rq, rq->route);
+}
+
 static enum MHD_Result first_call(struct http_request *rq, const char *method, const char *version)
 {
 	bool fine =
@@ -65,7 +70,7 @@ static enum MHD_Result first_call(struct http_request *rq, const char *method, c
 		reply_busy(rq, "The server is stopping.");
 		fine = false;
 	}
-	fine = fine && route_find(rq) && body_check(rq);
+	fine = fine && route_find(rq) && admitted(rq) && body_check(rq);
 	if (!fine && !reply_any(rq))
 		http_reply_error(rq, ERR_INTERNAL, "", "The server is out of memory.");
 	rq->step = STEP_BODY;

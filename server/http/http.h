@@ -30,6 +30,7 @@ struct route {
 	enum http_body body;
 	enum http_pace pace;
 	const char *summary; /* for the catalogue and the check against openapi.json */
+	int scope;           /* what it asks of whoever calls: api's, not looked at by http */
 };
 
 /* ---- of the request: all borrowed until the reply is complete ---- */
@@ -47,6 +48,15 @@ const char *http_body_bytes(const struct http_request *rq, size_t *ret_size); /*
 /* BODY_FILE: where the body lies, complete, under the upload directory; the handler may rename it away. */
 const char *http_upload_path(const struct http_request *rq);
 int64_t http_upload_size(const struct http_request *rq);
+/* Who asks, as http_options.admit found out; user "" and scope 0 before. */
+struct http_identity {
+	char user[33];
+	int scope;
+};
+const struct http_identity *http_identity(const struct http_request *rq);
+void http_identify(struct http_request *rq, const char *user, int scope);
+/* The user id of the process at the other end of a Unix socket; false for TCP. */
+bool http_peer_uid(const struct http_request *rq, unsigned *ret_uid);
 /* The best of the n media types by the Accept header; -1 when none fits. No header: 0. */
 int http_accept(const struct http_request *rq, const char *const *types, int n);
 
@@ -94,7 +104,8 @@ struct http_deadlines {
 };
 
 struct http_options {
-	const char *address;     /* "127.0.0.1" or another loopback address, no name */
+	const char *address;     /* "127.0.0.1" or another numeric address, no name */
+	bool anywhere;           /* the address may be beyond loopback */
 	int port;                /* 0: any free one */
 	const char *unix_socket; /* path or NULL */
 	int listen_fd;           /* from socket activation, TCP or Unix, in place of the one above; -1 = none */
@@ -104,6 +115,9 @@ struct http_options {
 	const char *upload_dir;
 	const char *allowed_hosts; /* further names for the Host check, comma separated, or NULL */
 	struct hub *hub;
+	/* Called on an event thread once the route is known and before the body is read: false when it has replied with
+	 * a refusal. NULL: everyone may ask for everything. */
+	bool (*admit)(struct http_request *rq, const struct route *route);
 	const struct route *routes; /* must outlive the server, as app must */
 	int nroutes;
 	void *app;

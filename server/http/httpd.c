@@ -82,7 +82,11 @@ static bool daemons_start(struct http_server *srv)
 		local = o->listen_fd;
 	else if (o->listen_fd >= 0)
 		tcp = o->listen_fd;
-	if (tcp < 0 && (tcp = listen_tcp(srv->address, o->port)) < 0)
+	if (tcp >= 0 && !o->anywhere && !listen_is_loopback(tcp)) {
+		log_line(LOG_ERROR, "the passed socket is not on loopback, which would need tokens");
+		goto fail;
+	}
+	if (tcp < 0 && (tcp = listen_tcp(srv->address, o->port, o->anywhere)) < 0)
 		goto fail;
 	if (local < 0 && srv->unix_socket) {
 		if ((local = listen_unix(srv->unix_socket)) < 0)

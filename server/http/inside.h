@@ -36,6 +36,7 @@ struct conn {
 	struct MHD_Connection *con;
 	int fd;
 	bool local;               /* came over a Unix socket */
+	int64_t uid;              /* of the process at its other end when local; -1: not known */
 	int requests;             /* begun on it */
 	atomic_llong deadline;    /* monotonic ms at which the client is cut off; 0: none */
 	atomic_llong alarm;       /* monotonic ms at which a sleeper is woken; 0: none */
@@ -94,6 +95,7 @@ struct http_request {
 	} named[NAMED_MAX];
 	int nnamed;
 	const struct route *route;
+	struct http_identity identity;
 
 	/* the body */
 	bool chunked;
@@ -163,12 +165,14 @@ struct http_server {
 long long now_ms(void); /* monotonic */
 
 /* listen.c: non-blocking listening sockets; -1 (logged) */
-int listen_tcp(const char *address, int port);
+int listen_tcp(const char *address, int port, bool anywhere); /* not anywhere: on loopback alone */
+bool listen_is_loopback(int fd);
 int listen_unix(const char *path);
 void listen_adopt(int fd); /* makes a passed socket like one of ours */
 void listen_spare(int fd); /* before libmicrohttpd stops: a passed socket lives on in systemd */
 bool listen_is_unix(int fd);
-int listen_port(int fd); /* 0 for a Unix socket */
+int64_t listen_peer_uid(int fd); /* of a connection over a Unix socket, as the kernel noted it; -1: not known */
+int listen_port(int fd);         /* 0 for a Unix socket */
 
 /* deadline.c: connections, their deadlines and alarms, and the thread that looks at them */
 void conn_notify(

@@ -1,4 +1,4 @@
-/* listen.c - listening sockets: TCP on loopback, Unix, or one passed by systemd. Called by http_start, main thread. */
+/* listen.c - listening sockets: TCP, Unix, or one passed by systemd. Called by http_start, main thread. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,19 +23,26 @@ union address {
 	struct sockaddr_storage room;
 };
 
-/* Numeric and loopback alone: beyond loopback a token would be needed. */
+static bool is_loopback(const union address *a)
+{
+	if (a->any.sa_family == AF_INET)
+		return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;
+	return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+/* Of a numeric address; 0: it is none. */
 static socklen_t tcp_address(const char *text, int port, union address *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	if (inet_pton(AF_INET, text, &ret->in.sin_addr) == 1) {
 		ret->in.sin_family = AF_INET;
 		ret->in.sin_port = htons((uint16_t)port);
-		return ntohl(ret->in.sin_addr.s_addr) >> 24 == 127 ? sizeof(ret->in) : 0;
+		return sizeof(ret->in);
 	}
 	if (inet_pton(AF_INET6, text, &ret->in6.sin6_addr) == 1) {
 		ret->in6.sin6_family = AF_INET6;
 		ret->in6.sin6_port = htons((uint16_t)port);
-		return IN6_IS_ADDR_LOOPBACK(&ret->in6.sin6_addr) ? sizeof(ret->in6) : 0;
+		return sizeof(ret->in6);
 	}
 	return 0;
 }
@@ -59,14 +66,15 @@ static int listen_at(const union address *a, socklen_t size, const char *what)
 	return fd;
 }
 
-int listen_tcp(const char *address, int port)
+int listen_tcp(const char *address, int port, bool anywhere)
 {
 	union address a;
 	char what[80];
 	snprintf(what, sizeof(what), "%.60s port %d", address, port);
 	socklen_t size = port < 0 || port > 65535 ? 0 : tcp_address(address, port, &a);
-	if (size == 0) {
-		log_line(LOG_ERROR, "cannot listen on %s: only numeric loopback addresses are allowed", what);
+	if (size == 0 || (!anywhere && !is_loopback(&a))) {
+		log_line(LOG_ERROR, "cannot listen on %s: only numeric %saddresses are allowed", what,
+			anywhere ? "" : "loopback ");
 		return -1;
 	}
 	return listen_at(&a, size, what);
@@ -134,6 +142,22 @@ bool listen_is_unix(int fd)
 	union address a = {0};
 	socklen_t size = sizeof(a);
 	return getsockname(fd, &a.any, &size) == 0 && a.any.sa_family == AF_UNIX;
+}
+
+bool listen_is_loopback(int fd)
+{
+	union address a = {0};
+	socklen_t size = sizeof(a);
+	return getsockname(fd, &a.any, &size) == 0 && is_loopback(&a);
+}
+
+int64_t listen_peer_uid(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof(peer))
+		return -1;
+	return peer.uid == (uid_t)-1 ? -1 : (int64_t)peer.uid;
 }
 
 int listen_port(int fd)

@@ -1,4 +1,5 @@
 /* request.c - what a handler may ask of its request; see http.h. On the thread that runs the handler. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,4 +108,23 @@ const char *http_upload_path(const struct http_request *rq)
 int64_t http_upload_size(const struct http_request *rq)
 {
 	return rq->received;
+}
+
+const struct http_identity *http_identity(const struct http_request *rq)
+{
+	return &rq->identity;
+}
+
+void http_identify(struct http_request *rq, const char *user, int scope)
+{
+	snprintf(rq->identity.user, sizeof(rq->identity.user), "%s", user);
+	rq->identity.scope = scope;
+}
+
+bool http_peer_uid(const struct http_request *rq, unsigned *ret_uid)
+{
+	if (rq->conn->uid < 0)
+		return false;
+	*ret_uid = (unsigned)rq->conn->uid;
+	return true;
 }

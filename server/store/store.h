@@ -36,6 +36,37 @@ struct page {
 	bool has_more;     /* out */
 };
 
+/* ---- tokens ------------------------------------------------------------------------------------------- */
+
+/* What a request may do; each scope includes those before it. */
+enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
+const char *scope_name(enum scope scope); /* "read"; SCOPE_NONE: "" */
+enum scope scope_find(const char *name);  /* SCOPE_NONE when unknown */
+
+enum { USER_MAX = 32 }; /* bytes of a user's name */
+
+struct token_row {
+	char id[ID_MAX], user[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
+	enum scope scope;
+	double created_at, expires_at, revoked_at, last_used_at; /* 0: never */
+};
+struct token_new {
+	const char *user, *name;
+	enum scope scope;
+	double expires_at;  /* 0: never */
+	const char *sha256; /* of the token's text */
+};
+enum store_status store_token_add(struct store *s, const struct token_new *n, struct token_row *ret);
+/* The token with that hash, whatever its state. */
+enum store_status store_token_find(struct store *s, const char *sha256, struct token_row *ret);
+/* Newest first. user NULL: everyone's. *ret: heap array, freed by the caller. */
+enum store_status store_token_list(
+	struct store *s, const char *user, struct page *page, struct token_row **ret, int *ret_n);
+/* From now on it is refused; one that was revoked before stays so. user NULL: anyone's. */
+enum store_status store_token_revoke(struct store *s, const char *user, const char *id);
+/* Remembers that it was used now. */
+enum store_status store_token_used(struct store *s, const char *id);
+
 /* ---- data sets ---------------------------------------------------------------------------------------- */
 
 struct dataset_row {

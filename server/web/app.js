@@ -1,5 +1,5 @@
 // app.js - the page's loop: which view is shown (by the address's #job_...), and asking the daemon every two seconds.
-import { request } from "./request.js";
+import { hasToken, request, setToken } from "./request.js";
 import { count } from "./format.js";
 import { JobsView } from "./jobs.js";
 import { JobView } from "./job.js";
@@ -18,6 +18,14 @@ async function showSystem() {
 		`version ${s.version} · ${s.threads} threads · ${count(jobs.running || 0)} running · ${count(jobs.queued || 0)} queued`;
 }
 
+/** Asks for a token, and says what was wrong with the one there is. */
+function askForToken(error) {
+	document.getElementById("sign-in").hidden = false;
+	document.getElementById("sign-in-error").textContent = hasToken() ? error.message : "";
+	document.getElementById("system").textContent = "";
+	for (const view of ["jobs-view", "job-view"]) document.getElementById(view).hidden = true;
+}
+
 async function tick() {
 	clearTimeout(timer);
 	const id = location.hash.slice(1);
@@ -27,8 +35,10 @@ async function tick() {
 	try {
 		await Promise.all([view.refresh(id), showSystem()]);
 		document.getElementById("offline").hidden = true;
+		document.getElementById("sign-in").hidden = true;
 	} catch (error) {
-		if (error.status === 404 && id) jobView.missing(id);
+		if (error.status === 401) askForToken(error);
+		else if (error.status === 404 && id) jobView.missing(id);
 		else if (!error.status) document.getElementById("offline").hidden = false;
 		else throw error;
 	} finally {
@@ -38,6 +48,11 @@ async function tick() {
 }
 
 document.getElementById("here").textContent = location.origin;
+document.getElementById("sign-in").addEventListener("submit", (event) => {
+	event.preventDefault();
+	setToken(document.getElementById("token").value.trim());
+	tick();
+});
 addEventListener("hashchange", tick);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
 tick();

@@ -1,5 +1,5 @@
 // job.js - one job: its state, the curves of loss and gradient norm, the health of each layer, its checkpoints.
-import { request } from "./request.js";
+import { download, hasToken, request } from "./request.js";
 import { bytes, count, duration, element, number, percent, row, when } from "./format.js";
 import { Chart } from "./chart.js";
 
@@ -31,7 +31,16 @@ function layerRow(layer) {
 }
 
 function checkpointRow(job, c) {
-	const link = (format) => element("a", { href: `/v1/jobs/${job.id}/checkpoints/${c.epoch}/weights?format=${format}` }, format);
+	const link = (format) => {
+		const path = `/v1/jobs/${job.id}/checkpoints/${c.epoch}/weights?format=${format}`;
+		const a = element("a", { href: path }, format);
+		if (hasToken())
+			a.addEventListener("click", (event) => {
+				event.preventDefault();
+				download(path, `${job.id}-${c.epoch}.${format}`);
+			});
+		return a;
+	};
 	const marks = [c.is_best && "best", c.is_last && "last"].filter(Boolean).join(", ");
 	return row([
 		[count(c.epoch)], [number(c.metrics && c.metrics.val_loss), "num"], [bytes(c.bytes), "num"], [marks],

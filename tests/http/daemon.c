@@ -46,8 +46,9 @@ static void run_child(const struct daemon *d)
 {
 	char state[96], port_file[96], notify[96], log[96];
 	const char *program = getenv("BACKPROPD");
-	const char *argv[FLAGS_MAX + 8] = {program ? program : "build/backpropd", "--port=0", state, port_file};
-	int n = 4;
+	const char *argv[FLAGS_MAX + 8] = {
+		program ? program : "build/backpropd", "--port=0", state, port_file, "--auth=none"};
+	int n = 5;
 	snprintf(state, sizeof state, "--state-dir=%s/state", d->dir);
 	snprintf(port_file, sizeof port_file, "--port-file=%s/port", d->dir);
 	snprintf(notify, sizeof notify, "%s/notify", d->dir);

@@ -54,6 +54,11 @@ START_TEST(every_route_is_documented)
 		const json_t *op = json_object_get(path, lower(talk_text(route, "method"), method));
 		ck_assert_msg(json_is_object(op), "%s %s", talk_text(route, "method"), talk_text(route, "path"));
 		ck_assert_str_eq(talk_text(op, "summary"), talk_text(route, "summary"));
+		const char *scope = talk_text(route, "scope");
+		if (scope[0])
+			ck_assert_str_eq(talk_text(op, "security.0.token.0"), scope);
+		else
+			ck_assert_uint_eq(json_array_size(talk_at(op, "security")), 0);
 		ck_assert(json_is_object(talk_at(op, "responses.default")));
 		ck_assert_uint_ge(json_object_size(talk_at(op, "responses")), 2);
 	}

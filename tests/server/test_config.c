@@ -155,21 +155,31 @@ START_TEST(a_file_that_was_asked_for_must_exist)
 }
 END_TEST
 
-START_TEST(only_loopback_is_an_address)
+START_TEST(an_address_is_numeric_and_without_tokens_loopback)
 {
-	static const char *const good[] = {"127.0.0.1", "127.8.9.10", "::1"};
-	static const char *const bad[] = {"0.0.0.0", "::", "192.168.0.1", "128.0.0.1", "localhost", "", "127.0.0.1x"};
+	static const char *const near[] = {"127.0.0.1", "127.8.9.10", "::1"};
+	static const char *const far[] = {"0.0.0.0", "::", "192.168.0.1", "128.0.0.1"};
+	static const char *const bad[] = {"localhost", "", "127.0.0.1x"};
 	char flag[64];
 	const char *text;
-	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		snprintf(flag, sizeof flag, "--address=%s", good[i]);
+	for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
+		snprintf(flag, sizeof flag, "--address=%s", near[i]);
 		ck_assert_int_eq(load(flag, NULL, NULL, NULL), 0);
+		ck_assert_int_eq(load("--auth=none", flag, NULL, NULL), 0);
+	}
+	for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {
+		snprintf(flag, sizeof flag, "--address=%s", far[i]);
+		ck_assert_int_eq(load(flag, NULL, NULL, NULL), 0);
+		ck_assert_msg(load("--auth=none", flag, NULL, &text) == -1, "%s was taken", far[i]);
+		ck_said(text, "must be loopback");
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		snprintf(flag, sizeof flag, "--address=%s", bad[i]);
 		ck_assert_msg(load(flag, NULL, NULL, &text) == -1, "%s was taken", bad[i]);
-		ck_said(text, "loopback only");
+		ck_said(text, "numeric");
 	}
+	ck_assert_int_eq(load("--auth=maybe", NULL, NULL, &text), -1);
+	ck_said(text, "token or none");
 }
 END_TEST
 
@@ -247,7 +257,7 @@ TEST_SUITE(config, 10)
 	tcase_add_test(tc, a_flag_without_its_value_is_an_error);
 	tcase_add_test(tc, the_file_may_hold_only_our_section_and_each_key_once);
 	tcase_add_test(tc, a_file_that_was_asked_for_must_exist);
-	tcase_add_test(tc, only_loopback_is_an_address);
+	tcase_add_test(tc, an_address_is_numeric_and_without_tokens_loopback);
 	tcase_add_test(tc, a_log_level_must_be_one_of_them);
 	tcase_add_test(tc, a_text_has_a_limit);
 	tcase_add_test(tc, help_lists_every_setting_and_version_prints_it);

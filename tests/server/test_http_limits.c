@@ -352,7 +352,7 @@ END_TEST
 
 START_TEST(a_route_that_is_not_valid_is_refused_at_start)
 {
-	static const struct route wrong[] = {{"GET", "//", NULL, BODY_NONE, QUICK, ""}};
+	static const struct route wrong[] = {{"GET", "//", NULL, BODY_NONE, QUICK, "", 0}};
 	struct http_options o = {
 		.listen_fd = -1, .event_threads = 1, .slow_threads = 1, .hub = t->hub, .routes = wrong, .nroutes = 1};
 	ck_assert_ptr_null(http_start(&o));

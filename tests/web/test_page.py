@@ -7,6 +7,7 @@ Only the standard library: ChromeDriver is spoken to over its WebDriver HTTP int
 a MutationObserver, so a test goes on as soon as what it waits for is there. Closes with "N passed, N failed".
 """
 import base64
+import http.client
 import json
 import os
 import signal
@@ -35,17 +36,36 @@ def call(method, url, body=None, content_type="application/json"):
     return json.loads(text) if text else None
 
 
+class LocalConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket, where the daemon knows its own user as an admin."""
+
+    def __init__(self, path):
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def make_token(path):
+    connection = LocalConnection(path)
+    connection.request("POST", "/v1/tokens", json.dumps({"name": "page", "scope": "read"}), {"Content-Type": "application/json"})
+    return json.loads(connection.getresponse().read())["token"]
+
+
 class Daemon:
     """The real binary on a free port with a fresh state directory; ready when it says READY=1."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, flags=("--auth=none",)):
+        os.makedirs(directory, exist_ok=True)
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(os.path.join(directory, "notify"))
         notify.settimeout(30)
         port_file = os.path.join(directory, "port")
         env = dict(os.environ, NOTIFY_SOCKET=os.path.join(directory, "notify"))
         self.process = subprocess.Popen([os.environ.get("BACKPROPD", "build/backpropd"), "--port=0", "--port-file=" + port_file,
-                                         "--state-dir=" + os.path.join(directory, "state")], env=env)
+                                         "--state-dir=" + os.path.join(directory, "state"), *flags], env=env)
         while b"READY=1" not in notify.recv(4096):
             pass
         with open(port_file) as f:
@@ -211,7 +231,25 @@ class Tests:
         complaints = [c for c in self.browser.complaints() if "job_nosuchthing" not in c]
         assert not complaints, complaints
 
-    def test_7_the_page_says_when_the_daemon_is_gone(self):
+    def test_7_with_tokens_the_page_asks_for_one(self):
+        b = self.browser
+        daemon = Daemon(self.directory + "/tokens", ("--unix-socket=" + self.directory + "/socket",))
+        try:
+            b.open(daemon.url + "/")
+            b.wait("!document.querySelector('#sign-in').hidden", "the form")
+            assert b.run("return document.querySelector('#jobs-view').hidden")
+            self.shot("sign-in")
+            b.run("document.querySelector('#token').value = 'bpt_wrong'; document.querySelector('#sign-in button').click()")
+            b.wait("document.querySelector('#sign-in-error').innerText.includes('whole token')", "what is wrong with it")
+            token = make_token(self.directory + "/socket")
+            b.run("document.querySelector('#token').value = '%s'; document.querySelector('#sign-in button').click()" % token)
+            b.wait("document.querySelector('#system').innerText.includes('threads')", "an answer")
+            assert b.run("return document.querySelector('#sign-in').hidden")
+            b.complaints()  # the 401s are in the browser's console
+        finally:
+            daemon.stop()
+
+    def test_8_the_page_says_when_the_daemon_is_gone(self):
         self.browser.open(self.url + "/")
         self.browser.wait("document.querySelector('#system').innerText.includes('threads')", "the first answer")
         self.stop_daemon()
@@ -226,6 +264,7 @@ def main():
         browser = Browser(directory)
         tests = Tests(daemon, browser, shots)
         tests.stop_daemon = daemon.stop
+        tests.directory = directory
         try:
             for name in sorted(n for n in dir(tests) if n.startswith("test_")):
                 started = time.monotonic()

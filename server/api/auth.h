@@ -1,0 +1,21 @@
+/*
+ * auth.h - who asks, and what they may. A request is made by the user of its token (Authorization: Bearer, RFC 6750),
+ * or by the Linux user at the other end of the Unix socket, whom the kernel vouches for.
+ */
+#ifndef API_AUTH_H
+#define API_AUTH_H
+
+#include "api/api.h"
+
+/* The user of a daemon without tokens, and of what was made before there were any. */
+#define AUTH_LOCAL "local"
+
+/* For http_options.admit: identifies the request and compares its scope with the route's. Event threads. */
+bool auth_admit(struct http_request *rq, const struct route *route);
+/* Whose things the request may see: the user's name, or NULL for an admin, who may see all. */
+const char *auth_owner(const struct http_request *rq);
+enum scope auth_scope(const struct http_request *rq);
+/* Letters, digits, '.', '_' and '-', 1 to USER_MAX. */
+bool auth_user_valid(const char *name);
+
+#endif
