@@ -215,10 +215,14 @@ static int find_type(const char *name, enum bp_item_kind kind, const char *at, s
 	int index = bp_item_find(kind, name);
 	if (index >= 0)
 		return index;
-	const char *names[NAMES_MAX];
+	const char *names[NAMES_MAX + 2];
 	int n = 0;
 	for (; n < bp_item_count(kind) && n < NAMES_MAX; n++)
 		names[n] = bp_item_info(kind, n)->name;
+	if (kind == BP_LAYER) { /* a block may be meant, too */
+		names[n++] = "Repeat";
+		names[n++] = "Residual";
+	}
 	char quote[SPEC_QUOTE];
 	const char *near = nearest_word(name, names, n);
 	problems_add(problems, ERR_UNKNOWN_NAME, at, "There is no %s \"%s\"%s%s%s", item_kind_name(kind),

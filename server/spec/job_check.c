@@ -4,6 +4,7 @@
 #include "spec/spec.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "spec/life.h"
@@ -170,8 +171,8 @@ static void check_output(const struct checking *c)
 		return;
 	char words[SPEC_WORDS];
 	const char *last = c->model->layers[c->model->net.nlayers - 1].name;
-	char at[SPEC_POINTER];
-	text_pointer_index(at, "/model/layers", (size_t)c->model->net.nlayers - 1);
+	char at[sizeof("/model") + SPEC_POINTER];
+	snprintf(at, sizeof(at), "/model%s", c->model->places[c->model->net.nlayers - 1].at);
 	problems_add(c->problems, ERR_INVALID_SHAPE, in_model(c, at),
 		"The last layer \"%s\" gives %s%s, but the data set has %d %s: %s needs exactly [%d].%s", last,
 		text_shape(words, &out),

@@ -46,15 +46,14 @@ static double argument(const struct linting *l, int i, const char *name)
 static void warn(struct linting *l, int i, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void warn(struct linting *l, int i, const char *fmt, ...)
 {
-	char detail[300], at[SPEC_POINTER];
+	char detail[300];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	text_pointer_index(at, "/layers", (size_t)i);
 	if (json_array_size(l->warnings) < WARNINGS_MAX)
-		json_array_append_new(l->warnings,
-			json_pack("{s:s, s:s, s:s}", "layer", l->m->layers[i].name, "param", at, "detail", detail));
+		json_array_append_new(l->warnings, json_pack("{s:s, s:s, s:s}", "layer", l->m->layers[i].name, "param",
+							   l->m->places[i].at, "detail", detail));
 }
 
 static void lint_last_layer(struct linting *l)

@@ -20,18 +20,26 @@ enum {
 	SPEC_MAX_WEIGHTS = 4096,   /* numbers that weigh classes or outputs */
 };
 
-/* A parsed model definition. Owns its layers. */
+/* Where a layer comes from in a definition. */
+struct spec_place {
+	char at[SPEC_POINTER]; /* from the definition: "/layers/2/body/0" */
+	bool block;            /* the layer is the sum at the end of the block there */
+};
+
+/* A parsed model definition, its blocks (Repeat, Residual) written out. Owns its layers. */
 struct spec_model {
 	char name[65];
 	struct bp_net_spec net; /* net.layers == layers */
 	struct bp_layer_spec *layers;
+	struct spec_place *places; /* of each layer */
 };
 /* False when problems were added; ret is then empty. */
 bool spec_model_parse(const json_t *json, const char *at, struct problems *problems, struct spec_model *ret);
 void spec_model_done(struct spec_model *m);
 /* The definition in full: every layer named, every argument with its value, every input named. New reference. */
 json_t *spec_model_to_json(const struct spec_model *m);
-/* Builds the net; core errors become problems with the pointer of the layer's field. NULL on a problem. */
+/* Builds the net; core errors become problems with the pointer of the layer's field. at: the definition's. NULL on a
+ * problem. */
 struct bp_net *spec_model_build(const struct spec_model *m, const char *at, struct problems *problems);
 /* layers with shapes, parameters and flops; totals; warnings about the definition ("lints"). New reference. */
 json_t *spec_model_summary(const struct spec_model *m, const struct bp_net *net);

@@ -18,7 +18,9 @@ static const char *const model_text =
 	"{'name':'conv1','type':'Conv2d','out_channels':4,'kernel_size':[3,3],'padding':'same','bias':false},"
 	"{'type':'BatchNorm2d','eps':0.001},{'name':'r1','type':'ReLU'},"
 	"{'name':'conv2','type':'Conv2d','out_channels':4,'kernel_size':3,'padding':1,'groups':2,'dilation':1},"
-	"{'name':'add','type':'Add','inputs':['conv2','r1']},{'type':'LeakyReLU','negative_slope':0.1},"
+	"{'name':'add','type':'Add','inputs':['conv2','r1']},{'name':'l','type':'LeakyReLU','negative_slope':0.1},"
+	"{'name':'rep','type':'Repeat','n':2,'body':[{'type':'Residual','body':[{'type':'Tanh'},{'type':'ReLU',"
+	"'inputs':['tanh_1']}],'shortcut':[{'name':'s','type':'Sigmoid','inputs':['input']}]}],'inputs':['l']},"
 	"{'type':'MaxPool2d','kernel_size':2,'stride':null},{'type':'AdaptiveAvgPool2d','output_size':[2,2]},"
 	"{'type':'Flatten'},{'type':'Dropout','p':0.5},{'name':'fc','type':'Linear','out_features':10}]}";
 

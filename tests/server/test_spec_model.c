@@ -198,7 +198,7 @@ END_TEST
 START_TEST(names_of_layers_are_checked)
 {
 	refused("{'type':'ReLU','name':'a'},{'type':'ReLU','name':'a'}", ERR_DUPLICATE_NAME, "/model/layers/1/name",
-		"Layer 0 is already called \"a\"");
+		"Another layer is already called \"a\"");
 	refused("{'type':'ReLU','name':'a b'}", ERR_INVALID_NAME, "/model/layers/0/name", "");
 	refused("{'type':'ReLU','name':''}", ERR_INVALID_NAME, "/model/layers/0/name", "1 to 63");
 	refused("{'type':'ReLU','name':'input'}", ERR_INVALID_NAME, "/model/layers/0/name", "input of the net");
