@@ -72,8 +72,18 @@ static json_t *items_json(enum bp_item_kind kind)
 	return ret;
 }
 
+/* What may stand for layers in a definition. */
+static json_t *blocks_json(void)
+{
+	return json_pack("[{s:s, s:s, s:[s, s, s, s]}, {s:s, s:s, s:[s, s, s, s]}]", "name", "Repeat", "help",
+		"Its body n times, one after the other.", "fields", "name", "n", "body", "inputs", "name", "Residual",
+		"help",
+		"The sum of what its body and its shortcut make of its input; without a shortcut, of the input.",
+		"fields", "name", "body", "shortcut", "inputs");
+}
+
 json_t *spec_catalog(void)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "losses", items_json(BP_LOSS),
-		"optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "blocks", blocks_json(), "losses",
+		items_json(BP_LOSS), "optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER));
 }
