@@ -150,7 +150,8 @@ bool store_job_asked(struct store *s, const char *id, struct job_asked *ret)
 	if (db_step(st)) {
 		db_text_into(st, "status", name, sizeof name);
 		int found = job_status_find(name);
-		ret->status = found < 0 ? JOB_RUNNING : (enum job_status)found;
+		if (found == JOB_PAUSING || found == JOB_STOPPING || found == JOB_CANCELLING)
+			ret->status = (enum job_status)found;
 		ret->lr = db_real(st, "asked_lr");
 		ret->epochs = (int)db_int(st, "asked_epochs");
 	}
@@ -180,6 +181,26 @@ enum store_status store_job_changed(struct store *s, const char *id, const struc
 	db_run(st);
 	event_add(tx, id, seq, "change", c->data);
 	job_look_for_asked(s, tx);
+	enum store_status status = store_end(s, tx, STORE_OK);
+	if (status == STORE_OK)
+		*ret_seq = seq;
+	return status;
+}
+
+enum store_status store_job_diagnosed(
+	struct store *s, const char *id, const char *data, const char *all, int64_t *ret_seq)
+{
+	*ret_seq = 0;
+	struct db_tx *tx = db_begin(s->db);
+	struct db_stmt *st = db_query(tx, "UPDATE job SET last_seq = last_seq + 1, version = version + 1,"
+					  " diagnosis = :all WHERE id = :id RETURNING last_seq");
+	db_bind_text(st, ":id", id);
+	db_bind_text(st, ":all", all);
+	if (!db_step(st))
+		return store_end(s, tx, STORE_NOT_FOUND);
+	int64_t seq = db_int(st, "last_seq");
+	db_run(st);
+	event_add(tx, id, seq, "diagnosis", data);
 	enum store_status status = store_end(s, tx, STORE_OK);
 	if (status == STORE_OK)
 		*ret_seq = seq;

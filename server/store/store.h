@@ -231,6 +231,9 @@ struct job_change {
 };
 /* A change of the training: its event, and the job's lr and epochs. What was taken up is no longer asked for. */
 enum store_status store_job_changed(struct store *s, const char *id, const struct job_change *c, int64_t *ret_seq);
+/* Something was found wrong: its "diagnosis" event, and all findings so far, a JSON array. */
+enum store_status store_job_diagnosed(
+	struct store *s, const char *id, const char *data, const char *all, int64_t *ret_seq);
 struct job_counts {
 	int64_t by_status[JOB_STATUS_COUNT];
 };

@@ -7,6 +7,14 @@ import { Chart } from "./chart.js";
 const VANISHING_RATIO = 1e-6;
 const EXPLODING_RATIO = 0.3;
 
+// What can be asked of a job, and in which statuses.
+const VERBS = {
+	pause: ["queued", "running"],
+	resume: ["pausing", "paused"],
+	stop: ["running", "pausing"],
+	cancel: ["queued", "running", "pausing", "paused", "stopping"],
+};
+
 const get = (id) => document.getElementById(id);
 
 function fact(name, value) {
@@ -28,6 +36,11 @@ function layerRow(layer) {
 		[number(layer.grad_max_abs), "num"], [number(layer.weight_norm), "num"], [number(layer.update_ratio), "num"],
 		[count(layer.nonfinite), "num"], [text, cls],
 	]);
+}
+
+function finding(f) {
+	return element("li", null, element("strong", null, f.code.replaceAll("_", " ")), " ", f.detail, " ",
+		element("span", { class: "muted" }, f.suggestion));
 }
 
 function checkpointRow(job, c) {
@@ -56,7 +69,7 @@ export class JobView {
 			gradient: new Chart(get("chart-gradient"), ["grad_norm", "grad_norm_clipped"], { log: true }),
 			lr: new Chart(get("chart-lr"), ["lr"]),
 		};
-		get("job-cancel").addEventListener("click", () => this.cancel());
+		for (const verb of Object.keys(VERBS)) get("job-" + verb).addEventListener("click", () => this.ask(verb));
 		this.forget(null);
 	}
 
@@ -94,6 +107,9 @@ export class JobView {
 	async fetchMetrics(id) {
 		const m = await request("GET", `/v1/jobs/${id}/metrics?since_seq=${this.lastSeq}`);
 		if (id !== this.id || m.x.length === 0) return false;
+		// A training that went back tells its epochs again, from there on.
+		const kept = this.x.findIndex((epoch) => epoch >= m.x[0]);
+		if (kept >= 0) for (const column of [this.x, ...Object.values(this.series)]) column.length = kept;
 		for (const name of m.names) (this.series[name] = this.series[name] || []).push(...m.series[name]);
 		this.x.push(...m.x);
 		this.lastSeq = m.last_seq;
@@ -113,7 +129,8 @@ export class JobView {
 		get("job-detail").textContent = [job.status_reason, job.status_detail, job.id].filter(Boolean).join(" · ");
 		get("job-progress").max = job.epochs;
 		get("job-progress").value = job.epoch;
-		get("job-cancel").hidden = !["queued", "running"].includes(job.status);
+		for (const [verb, statuses] of Object.entries(VERBS)) get("job-" + verb).hidden = !statuses.includes(job.status);
+		get("job-findings").replaceChildren(...job.diagnosis.map(finding));
 		get("job-facts").replaceChildren(
 			fact("epoch", `${job.epoch} of ${job.epochs}`),
 			fact("time left", job.status === "running" && m.seconds ? duration(m.seconds * (job.epochs - job.epoch)) : "–"),
@@ -125,11 +142,11 @@ export class JobView {
 		);
 	}
 
-	async cancel() {
-		const button = get("job-cancel");
+	async ask(verb) {
+		const button = get("job-" + verb);
 		button.disabled = true;
 		try {
-			await request("POST", `/v1/jobs/${this.id}/cancel`);
+			await request("POST", `/v1/jobs/${this.id}/${verb}`);
 			this.showState(await request("GET", "/v1/jobs/" + this.id));
 		} catch (error) {
 			get("job-detail").textContent = error.message;
@@ -144,6 +161,7 @@ export class JobView {
 		get("job-status").textContent = "";
 		get("job-detail").textContent = "It may have been deleted.";
 		get("job-facts").replaceChildren();
-		get("job-cancel").hidden = true;
+		get("job-findings").replaceChildren();
+		for (const verb of Object.keys(VERBS)) get("job-" + verb).hidden = true;
 	}
 }

@@ -1,5 +1,5 @@
 /* attempt.c - a job from its claim to the end of its training (see train.h). */
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -39,19 +39,21 @@ static bool trainer_make(struct run *r, struct bp_trainer **ret)
 	return false;
 }
 
-/* What the epochs before place say of going on. False with a failure. */
+/* What the epochs before place say, of going on and of findings. False with a failure. */
 static bool replay(struct run *r, const struct checkpoint_place *place)
 {
-	enum verdict verdict = GOES_ON;
-	const struct spec_life *life = &r->prepared.job.life;
-	if (!life->early_stopping && !life->target)
-		return true;
-	enum store_status st = ending_replay(&r->ending, r->ctx->store, r->row->id, place->epoch, &verdict);
-	if (st != STORE_OK)
+	struct past_epoch *past;
+	enum store_status st = history_epochs(r->ctx->store, r->row->id, place->epoch, &past);
+	if (st != STORE_OK) {
 		failure_from_store(&r->failure, st);
-	else if (verdict != GOES_ON && place->epoch < changes_now(&r->changes)->epochs)
+		return false;
+	}
+	enum verdict verdict = ending_replay(&r->ending, past, place->epoch);
+	if (verdict != GOES_ON && place->epoch < changes_now(&r->changes)->epochs)
 		r->ended = verdict == REACHED_TARGET ? "target_reached" : "early_stopped";
-	return st == STORE_OK;
+	run_examine_begin(r, past, place->epoch);
+	free(past);
+	return true;
 }
 
 /* Before the first batch: what was asked for while no worker had the job, or before the server died. False: it does not
@@ -160,6 +162,7 @@ void train_job(struct work_context *ctx, const struct job_row *row)
 	if (r.outcome == OUT_RUNNING)
 		r.outcome = OUT_SUCCEEDED;
 	run_finish(&r);
+	run_examine_done(&r);
 	changes_done(&r.changes);
 	prepared_close(&r.prepared);
 }

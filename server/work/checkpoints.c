@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "work/ending.h"
+#include "work/history.h"
 
 static bool path_of(const struct checkpoints *c, const char *file, char ret[PATH_MAX])
 {
@@ -44,7 +44,7 @@ static double row_score(const struct checkpoints *c, const struct checkpoint_row
 
 double checkpoints_score(const struct checkpoints *c, const struct bp_epoch *m)
 {
-	return score_of(c, report_told(ending_metric(m, c->life->monitor)));
+	return score_of(c, history_epoch(m).metric[c->life->monitor]);
 }
 
 bool checkpoints_better(const struct checkpoints *c, double score)

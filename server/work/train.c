@@ -264,9 +264,8 @@ static bool epoch_broken(const struct bp_epoch *m)
 /* Whether the training should go on after this epoch; notes why not. */
 static void judge(struct run *r, const struct bp_epoch *m)
 {
-	const struct spec_life *life = &r->prepared.job.life;
-	enum verdict verdict = ending_epoch(&r->ending, m->epoch, ending_metric(m, life->monitor),
-		life->target ? ending_metric(m, life->target_metric) : NAN);
+	struct past_epoch now = history_epoch(m);
+	enum verdict verdict = ending_epoch(&r->ending, m->epoch, &now);
 	if (m->epoch >= changes_now(&r->changes)->epochs)
 		return;
 	if (verdict == REACHED_TARGET)
@@ -280,6 +279,7 @@ static enum bp_answer epoch_broke(struct run *r, const struct bp_epoch *m)
 	const struct spec_life *life = &r->prepared.job.life;
 	if (!record_epoch(r, m, NULL))
 		return run_stop(r, OUT_FAILED);
+	run_examine(r, m, true);
 	fail_nonfinite(r, m);
 	if (life->rollback && r->changes.rollbacks < life->max_rollbacks)
 		return run_stop(r, OUT_ROLLBACK);
@@ -308,6 +308,7 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	}
 	if (due && !saved)
 		return run_stop(r, OUT_FAILED);
+	run_examine(r, m, false);
 	return r->ended ? BP_STOP : BP_CONTINUE;
 }
 

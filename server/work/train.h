@@ -1,14 +1,15 @@
 /*
  * train.h - one claimed job on its worker: what the files that run it share.
  *
- * train.c is the callback, attempt.c the way from the claim to the end of the training, finish.c the test and the
- * status at the end. One worker thread; a struct run is its own.
+ * train.c is the callback, examine.c what it finds wrong, attempt.c the way from the claim to the end of the training,
+ * finish.c the test and the status at the end. One worker thread; a struct run is its own.
  */
 #ifndef WORK_TRAIN_H
 #define WORK_TRAIN_H
 
 #include "work/changes.h"
 #include "work/checkpoints.h"
+#include "work/diagnose.h"
 #include "work/ending.h"
 #include "work/prepare.h"
 #include "work/report.h"
@@ -30,6 +31,8 @@ struct run {
 	struct checkpoints checkpoints;
 	struct changes changes;
 	struct ending ending;
+	struct diagnosis diagnosis;
+	json_t *findings; /* told so far */
 	enum outcome outcome;
 	const char *ended; /* why the training ended before its last epoch; NULL: it did not */
 	struct failure failure;
@@ -57,6 +60,11 @@ bool run_change(
 bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *asked, int64_t step, int begun);
 /* Whether the job has used up its time. */
 bool run_out_of_time(const struct run *r);
+
+/* Findings: what was told before, and the epochs before this attempt; then each epoch. */
+void run_examine_begin(struct run *r, const struct past_epoch *past, int n);
+void run_examine(struct run *r, const struct bp_epoch *m, bool broken);
+void run_examine_done(struct run *r);
 
 /* Prepares and trains, to the end of the last epoch or until the outcome says otherwise. */
 void run_train(struct run *r);

@@ -430,8 +430,47 @@ START_TEST(a_job_that_makes_progress_may_die_often)
 }
 END_TEST
 
+/* The codes of the job's findings, as in its row; each is an event too. */
+static void findings_of(const struct job_row *row, char *ret, size_t size)
+{
+	json_t *list = json_loads(row->diagnosis ? row->diagnosis : "[]", 0, NULL);
+	*ret = '\0';
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *f = json_array_get(list, i);
+		ck_assert(json_is_string(json_object_get(f, "suggestion")) &&
+			  json_is_number(json_object_get(f, "value")));
+		snprintf(ret + strlen(ret), size - strlen(ret), "%s ", json_string_value(json_object_get(f, "code")));
+	}
+	ck_assert_int_eq(rig_count_events(&rig, row->id, "diagnosis"), (int)json_array_size(list));
+	json_decref(list);
+}
+
+START_TEST(what_is_wrong_with_a_training_is_told_once_also_over_a_restart)
+{
+	struct job_row job, end;
+	char codes[256];
+	rig_submit(&rig, "{\"epochs\":16," STILL "}", &job);
+	train_and_die(job.id, 1, 3);
+	rig_start(&rig, KEEP);
+	struct job_edit edit = {.priority = -1, .if_version = -1, .epochs = 14};
+	ck_assert_int_eq(store_job_edit(rig.store, job.id, &edit), STORE_OK);
+	rig_wait_end(&rig, job.id, &end);
+	findings_of(&end, codes, sizeof(codes));
+	ck_assert_str_eq(codes, "");
+	job_row_done(&end);
+	job_row_done(&job);
+	rig_submit(&rig, "{\"epochs\":16,\"batch_size\":4,\"optimizer\":{\"type\":\"SGD\",\"lr\":1e-20}}", &job);
+	rig_wait_end(&rig, job.id, &end);
+	findings_of(&end, codes, sizeof(codes));
+	ck_assert_str_eq(codes, "plateau ");
+	job_row_done(&end);
+	job_row_done(&job);
+}
+END_TEST
+
 TEST_SUITE(work_life, 60)
 {
+	tcase_add_test(tc, what_is_wrong_with_a_training_is_told_once_also_over_a_restart);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_paused_job_lets_others_run_and_goes_on_to_the_same_bits);
 	tcase_add_test(tc, a_stopped_job_succeeds_and_keeps_its_best);
