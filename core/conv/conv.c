@@ -159,6 +159,21 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 	sd->scratch = round_up(tables + patches, BP_ALIGN);
 }
 
+/*
+ * Whether Winograd's way is taken for this direction. On AVX2 it was 1.55 times as fast as direct with 16 channels, 1.4
+ * with 8 -> 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more, unless the 4x4 tiles are mostly outside the map (2x2:
+ * 0.8 times, 3x3: 1.55, 5x5: 1.2 at 64 channels). Narrower layers, little work in any net, keep the smaller rounding.
+ */
+static bool wants_winograd(const struct bp_conv *cv, const struct side *sd)
+{
+	enum { CHANNELS = 8, PRODUCTS = 256, TARGETS_OF_A_TILE = 5 };
+	if (cv->s.algorithm != BP_CONV_AUTO)
+		return cv->s.algorithm == BP_CONV_WINOGRAD;
+	const size_t tiles = divide_up(sd->out_h, 4) * divide_up(sd->out_w, 4);
+	return bp_conv_can_winograd(&cv->s) && sd->kg >= CHANNELS && sd->kg * sd->ng >= PRODUCTS &&
+	       (size_t)sd->out_h * sd->out_w > TARGETS_OF_A_TILE * tiles;
+}
+
 static bool sides_new(struct bp_conv *cv, size_t max_batch)
 {
 	const struct bp_conv_shape *s = &cv->s;
@@ -196,6 +211,12 @@ static bool sides_new(struct bp_conv *cv, size_t max_batch)
 		lattice_bounds(&b->lattices[i], s->ow, &bounds);
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
+	f->by_winograd = wants_winograd(cv, f);
+	b->by_winograd = wants_winograd(cv, b);
+	if (f->by_winograd)
+		bp_winograd_plan(cv, f, max_batch);
+	if (b->by_winograd)
+		bp_winograd_plan(cv, b, max_batch);
 	return true;
 }
 
@@ -245,15 +266,29 @@ static size_t largest(const size_t *sizes, int n)
 	return most_bytes;
 }
 
+static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
+{
+	return sd->by_winograd ? bp_winograd_workspace(sd, threads) : bp_gemm_workspace(cv, sd, threads);
+}
+
+static void side_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws)
+{
+	if (sd->by_winograd)
+		bp_winograd_run(cv, sd, ctx, call, ws);
+	else
+		bp_gemm_run(cv, sd, ctx, call, ws);
+}
+
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	if (cv->depthwise)
 		return bp_depthwise_workspace(cv, threads);
 	if (cv->pointwise)
 		return bp_pointwise_workspace(cv, threads);
-	return largest((const size_t[]){bp_gemm_workspace(cv, &cv->forward, threads),
-			       bp_gemm_workspace(cv, &cv->backward, threads), bp_weights_workspace(cv, threads),
-			       bp_dense_workspace(cv)},
+	return largest(
+		(const size_t[]){side_workspace(cv, &cv->forward, threads), side_workspace(cv, &cv->backward, threads),
+			bp_weights_workspace(cv, threads), bp_dense_workspace(cv)},
 		4);
 }
 
@@ -298,7 +333,7 @@ void bp_conv_forward_call(const struct bp_conv *cv, const struct bp_ctx *ctx, co
 	else if (bp_dense_fits(cv, call->n))
 		bp_dense_forward(cv, &g);
 	else
-		bp_gemm_run(cv, &cv->forward, ctx, &g, ws);
+		side_run(cv, &cv->forward, ctx, &g, ws);
 }
 
 static void weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
@@ -317,7 +352,7 @@ static void data_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const s
 	if (bp_dense_fits(cv, call->n))
 		bp_dense_backward_data(cv, &g, ws);
 	else
-		bp_gemm_run(cv, &cv->backward, ctx, &g, ws);
+		side_run(cv, &cv->backward, ctx, &g, ws);
 }
 
 void bp_conv_backward_call(

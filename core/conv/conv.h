@@ -12,6 +12,10 @@
 
 #include "kernels/kernels.h"
 
+/* How a convolution is computed. AUTO takes what was measured to be the faster one, by shapes alone. Winograd's way
+ * rounds a little more: up to about ten times. */
+enum bp_conv_algorithm { BP_CONV_AUTO, BP_CONV_DIRECT, BP_CONV_WINOGRAD };
+
 struct bp_conv_shape {
 	int h, w, c;    /* input map and channels */
 	int oh, ow, oc; /* output map and channels */
@@ -20,11 +24,16 @@ struct bp_conv_shape {
 	int pt, pl; /* padding above and at the left; below and right follow from oh, ow */
 	int dh, dw; /* dilation */
 	int groups;
+	enum bp_conv_algorithm algorithm; /* WINOGRAD only when bp_conv_can_winograd */
 };
 
 enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
 
 struct bp_conv;
+
+/* Whether it is a 3x3 convolution without stride, dilation or groups, padded by at most 2: what Winograd's F(4x4, 3x3)
+ * serves. */
+bool bp_conv_can_winograd(const struct bp_conv_shape *s);
 
 /* max_batch: the largest n of any call. The plan owns no large memory (index tables only). NULL when out of memory. */
 struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch);

@@ -24,6 +24,15 @@ struct lattice {
 	size_t packed;      /* where its packed weights begin, elements */
 };
 
+/* One direction of a convolution in Winograd's way: its targets as tiles. */
+struct winograd_plan {
+	int down, across;                 /* tiles of an image */
+	size_t block;                     /* tiles of a task */
+	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
+	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
+	size_t scratch;                   /* bytes of each thread */
+};
+
 /* One direction of a convolution as an indirect GEMM: targets x (taps, source channels) times weights. */
 struct side {
 	int in_h, in_w, in_c, out_h, out_w, out_c; /* sources, targets */
@@ -37,6 +46,8 @@ struct side {
 	int depth;      /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
 	size_t packed;  /* elements of packed weights */
 	size_t scratch; /* bytes of each thread */
+	bool by_winograd;
+	struct winograd_plan winograd;
 };
 
 /* Backward-weights, over the forward lattice: dW as tiles of (tap, source channel) x target channel, pixels innermost.
@@ -207,6 +218,33 @@ void bp_pointwise_forward(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
 void bp_pointwise_backward(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+
+/* The same in Winograd's way, when bp_conv_can_winograd. */
+void bp_winograd_plan(const struct bp_conv *cv, struct side *sd, size_t max_batch);
+size_t bp_winograd_workspace(const struct side *sd, int threads);
+void bp_winograd_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws);
+
+/* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
+ * the same sets of the cache. */
+size_t bp_winograd_step(size_t elements);
+
+/* Tiles of a batch in their order: image by image, line by line. */
+struct bp_tile {
+	size_t image;
+	int y, x;
+};
+struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i);
+void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t);
+
+/* A batch of maps, and zeros for a row of a tile. */
+struct bp_map {
+	const bp_real *at, *zeros;
+	int h, w, c;
+};
+/* Where a tile of side x side pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
+struct bp_winograd_in;
+void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int side, struct bp_winograd_in *ret);
 
 void bp_weights_plan(struct bp_conv *cv, size_t max_batch);
 size_t bp_weights_workspace(const struct bp_conv *cv, int threads);

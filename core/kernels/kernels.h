@@ -22,6 +22,9 @@ struct bp_dense;     /* dense.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */
 struct bp_depthwise_weights;
+struct bp_winograd_in; /* winograd.h */
+struct bp_winograd_out;
+struct bp_winograd_weights;
 struct bp_update; /* update.h */
 struct bp_grad_sums;
 struct bp_dropout;  /* dropout.h */

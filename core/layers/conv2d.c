@@ -1,7 +1,7 @@
 /* conv2d.c - the Conv2d layer. Called by net.c and exec.c (layers/layer.h). */
 #include "layers/conv_map.h"
 
-enum { OUT_CHANNELS, KERNEL_SIZE, STRIDE, PADDING, DILATION, GROUPS, BIAS };
+enum { OUT_CHANNELS, KERNEL_SIZE, STRIDE, PADDING, DILATION, GROUPS, BIAS, ALGORITHM };
 static const struct bp_arg args[] = {
 	{"out_channels", BP_ARG_INT, true, {0}, 1, 65536, NULL, "Number of output maps."},
 	{"kernel_size", BP_ARG_PAIR, true, {0}, 1, 4096, NULL, "Height and width of the kernel."},
@@ -11,6 +11,9 @@ static const struct bp_arg args[] = {
 	{"dilation", BP_ARG_PAIR, false, {1, 1}, 1, 65536, NULL, "Distance between the places a kernel reads."},
 	{"groups", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Parts of the channels that are convolved apart."},
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each map."},
+	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
+		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a 3x3 "
+		"kernel, stride, dilation and groups of 1, and a padding of at most 2. \"auto\" takes the faster one."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)
@@ -22,6 +25,7 @@ static struct bp_conv_args read_args(const struct bp_node *node)
 		.out_channels = bp_item_int(&node->item, OUT_CHANNELS),
 		.groups = bp_item_int(&node->item, GROUPS),
 		.bias = bp_item_bool(&node->item, BIAS),
+		.algorithm = (enum bp_conv_algorithm)bp_item_int(&node->item, ALGORITHM),
 	};
 	for (int i = 0; i < 2; i++) {
 		a.kernel[i] = (int64_t)v[KERNEL_SIZE].v[i];

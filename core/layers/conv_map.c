@@ -59,36 +59,10 @@ static enum bp_status axis_size(const struct bp_conv_args *a, int axis, int64_t 
 	return BP_OK;
 }
 
-enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err)
+static struct bp_conv_shape conv_shape(const struct bp_node *node, const struct bp_conv_args *a)
 {
-	const struct bp_shape *in = &node->in[0];
-	int64_t rows = 1, columns = 1;
-	enum bp_status st = bp_conv_args_check(node, a, err);
-	if (!st)
-		st = axis_size(a, 0, bp_shape_h(in), &rows, err);
-	if (!st)
-		st = axis_size(a, 1, bp_shape_w(in), &columns, err);
-	if (st)
-		return st;
-	node->out = bp_conv_out(a, a->out_channels, rows, columns);
-	int64_t size = bp_shape_size(&node->out), work = 2 * a->kernel[0] * a->kernel[1] * (in->dim[0] / a->groups);
-	if (size < 0 || __builtin_mul_overflow(size, work, &node->flops))
-		return bp_fail(err, BP_ELIMIT, -1, "out_channels", "the output is too large");
-	return BP_OK;
-}
-
-int bp_conv_map_params(const struct bp_node *node, const struct bp_conv_args *a, struct bp_param ret[BP_LAYER_PARAMS])
-{
-	int64_t in = node->in[0].dim[0] / a->groups;
-	struct bp_param weight = bp_conv_weight(a, a->out_channels, in);
-	return bp_convolve_params(&weight, in * a->kernel[0] * a->kernel[1], a->bias ? a->out_channels : 0, ret);
-}
-
-enum bp_status bp_conv_map_plan(
-	const struct bp_layer_setup *s, const struct bp_conv_args *a, struct bp_layer_plan *ret, struct bp_error *err)
-{
-	const struct bp_shape *in = &s->node->in[0], *out = &s->node->out;
-	struct bp_conv_shape cs = {
+	const struct bp_shape *in = &node->in[0], *out = &node->out;
+	return (struct bp_conv_shape){
 		.h = (int)bp_shape_h(in),
 		.w = (int)bp_shape_w(in),
 		.c = (int)bp_shape_c(in),
@@ -104,6 +78,43 @@ enum bp_status bp_conv_map_plan(
 		.dh = (int)a->dilation[0],
 		.dw = (int)a->dilation[1],
 		.groups = (int)a->groups,
+		.algorithm = a->algorithm,
 	};
+}
+
+enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err)
+{
+	const struct bp_shape *in = &node->in[0];
+	int64_t rows = 1, columns = 1;
+	enum bp_status st = bp_conv_args_check(node, a, err);
+	if (!st)
+		st = axis_size(a, 0, bp_shape_h(in), &rows, err);
+	if (!st)
+		st = axis_size(a, 1, bp_shape_w(in), &columns, err);
+	if (st)
+		return st;
+	node->out = bp_conv_out(a, a->out_channels, rows, columns);
+	int64_t size = bp_shape_size(&node->out), work = 2 * a->kernel[0] * a->kernel[1] * (in->dim[0] / a->groups);
+	if (size < 0 || __builtin_mul_overflow(size, work, &node->flops))
+		return bp_fail(err, BP_ELIMIT, -1, "out_channels", "the output is too large");
+	struct bp_conv_shape cs = conv_shape(node, a);
+	if (cs.algorithm == BP_CONV_WINOGRAD && !bp_conv_can_winograd(&cs))
+		return bp_fail(err, BP_EINVAL, -1, "algorithm",
+			"\"winograd\" needs a 3x3 kernel, stride, dilation and groups of 1, and a padding of at most "
+			"2");
+	return BP_OK;
+}
+
+int bp_conv_map_params(const struct bp_node *node, const struct bp_conv_args *a, struct bp_param ret[BP_LAYER_PARAMS])
+{
+	int64_t in = node->in[0].dim[0] / a->groups;
+	struct bp_param weight = bp_conv_weight(a, a->out_channels, in);
+	return bp_convolve_params(&weight, in * a->kernel[0] * a->kernel[1], a->bias ? a->out_channels : 0, ret);
+}
+
+enum bp_status bp_conv_map_plan(
+	const struct bp_layer_setup *s, const struct bp_conv_args *a, struct bp_layer_plan *ret, struct bp_error *err)
+{
+	struct bp_conv_shape cs = conv_shape(s->node, a);
 	return bp_convolve_plan(s, &cs, ret, err);
 }

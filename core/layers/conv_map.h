@@ -12,6 +12,7 @@ struct bp_conv_args {
 	bool same; /* padding is what makes the output as large as the input */
 	int64_t out_channels, groups;
 	bool bias;
+	enum bp_conv_algorithm algorithm;
 };
 
 enum { BP_CONV_MAX_TAPS = 65536 }; /* places of a kernel */

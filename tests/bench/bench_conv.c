@@ -1,9 +1,10 @@
 /*
  * bench_conv.c - GFLOP/s of the convolution drivers.
  *
- * bench_conv [threads] [n h c oc k stride groups]: without a shape, those of common nets. Prints, for forward,
- * backward-data and backward-weights, nominal operations (2 a multiply-add, padding included) over the median and the
- * best time, each beside its share of the peak of multiply-adds measured in registers at the same time.
+ * bench_conv [threads] [auto|direct|winograd] [n h c oc k stride groups]: without a shape, those of common nets (of
+ * which winograd skips what it cannot). Prints, for forward, backward-data and backward-weights, nominal operations (2
+ * a multiply-add, padding included) over the median and the best time, each beside its share of the peak of
+ * multiply-adds measured in registers at the same time.
  */
 #include "base/mem.h"
 #include "conv/conv.h"
@@ -11,6 +12,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { REPEATS = 9 };
@@ -21,22 +23,22 @@ struct bench {
 };
 
 static const struct bench list[] = {
-	{{32, 32, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{16, 16, 128, 16, 16, 128, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{8, 8, 256, 8, 8, 256, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{32, 32, 16, 32, 32, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{16, 16, 32, 16, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{8, 8, 64, 8, 8, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 128},
-	{{32, 32, 16, 16, 16, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 128},
-	{{28, 28, 1, 26, 26, 32, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 64},
-	{{26, 26, 32, 24, 24, 64, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 64},
-	{{1, 1, 9216, 1, 1, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 64},
-	{{1, 1, 784, 1, 1, 512, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
-	{{1, 1, 512, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
-	{{16, 16, 64, 16, 16, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 128},
-	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 64}, 128},
-	{{224, 224, 3, 112, 112, 64, 7, 7, 2, 2, 3, 3, 1, 1, 1}, 8},
+	{{32, 32, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{16, 16, 128, 16, 16, 128, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{8, 8, 256, 8, 8, 256, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{32, 32, 16, 32, 32, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{16, 16, 32, 16, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{8, 8, 64, 8, 8, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{32, 32, 16, 16, 16, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{28, 28, 1, 26, 26, 32, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 64},
+	{{26, 26, 32, 24, 24, 64, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 64},
+	{{1, 1, 9216, 1, 1, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 64},
+	{{1, 1, 784, 1, 1, 512, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{1, 1, 512, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{16, 16, 64, 16, 16, 128, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 128},
+	{{32, 32, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 64, BP_CONV_AUTO}, 128},
+	{{224, 224, 3, 112, 112, 64, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 8},
 };
 
 /* With one thread, its own time: what else runs on the machine counts less. */
@@ -141,21 +143,34 @@ static bool run(const struct bench *b, const struct bp_ctx *ctx, double peak)
 
 int main(int argc, char **argv)
 {
+	static const char *const words[] = {"auto", "direct", "winograd"};
 	const struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), argc > 1 ? atoi(argv[1]) : 1};
+	enum bp_conv_algorithm algorithm = BP_CONV_AUTO;
+	for (int i = BP_CONV_AUTO; i <= BP_CONV_WINOGRAD && argc > 2; i++)
+		if (strcmp(argv[2], words[i]) == 0) {
+			algorithm = (enum bp_conv_algorithm)i;
+			argv++, argc--;
+		}
 	double peak = tile_peak(ctx.k) * ctx.threads;
-	printf("%s, %d threads, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads, peak, "",
-		"forward", "backward data", "backward weights");
+	printf("%s, %d threads, %s, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads,
+		words[algorithm], peak, "", "forward", "backward data", "backward weights");
 	if (argc == 9) {
 		int v[7];
 		for (int i = 0; i < 7; i++)
 			v[i] = atoi(argv[2 + i]);
 		int pad = v[4] / 2, out = (v[1] + 2 * pad - v[4]) / v[5] + 1;
 		struct bench b = {
-			{v[1], v[1], v[2], out, out, v[3], v[4], v[4], v[5], v[5], pad, pad, 1, 1, v[6]}, v[0]};
+			{v[1], v[1], v[2], out, out, v[3], v[4], v[4], v[5], v[5], pad, pad, 1, 1, v[6], algorithm},
+			v[0]};
 		return run(&b, &ctx, peak) ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-		if (!run(&list[i], &ctx, peak))
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+		struct bench b = list[i];
+		b.s.algorithm = algorithm;
+		if (algorithm == BP_CONV_WINOGRAD && !bp_conv_can_winograd(&b.s))
+			continue;
+		if (!run(&b, &ctx, peak))
 			return EXIT_FAILURE;
+	}
 	return EXIT_SUCCESS;
 }

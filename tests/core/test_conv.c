@@ -8,6 +8,7 @@
 #include "kernel_cases.h"
 #include "runner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,8 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 		s.oh = extent(s.h, s.pt, draw_int(d, 0, (s.kh - 1) * s.dh), s.kh, s.sh, s.dh);
 		s.ow = extent(s.w, s.pl, draw_int(d, 0, (s.kw - 1) * s.dw), s.kw, s.sw, s.dw);
 	} while (s.oh < 1 || s.ow < 1);
+	if (bp_conv_can_winograd(&s))
+		s.algorithm = draw_int(d, BP_CONV_AUTO, BP_CONV_WINOGRAD);
 	return s;
 }
 
@@ -157,16 +160,32 @@ static void trial_run(struct trial *t, const struct bp_kernels *k, int threads)
 	bp_conv_free(cv);
 }
 
+/* Winograd's way is as exact as the largest result allows: terms far larger than a small sum cancel in it. 0 for
+ * others.
+ */
+static double winograd_rounding(const struct bp_conv_shape *s, const bp_real *want, size_t n)
+{
+	double largest = 0;
+	if (!bp_conv_can_winograd(s) || s->algorithm == BP_CONV_DIRECT)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		largest = fmax(largest, fabs((double)want[i]));
+	return (sizeof(bp_real) == 8 ? 1e-14 : 5e-6) * largest;
+}
+
 static void assert_near(const struct trial *t, const struct bp_kernels *k, const char *what, const bp_real *got,
 	const bp_real *want, size_t n, size_t terms)
 {
 	const struct bp_conv_shape *s = &t->s;
 	char where[200];
-	snprintf(where, sizeof where, "%s of n %d, %dx%dx%d -> %dx%dx%d, %dx%d, s %d,%d p %d,%d d %d,%d g %d", what,
-		t->n, s->h, s->w, s->c, s->oh, s->ow, s->oc, s->kh, s->kw, s->sh, s->sw, s->pt, s->pl, s->dh, s->dw,
-		s->groups);
+	snprintf(where, sizeof where, "%s of n %d, %dx%dx%d -> %dx%dx%d, %dx%d, s %d,%d p %d,%d d %d,%d g %d, way %d",
+		what, t->n, s->h, s->w, s->c, s->oh, s->ow, s->oc, s->kh, s->kw, s->sh, s->sw, s->pt, s->pl, s->dh,
+		s->dw, s->groups, (int)s->algorithm);
+	const double tolerance = sizeof(bp_real) == 8 ? 1e-12 : 4 * rounding(terms);
+	const double absolute = winograd_rounding(s, want, n);
 	for (size_t i = 0; i < n; i++)
-		check_near(k, where, i, got[i], want[i], sizeof(bp_real) == 8 ? 1e-12 : 4 * rounding(terms));
+		if (!(fabs((double)got[i] - (double)want[i]) <= absolute))
+			check_near(k, where, i, got[i], want[i], tolerance);
 }
 
 static void trial_check(const struct trial *t, const struct bp_kernels *k)
@@ -203,19 +222,22 @@ static const struct {
 	struct bp_conv_shape s;
 	int n;
 } large[] = {
-	{{16, 16, 24, 16, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 9},
-	{{20, 20, 3, 10, 10, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1}, 9},
-	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1}, 12},
-	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 20},
-	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4}, 12},
-	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70}, 12},
-	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20}, 12},
-	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64}, 3},
-	{{33, 37, 90, 31, 18, 90, 5, 3, 1, 2, 1, 1, 1, 1, 90}, 2},
-	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 37},
-	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 4},
-	{{14, 14, 64, 14, 14, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 11},
-	{{10, 10, 5, 10, 10, 3, 3, 3, 1, 1, 2, 2, 2, 2, 1}, 40},
+	{{16, 16, 24, 16, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{20, 20, 3, 10, 10, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 12},
+	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 20},
+	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO}, 12},
+	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70, BP_CONV_AUTO}, 12},
+	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO}, 12},
+	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO}, 3},
+	{{33, 37, 90, 31, 18, 90, 5, 3, 1, 2, 1, 1, 1, 1, 90, BP_CONV_AUTO}, 2},
+	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 37},
+	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 4},
+	{{14, 14, 64, 14, 14, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 11},
+	{{10, 10, 5, 10, 10, 3, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 40},
+	{{11, 13, 33, 11, 13, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 25},
+	{{4, 4, 300, 4, 4, 129, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 70},
+	{{9, 6, 16, 9, 6, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 150},
 };
 enum { LARGE = sizeof large / sizeof large[0] };
 
@@ -231,6 +253,44 @@ START_TEST(large_shapes_agree_with_the_oracle)
 		trial_check(&t, k);
 	}
 	trial_end(&t);
+}
+END_TEST
+
+/* Maps that are not made of whole tiles, any padding, channels with and without tails. */
+START_TEST(winograd_agrees_with_the_oracle_on_any_map)
+{
+	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
+	static const int channels[] = {1, 2, 7, 8, 15, 16, 17, 24, 33, 64, 70};
+	struct draw d = {(uint64_t)_i + 300};
+	const struct bp_kernels *k;
+	for (size_t m = 0; m < sizeof maps / sizeof maps[0]; m++) {
+		struct bp_conv_shape s = {
+			.h = maps[m][0],
+			.w = maps[m][1],
+			.c = channels[draw_int(&d, 0, 10)],
+			.oc = channels[draw_int(&d, 0, 10)],
+			.kh = 3,
+			.kw = 3,
+			.sh = 1,
+			.sw = 1,
+			.pt = draw_int(&d, maps[m][0] < 3 ? 1 : 0, 2),
+			.pl = draw_int(&d, maps[m][1] < 3 ? 1 : 0, 2),
+			.dh = 1,
+			.dw = 1,
+			.groups = 1,
+			.algorithm = BP_CONV_WINOGRAD,
+		};
+		s.oh = extent(s.h, s.pt, s.h < 3 ? 2 : draw_int(&d, 0, 2), 3, 1, 1);
+		s.ow = extent(s.w, s.pl, s.w < 3 ? 2 : draw_int(&d, 0, 2), 3, 1, 1);
+		struct trial t = {.s = s, .n = draw_int(&d, 1, 5)};
+		trial_start(&t, &d);
+		trial_oracle(&t);
+		for (int j = 0; (k = tested_kernels_at(j)); j++) {
+			trial_run(&t, k, 1 + (int)m % 3);
+			trial_check(&t, k);
+		}
+		trial_end(&t);
+	}
 }
 END_TEST
 
@@ -266,5 +326,6 @@ TEST_SUITE(conv, 60)
 {
 	tcase_add_loop_test(tc, the_three_passes_agree_with_the_oracle_on_random_shapes, 0, LOOPS);
 	tcase_add_loop_test(tc, large_shapes_agree_with_the_oracle, 0, LARGE);
+	tcase_add_loop_test(tc, winograd_agrees_with_the_oracle_on_any_map, 0, LOOPS);
 	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, LARGE);
 }

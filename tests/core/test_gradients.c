@@ -135,6 +135,32 @@ START_TEST(a_deep_graph_with_fan_out_has_the_gradient_of_its_function)
 }
 END_TEST
 
+/* On maps of whole tiles and others, channels with and without tails, any padding. */
+START_TEST(winograds_convolution_has_the_gradient_of_its_function)
+{
+	static const struct {
+		int n;
+		const char *net;
+	} nets[] = {
+		{3, "1x1x1 | Conv2d out_channels=1 kernel_size=3 padding=2 algorithm=winograd"},
+		{2, "2x3x5 | Conv2d out_channels=3 kernel_size=3 algorithm=winograd"},
+		{2, "5x7x7 | Conv2d out_channels=4 kernel_size=3 padding=1 algorithm=winograd | ReLU"},
+		{1, "3x8x8 | Conv2d out_channels=5 kernel_size=3 padding=2 bias=false algorithm=winograd"},
+		{2, "9x4x6 | Conv2d out_channels=17 kernel_size=3 padding=2,1 algorithm=winograd"},
+		{1, "70x2x3 | Conv2d out_channels=2 kernel_size=3 padding=same algorithm=winograd"},
+		{1, "2x3x2 | Conv2d out_channels=70 kernel_size=3 padding=1 algorithm=winograd"},
+		{2, "3x5x5 | a: Conv2d out_channels=3 kernel_size=3 padding=1 algorithm=winograd | Tanh"
+		    " | Conv2d out_channels=3 kernel_size=3 padding=1 algorithm=winograd | Add < layer2 a input"},
+	};
+	for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
+		struct rig r;
+		rig_init(&r, nets[i].net, nets[i].n);
+		check_all(&r);
+		rig_done(&r);
+	}
+}
+END_TEST
+
 /* The test of the test: whatever is done to a right gradient must be noticed. */
 START_TEST(a_wrong_gradient_is_noticed)
 {
@@ -181,6 +207,7 @@ TEST_SUITE(gradients, 60)
 	tcase_add_test(tc, every_layer_has_the_gradient_of_its_function);
 	tcase_add_test(tc, every_registered_layer_has_a_case);
 	tcase_add_test(tc, a_deep_graph_with_fan_out_has_the_gradient_of_its_function);
+	tcase_add_test(tc, winograds_convolution_has_the_gradient_of_its_function);
 	tcase_add_test(tc, a_wrong_gradient_is_noticed);
 	tcase_add_test(tc, a_gradient_lost_in_noise_is_not_certified);
 #else

@@ -1,0 +1,285 @@
+/*
+ * winograd.c - one direction of a 3x3 convolution of stride 1 (forward, or backward-data) by Winograd's F(4x4, 3x3),
+ * a quarter of the multiplications of the direct way (kernels/winograd.h). Called by conv.c on the trainer's thread;
+ * its tasks run on any.
+ *
+ * First the weights are transformed into panels of nr target channels for each of the 36 places. Then each task takes
+ * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
+ * tiles x source channels with source x target channels by the register tile of the indirect GEMM, and transforms the
+ * sums into the targets. Tiles do not depend on each other, so the bits do not depend on how they are cut into blocks.
+ * Backward-data is a convolution too: of dY, with the taps in reverse and the weights' channels exchanged.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+#include "kernels/igemm.h"
+#include "kernels/winograd.h"
+
+#include <string.h>
+
+enum {
+	PLACES = BP_WINOGRAD_PLACES,
+	OUT = BP_WINOGRAD_OUT,
+	IN = BP_WINOGRAD_IN,
+	TAPS = 9,
+	PACK_ROWS = 64,        /* rows of a panel that a task transforms */
+	MAX_PADDING = 2,       /* of one side: tiles begin at most so far before the map */
+	TASK_WORK = 500000,    /* multiply-adds that are worth a task */
+	TASKS = 8,             /* at least, if the work is worth them */
+	BLOCK = 48,            /* tiles of a block: the more, the fewer times all weights are read; the fewer, */
+	LARGE_BLOCK = 96,      /* ... the nearer to L2 its values stay. Measured flat from 24 to 96, but with many */
+	LARGE_BYTES = 4 << 20, /* ... transformed weights: 256 channels on AVX2 gain 5 % at 96 */
+};
+
+struct job {
+	const struct bp_conv *cv;
+	const struct side *sd;
+	struct gemm_call call;
+	bp_real *u, *zeros;
+	size_t tiles, block, cuts; /* of the batch, of a task; ranges of panels */
+};
+
+bool bp_conv_can_winograd(const struct bp_conv_shape *s)
+{
+	return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 &&
+	       s->pt <= MAX_PADDING && s->pl <= MAX_PADDING;
+}
+
+size_t bp_winograd_step(size_t elements)
+{
+	const size_t line = BP_ALIGN / sizeof(bp_real);
+	return (divide_up(elements, line) | 1) * line;
+}
+
+void bp_winograd_plan(const struct bp_conv *cv, struct side *sd, size_t max_batch)
+{
+	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr;
+	struct winograd_plan *p = &sd->winograd;
+	p->down = (sd->out_h + OUT - 1) / OUT;
+	p->across = (sd->out_w + OUT - 1) / OUT;
+	const size_t tiles = max_batch * p->down * p->across;
+	p->u_step = bp_winograd_step((size_t)sd->panels * sd->kg * nr);
+	size_t block = round_up(p->u_step * PLACES * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK, mr);
+	p->block = block < tiles ? block : tiles;
+	p->in_ld = round_up(sd->kg, vlen);
+	p->in_step = bp_winograd_step(p->block * p->in_ld);
+	p->out_step = bp_winograd_step(p->block * round_up(sd->ng, vlen));
+	size_t transform = (size_t)TAPS * PACK_ROWS * nr * sizeof(bp_real);
+	size_t block_bytes = (p->in_step + p->out_step) * PLACES * sizeof(bp_real) + 2 * p->block * sizeof(void *);
+	p->scratch = round_up(transform > block_bytes ? transform : block_bytes, BP_ALIGN);
+}
+
+static size_t zeros_bytes(const struct side *sd)
+{
+	return round_up((size_t)IN * sd->in_c * sizeof(bp_real), BP_ALIGN);
+}
+
+size_t bp_winograd_workspace(const struct side *sd, int threads)
+{
+	const struct winograd_plan *p = &sd->winograd;
+	return p->u_step * PLACES * sizeof(bp_real) + zeros_bytes(sd) + (size_t)threads * p->scratch;
+}
+
+static size_t pack_pieces(const struct side *sd)
+{
+	return divide_up(sd->kg, PACK_ROWS);
+}
+
+/* Some rows of a panel of transformed weights. */
+static void pack_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct side *sd = j->sd;
+	const struct bp_kernels *k = j->cv->k;
+	const size_t panel = i / pack_pieces(sd), row = i % pack_pieces(sd) * PACK_ROWS, oc = j->cv->s.oc;
+	const int first = (int)panel * k->nr;
+	struct bp_winograd_weights w = {
+		.n = sd->kg - row < PACK_ROWS ? sd->kg - row : PACK_ROWS,
+		.cols = least(sd->ng - first, k->nr),
+		.w = (bp_real *)j->call.w + row * oc + first,
+		.tap_step = sd->kg * oc,
+		.ld = oc,
+		.u = j->u + (panel * sd->kg + row) * k->nr,
+		.step = sd->winograd.u_step,
+		.u_ld = k->nr,
+	};
+	if (sd->transposed) {
+		bp_real *taps = scratch;
+		for (size_t t = 0; t < TAPS; t++)
+			k->pack_transposed(taps + t * w.n * k->nr,
+				j->call.w + ((TAPS - 1 - t) * sd->ng + first) * oc + row, oc, w.n, w.cols);
+		w.w = taps;
+		w.cols = k->nr;
+		w.tap_step = w.n * k->nr;
+		w.ld = k->nr;
+	}
+	k->winograd_weights(&w);
+}
+
+struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i)
+{
+	const size_t line = i / p->across;
+	return (struct bp_tile){line / p->down, (int)(line % p->down), (int)(i % p->across)};
+}
+
+void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t)
+{
+	if (++t->x < p->across)
+		return;
+	t->x = 0;
+	if (++t->y < p->down)
+		return;
+	t->y = 0;
+	t->image++;
+}
+
+void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int side, struct bp_winograd_in *ret)
+{
+	const bp_real *map = m->at + image * m->h * m->w * m->c;
+	ret->lo = most(-x, 0);
+	ret->hi = least(m->w - x, side);
+	for (int i = 0; i < side; i++)
+		ret->rows[i] =
+			y + i < 0 || y + i >= m->h ? m->zeros : map + ((ptrdiff_t)(y + i) * m->w + x) * (ptrdiff_t)m->c;
+}
+
+/* A task's block: rows of transformed sources at v and of sums at m, for panels [panel, end). */
+struct block {
+	const struct job *j;
+	size_t first, tiles;
+	size_t panel, end;
+	size_t out_ld;
+	bp_real *v, *m;
+	const bp_real **a;
+	bp_real **c;
+};
+
+static void block_sources(const struct block *b)
+{
+	const struct job *j = b->j;
+	const struct side *sd = j->sd;
+	const struct winograd_plan *p = &sd->winograd;
+	const struct bp_map map = {j->call.in, j->zeros, sd->in_h, sd->in_w, sd->in_c};
+	struct bp_winograd_in in = {.channels = sd->kg, .col_step = sd->in_c, .step = p->in_step, .panel = p->in_ld};
+	struct bp_tile t = bp_tile_at(p, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
+		bp_tile_rows(&map, t.image, t.y * OUT + sd->lattices->iy, t.x * OUT + sd->lattices->ix, IN, &in);
+		in.dst = b->v + i * p->in_ld;
+		j->cv->k->winograd_input(&in);
+	}
+}
+
+/* M = V U at one place. */
+static void block_place(const struct block *b, size_t place)
+{
+	const struct job *j = b->j;
+	const struct side *sd = j->sd;
+	const struct winograd_plan *p = &sd->winograd;
+	const struct bp_kernels *k = j->cv->k;
+	const size_t kg = sd->kg, nr = k->nr, pieces = divide_up(kg, sd->depth), length = divide_up(kg, pieces);
+	const size_t tall = divide_up(b->tiles, k->mr), rows = b->tiles / tall, longer = b->tiles % tall;
+	for (size_t u = b->panel; u < b->end; u++)
+		for (size_t k0 = 0; k0 < kg; k0 += length) {
+			struct bp_igemm g = {
+				.cols = (int)round_up(least(sd->ng - (int)(u * nr), k->nr), k->vlen),
+				.taps = 1,
+				.kc = kg - k0 < length ? kg - k0 : length,
+				.k0 = place * p->in_step + k0,
+				.b = j->u + place * p->u_step + (u * kg + k0) * nr,
+				.ldb = nr,
+				.col = place * p->out_step + (u - b->panel) * nr,
+				.acc = k0 > 0,
+			};
+			for (size_t t = 0, from = 0; t < tall; t++, from += (size_t)g.rows) {
+				g.rows = (int)(rows + (t < longer));
+				g.a = b->a + from;
+				g.c = b->c + from;
+				k->igemm(&g);
+			}
+		}
+}
+
+static void block_targets(const struct block *b)
+{
+	const struct job *j = b->j;
+	const struct side *sd = j->sd;
+	const size_t first = b->panel * j->cv->k->nr, end = b->end * j->cv->k->nr, c = sd->out_c, w = sd->out_w;
+	struct bp_winograd_out out = {
+		.channels = (end < c ? end : c) - first,
+		.step = sd->winograd.out_step,
+		.row_step = w * c,
+		.col_step = c,
+		.bias = j->call.bias ? j->call.bias + first : NULL,
+		.acc = j->call.acc,
+		.relu = j->call.relu,
+	};
+	struct bp_tile t = bp_tile_at(&sd->winograd, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(&sd->winograd, &t)) {
+		out.src = b->m + i * b->out_ld;
+		out.rows = least(sd->out_h - t.y * OUT, OUT);
+		out.cols = least(sd->out_w - t.x * OUT, OUT);
+		out.dst = j->call.out + ((t.image * sd->out_h + t.y * OUT) * w + t.x * OUT) * c + first;
+		j->cv->k->winograd_output(&out);
+	}
+}
+
+static void block_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct side *sd = j->sd;
+	const struct winograd_plan *p = &sd->winograd;
+	const size_t cut = i % j->cuts, first = i / j->cuts * j->block, left = j->tiles - first, panels = sd->panels;
+	struct block b = {
+		.j = j,
+		.first = first,
+		.tiles = left < j->block ? left : j->block,
+		.panel = cut * panels / j->cuts,
+		.end = (cut + 1) * panels / j->cuts,
+		.v = scratch,
+		.m = (bp_real *)scratch + PLACES * p->in_step,
+	};
+	const size_t cols = (b.end - b.panel) * j->cv->k->nr, all = round_up(sd->ng, j->cv->k->vlen);
+	b.out_ld = cols < all ? cols : all;
+	b.a = (const bp_real **)(b.m + PLACES * p->out_step);
+	b.c = (bp_real **)(b.a + p->block);
+	for (size_t t = 0; t < b.tiles; t++) {
+		b.a[t] = b.v + t * p->in_ld;
+		b.c[t] = b.m + t * b.out_ld;
+	}
+	block_sources(&b);
+	for (size_t place = 0; place < PLACES; place++)
+		block_place(&b, place);
+	block_targets(&b);
+}
+
+/* Blocks of tiles, at least half as large as planned, and cuts of the panels where those make too few tasks: each cut
+ * transforms the block's sources again. */
+static void cut_work(struct job *j, size_t multiply_adds)
+{
+	const struct winograd_plan *p = &j->sd->winograd;
+	const size_t panels = j->sd->panels, half = divide_up(p->block, 2);
+	size_t want = multiply_adds / TASK_WORK, blocks = divide_up(j->tiles, p->block), most_blocks = j->tiles / half;
+	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
+	most_blocks = most_blocks < want ? most_blocks : want;
+	blocks = blocks < most_blocks ? most_blocks : blocks;
+	j->block = round_up(divide_up(j->tiles, blocks), j->cv->k->mr);
+	j->block = j->block < p->block ? j->block : p->block;
+	j->cuts = divide_up(want, divide_up(j->tiles, j->block));
+	j->cuts = j->cuts < panels ? j->cuts : panels;
+}
+
+void bp_winograd_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
+	const struct gemm_call *call, void *ws)
+{
+	const struct winograd_plan *p = &sd->winograd;
+	struct job j = {.cv = cv, .sd = sd, .call = *call, .u = ws};
+	j.zeros = j.u + PLACES * p->u_step;
+	memset(j.zeros, 0, zeros_bytes(sd));
+	j.tiles = call->n * p->down * p->across;
+	const size_t work = j.tiles * PLACES * sd->kg * sd->ng;
+	cut_work(&j, work);
+	const struct phase phases[] = {
+		{pack_pieces(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
+	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(sd), p->scratch};
+	bp_work_run(ctx, work, &w);
+}

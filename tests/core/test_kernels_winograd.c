@@ -1,0 +1,194 @@
+/* test_kernels_winograd.c - cases of the transforms of Winograd's convolution, against their matrices (kernel_cases.h).
+ */
+#include "kernel_cases.h"
+
+#include "kernels/winograd.h"
+
+enum { OUT = BP_WINOGRAD_OUT, IN = BP_WINOGRAD_IN, PLACES = BP_WINOGRAD_PLACES, TAPS = 3 };
+
+/* A^T, B^T and G of F(4x4, 3x3) with the points 0, H, -H, R, -R and infinity. */
+#define R 1.41421356237309504880
+#define H (1 / R)
+static const double at[OUT * IN] = {
+	1, 1, 1, 1, 1, 0, 0, H, -H, R, -R, 0, 0, .5, .5, 2, 2, 0, 0, H / 2, -H / 2, 2 * R, -2 * R, 1};
+static const double bt[IN * IN] = {1, 0, -2.5, 0, 1, 0, 0, -R, -2, H, 1, 0, 0, R, -2, -H, 1, 0, 0, -H, -.5, R, 1, 0, 0,
+	H, -.5, -R, 1, 0, 0, 1, 0, -2.5, 0, 1};
+static const double g[IN * TAPS] = {1, 0, 0, -2. / 3, -R / 3, -1. / 3, -2. / 3, R / 3, -1. / 3, 1. / 6, R / 6, 1. / 3,
+	1. / 6, -R / 6, 1. / 3, 0, 0, 1};
+
+/* A matrix of rows x cols numbers, or its transposed; and how close sums of its products come. */
+struct matrix {
+	const double *m;
+	int rows, cols;
+	bool transposed;
+};
+
+static double element(const struct matrix *m, int i, int j)
+{
+	return m->transposed ? m->m[j * m->cols + i] : m->m[i * m->cols + j];
+}
+
+/* ret = M x M^T, x of side x side numbers; returns the largest of the sums of absolute products. */
+static double sandwich(const struct matrix *m, const double *x, double *ret)
+{
+	const int n = m->transposed ? m->cols : m->rows, side = m->transposed ? m->rows : m->cols;
+	double largest = 0;
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n; j++) {
+			double sum = 0, size = 0;
+			for (int a = 0; a < side; a++)
+				for (int b = 0; b < side; b++) {
+					double v = element(m, i, a) * x[a * side + b] * element(m, j, b);
+					sum += v;
+					size += v < 0 ? -v : v;
+				}
+			ret[i * n + j] = sum;
+			largest = size > largest ? size : largest;
+		}
+	return largest;
+}
+
+static double near(double largest)
+{
+	return (sizeof(bp_real) == 8 ? 1e-15 : 5e-7) * (1 + largest);
+}
+
+/* rows x cols pixels of a map stand for a tile of side x side, of which the first lo columns lie outside. */
+static void check_in(const struct bp_kernels *k, struct draw *d, const struct matrix *m, int side,
+	void (*kernel)(const struct bp_winograd_in *))
+{
+	struct bp_winograd_in p = {.channels = draw_int(d, 1, 5 * k->vlen), .lo = draw_int(d, 0, side)};
+	p.hi = draw_int(d, p.lo, side);
+	p.col_step = p.channels + draw_int(d, 0, 3);
+	p.panel = k->vlen * draw_int(d, 1, 6);
+	p.panel_step = p.panel + draw_int(d, 0, 5);
+	const size_t wide = (p.channels + k->vlen - 1) / k->vlen * k->vlen, line = side * p.col_step;
+	p.step = (wide + p.panel - 1) / p.panel * p.panel_step + draw_int(d, 0, 5);
+	const size_t size = (side - 1) * line + (side - 1) * p.col_step + p.channels, dst_size = PLACES * p.step;
+	bp_real *x = guard_new(size), *dst = guard_new(dst_size);
+	draw_reals(d, x, size);
+	guard_freeze(x, size);
+	for (int i = 0; i < side; i++)
+		p.rows[i] = x + i * line;
+	p.dst = dst;
+	kernel(&p);
+	for (size_t c = 0; c < wide; c++) {
+		double v[IN * IN], want[PLACES];
+		for (int i = 0; i < side * side; i++) {
+			bool inside = i % side >= p.lo && i % side < p.hi && c < p.channels;
+			v[i] = inside ? x[i / side * line + i % side * p.col_step + c] : 0;
+		}
+		double tolerance = near(sandwich(m, v, want));
+		for (int q = 0; q < PLACES; q++) {
+			bp_real *got = dst + q * p.step + c / p.panel * p.panel_step + c % p.panel;
+			check_near(k, "winograd, into a place", q, *got, want[q], tolerance);
+			*got = GUARD_POISON;
+		}
+	}
+	for (size_t i = 0; i < dst_size; i++)
+		check_near(k, "beside winograd's places", i, dst[i], GUARD_POISON, 0);
+	guard_free(x, size);
+	guard_free(dst, dst_size);
+}
+
+void check_winograd_input(const struct bp_kernels *k, struct draw *d)
+{
+	check_in(k, d, &(struct matrix){bt, IN, IN, false}, IN, k->winograd_input);
+}
+
+void check_winograd_gradient(const struct bp_kernels *k, struct draw *d)
+{
+	check_in(k, d, &(struct matrix){at, OUT, IN, true}, OUT, k->winograd_gradient);
+}
+
+void check_winograd_output(const struct bp_kernels *k, struct draw *d)
+{
+	struct bp_winograd_out p = {
+		.channels = draw_int(d, 1, 5 * k->vlen),
+		.rows = draw_int(d, 1, OUT),
+		.cols = draw_int(d, 1, OUT),
+		.acc = draw_bool(d),
+		.relu = draw_bool(d),
+	};
+	const size_t n = p.channels, wide = (n + k->vlen - 1) / k->vlen * k->vlen;
+	p.step = wide + draw_int(d, 0, 5);
+	p.col_step = n + draw_int(d, 0, 3);
+	p.row_step = p.cols * p.col_step + draw_int(d, 0, 3);
+	const size_t src_size = (PLACES - 1) * p.step + wide;
+	const size_t size = (p.rows - 1) * p.row_step + (p.cols - 1) * p.col_step + n;
+	bp_real *src = guard_new(src_size), *dst = guard_new(size), *before = guard_new(size), *bias = guard_new(n);
+	draw_reals(d, src, src_size);
+	draw_reals(d, bias, n);
+	draw_reals(d, before, size);
+	for (size_t i = 0; p.acc && i < size; i++)
+		dst[i] = before[i];
+	guard_freeze(src, src_size);
+	p.src = src;
+	p.dst = dst;
+	p.bias = draw_bool(d) ? bias : NULL;
+	k->winograd_output(&p);
+	for (size_t c = 0; c < n; c++) {
+		double v[PLACES], want[OUT * OUT];
+		for (int q = 0; q < PLACES; q++)
+			v[q] = src[q * p.step + c];
+		double tolerance = near(sandwich(&(struct matrix){at, OUT, IN, false}, v, want));
+		for (int i = 0; i < p.rows; i++)
+			for (int j = 0; j < p.cols; j++) {
+				size_t to = i * p.row_step + j * p.col_step + c;
+				double w = want[i * OUT + j] + (p.acc ? before[to] : 0) + (p.bias ? bias[c] : 0);
+				check_near(k, "winograd, out", to, dst[to], p.relu && w < 0 ? 0 : w, tolerance);
+				dst[to] = before[to] = GUARD_POISON;
+			}
+	}
+	for (size_t i = 0; i < size; i++)
+		check_near(k, "beside winograd's tile", i, dst[i], p.acc ? before[i] : GUARD_POISON, 0);
+	guard_free(src, src_size);
+	guard_free(dst, size);
+	guard_free(before, size);
+	guard_free(bias, n);
+}
+
+/* Weights into places, or the gradient of places into that of weights. */
+static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
+{
+	struct bp_winograd_weights p = {.n = draw_int(d, 0, 5), .cols = draw_int(d, 1, 3 * k->vlen)};
+	const size_t cols = p.cols, wide = (cols + k->vlen - 1) / k->vlen * k->vlen;
+	p.ld = cols + draw_int(d, 0, 3);
+	p.tap_step = p.n * p.ld + draw_int(d, 0, 3);
+	p.u_ld = wide + draw_int(d, 0, 3);
+	p.step = p.n * p.u_ld + draw_int(d, 0, 3);
+	const size_t w_size = p.n ? (TAPS * TAPS - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
+	const size_t u_size = p.n ? (PLACES - 1) * p.step + (p.n - 1) * p.u_ld + wide : 0;
+	p.w = guard_new(w_size);
+	p.u = guard_new(u_size);
+	draw_reals(d, back ? p.u : p.w, back ? u_size : w_size);
+	guard_freeze(back ? p.u : p.w, back ? u_size : w_size);
+	(back ? k->winograd_weights_gradient : k->winograd_weights)(&p);
+	for (size_t i = 0; i < p.n; i++)
+		for (size_t c = 0; c < cols; c++) {
+			double v[PLACES], want[PLACES];
+			for (int t = 0; t < (back ? PLACES : TAPS * TAPS); t++)
+				v[t] = back ? p.u[t * p.step + i * p.u_ld + c] : p.w[t * p.tap_step + i * p.ld + c];
+			double tolerance = near(sandwich(&(struct matrix){g, IN, TAPS, back}, v, want));
+			for (int t = 0; t < (back ? TAPS * TAPS : PLACES); t++) {
+				bp_real *got =
+					back ? p.w + t * p.tap_step + i * p.ld + c : p.u + t * p.step + i * p.u_ld + c;
+				check_near(k, "winograd's weights", t, *got, want[t], tolerance);
+				*got = GUARD_POISON;
+			}
+		}
+	for (size_t i = 0; back && i < w_size; i++)
+		check_near(k, "beside winograd's weights", i, p.w[i], GUARD_POISON, 0);
+	guard_free(p.w, w_size);
+	guard_free(p.u, u_size);
+}
+
+void check_winograd_weights(const struct bp_kernels *k, struct draw *d)
+{
+	check_weights(k, d, false);
+}
+
+void check_winograd_weights_gradient(const struct bp_kernels *k, struct draw *d)
+{
+	check_weights(k, d, true);
+}
