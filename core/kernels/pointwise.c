@@ -6,6 +6,7 @@
  */
 #include "kernels/pointwise.h"
 
+#include "kernels/log1p.h"
 #include "kernels/normal.h"
 
 /* A function's constants, in registers. */
@@ -106,6 +107,63 @@ VEC_INLINE vec tanh_slope(vec y, vec dy, constants c)
 	return dy * (vec_splat(1) - y * y);
 }
 
+VEC_INLINE vec hardtanh_of(vec x, constants c)
+{
+	return vec_min(vec_max(x, c.a), c.b);
+}
+
+VEC_INLINE vec hardtanh_slope(vec y, vec dy, constants c)
+{
+	return vec_keep(~((y <= c.a) | (y >= c.b)), dy);
+}
+
+VEC_INLINE vec hardsigmoid_of(vec x, constants c)
+{
+	(void)c;
+	return vec_min(vec_max(x + vec_splat(3), vec_zero()), vec_splat(6)) / vec_splat(6);
+}
+
+VEC_INLINE vec hardsigmoid_slope(vec y, vec dy, constants c)
+{
+	(void)c;
+	return vec_keep(~((y <= vec_zero()) | (y >= vec_splat(1))), dy * vec_splat((bp_real)(1.0 / 6)));
+}
+
+VEC_INLINE vec elu_of(vec x, constants c)
+{
+	return vec_select(x > vec_zero(), x * c.b, vec_expm1(x) * c.a);
+}
+
+VEC_INLINE vec elu_slope(vec y, vec dy, constants c)
+{
+	return dy * vec_select(y > vec_zero(), c.b, y + c.a);
+}
+
+/* log(1 + exp(u)) = max(u, 0) + log(1 + exp(-|u|)) cannot overflow. */
+VEC_INLINE vec softplus_of(vec x, constants c)
+{
+	vec u = x * c.a, soft = vec_max(u, vec_zero()) + vec_log1p_unit(vec_exp_or_0(-vec_abs(u)));
+	return vec_select(u > c.b, x, soft / c.a);
+}
+
+/* sigmoid(a x) = 1 - exp(-a y). An a y above b whose a x is not is within exp(-b) of it, and so is the slope of 1. */
+VEC_INLINE vec softplus_slope(vec y, vec dy, constants c)
+{
+	vec u = y * c.a;
+	return vec_select(u > c.b, dy, dy * -vec_expm1(-u));
+}
+
+VEC_INLINE vec softplus_low_of(vec x, constants c)
+{
+	return softplus_of(x, c);
+}
+
+VEC_INLINE vec softplus_low_slope(vec x, vec dy, constants c)
+{
+	vec u = x * c.a;
+	return vec_select(u > c.b, dy, dy * sigmoid_of(u, c));
+}
+
 /* The normal distribution's P(X < x), and exp(-x^2 / 2). */
 VEC_INLINE vec normal_below(vec x, vec *ret_bell)
 {
@@ -170,6 +228,45 @@ VEC_INLINE vec silu_slope(vec x, vec dy, constants c)
 	(void)c;
 	vec slope, s = sigmoid_parts(x, &slope);
 	return dy * (s + x * slope);
+}
+
+/*
+ * tanh(log(1 + exp(x))) = ((1 + exp(x))^2 - 1) / ((1 + exp(x))^2 + 1) = n / (n + w), where with e = exp(-|x|), which
+ * cannot overflow, n = 1 + 2e and w = 2e^2 for x >= 0, n = e^2 + 2e and w = 2 below. ret_rest is 1 less its square.
+ */
+VEC_INLINE vec mish_parts(vec x, vec *ret_rest)
+{
+	vec e = vec_exp_or_0(-vec_abs(x)), two = vec_splat(2);
+	vint below = x < vec_zero();
+	vec n = vec_select(below, e * (e + two), vec_splat(1) + two * e), w = vec_select(below, two, two * e * e);
+	vec inverse = vec_splat(1) / (n + w);
+	*ret_rest = w * (n + n + w) * inverse * inverse;
+	return n * inverse;
+}
+
+VEC_INLINE vec mish_of(vec x, constants c)
+{
+	(void)c;
+	vec rest;
+	return x * mish_parts(x, &rest);
+}
+
+VEC_INLINE vec mish_slope(vec x, vec dy, constants c)
+{
+	vec rest, t = mish_parts(x, &rest);
+	return dy * (t + x * rest * sigmoid_of(x, c));
+}
+
+VEC_INLINE vec hardswish_of(vec x, constants c)
+{
+	return x * hardsigmoid_of(x, c);
+}
+
+VEC_INLINE vec hardswish_slope(vec x, vec dy, constants c)
+{
+	(void)c;
+	vec three = vec_splat(3), middle = dy * (x / three + vec_splat((bp_real)0.5));
+	return vec_select(x >= three, dy, vec_keep(~(x <= -three), middle));
 }
 
 void KERNEL_NAME(relu)(size_t n, const bp_real *x, bp_real *y)

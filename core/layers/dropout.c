@@ -4,17 +4,29 @@
  * What is dropped is a function of the pass's seed and step, the layer and the element's place in the batch: backward
  * draws the same numbers again, and a resumed training too.
  */
+#include "layers/dropout.h"
+
 #include "base/rng.h"
 #include "base/shape.h"
-#include "kernels/dropout.h"
 #include "layers/each.h"
 
 #include <string.h>
 
-enum { P };
-static const struct bp_arg args[] = {
-	{"p", BP_ARG_REAL, false, {0.5}, 0, 1, NULL, "Probability of an element to be zeroed."},
+const struct bp_arg bp_dropout_args[BP_DROPOUT_ARGS] = {
+	{"p", BP_ARG_REAL, false, {0.5}, 0, 1, NULL, "Probability of an element, or of a whole channel, to be zeroed."},
 };
+
+struct bp_dropout bp_dropout_of(const struct bp_layer_call *c)
+{
+	double p = bp_item_real(&c->node->item, BP_DROPOUT_P);
+	uint32_t key[4];
+	bp_rng_block(c->pass->seed, BP_RNG_DROPOUT, (uint32_t)c->index, c->pass->step, key);
+	return (struct bp_dropout){
+		.seed = (uint64_t)key[1] << 32 | key[0],
+		.drop = (uint64_t)(p * 4294967296.0),
+		.scale = p < 1 ? (bp_real)(1 / (1 - p)) : 0,
+	};
+}
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)
 {
@@ -25,19 +37,12 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 
 static void drop(const struct bp_layer_call *c, const bp_real *x, bool acc, bp_real *y, size_t n, int64_t at)
 {
-	double p = bp_item_real(&c->node->item, P);
-	uint32_t key[4];
-	bp_rng_block(c->pass->seed, BP_RNG_DROPOUT, (uint32_t)c->index, c->pass->step, key);
-	struct bp_dropout d = {
-		.n = n,
-		.seed = (uint64_t)key[1] << 32 | key[0],
-		.first = (uint64_t)at,
-		.drop = (uint64_t)(p * 4294967296.0),
-		.scale = p < 1 ? (bp_real)(1 / (1 - p)) : 0,
-		.x = x + at,
-		.acc = acc,
-		.y = y + at,
-	};
+	struct bp_dropout d = bp_dropout_of(c);
+	d.n = n;
+	d.first = (uint64_t)at;
+	d.x = x + at;
+	d.acc = acc;
+	d.y = y + at;
 	c->ctx->k->dropout(&d);
 }
 
@@ -67,8 +72,8 @@ static void backward(const struct bp_layer_call *c)
 }
 
 const struct bp_layer_ops bp_layer_dropout = {
-	.info = {"Dropout", "In training, zeroes elements at random and scales the others by 1 / (1 - p).", args,
-		BP_ARG_COUNT(args), 1, 1},
+	.info = {"Dropout", "In training, zeroes elements at random and scales the others by 1 / (1 - p).",
+		bp_dropout_args, BP_DROPOUT_ARGS, 1, 1},
 	.shape = bp_shape_keep,
 	.plan = plan,
 	.forward = forward,

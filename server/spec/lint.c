@@ -65,9 +65,9 @@ static void lint_last_layer(struct linting *l)
 			"The last layer is %s, but CrossEntropyLoss expects raw scores and applies its own softmax; "
 			"leave it out unless the loss is MSELoss.",
 			type);
-	if (is_one_of(l, last, "ReLU|LeakyReLU"))
+	if (is_one_of(l, last, "ReLU|LeakyReLU|ReLU6|Softplus|Hardsigmoid"))
 		warn(l, last, "The last layer is %s: scores and targets below zero cannot be expressed.", type);
-	if (is_one_of(l, last, "Dropout|Dropout2d"))
+	if (is_one_of(l, last, "Dropout|Dropout1d|Dropout2d"))
 		warn(l, last, "The last layer is %s: it drops outputs of the net while it trains.", type);
 }
 
@@ -92,7 +92,7 @@ static void lint_no_activation(struct linting *l, int i)
 	if (!is_dense(l, i))
 		return;
 	int from = l->m->layers[i].inputs[0];
-	while (from >= 0 && is_one_of(l, from, "Flatten|Dropout"))
+	while (from >= 0 && is_one_of(l, from, "Flatten|Dropout|Dropout1d|Dropout2d"))
 		from = l->m->layers[from].inputs[0];
 	if (from >= 0 && is_dense(l, from))
 		warn(l, i, "There is no activation between \"%s\" and \"%s\": both together are one linear map.",

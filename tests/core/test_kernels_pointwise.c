@@ -8,7 +8,8 @@
 #include <check.h>
 #include <math.h>
 
-static const long double a_leaky = (bp_real)0.3;
+/* The constants with which each is tested. */
+static const long double a_leaky = (bp_real)0.3, a_elu = (bp_real)0.7, b_elu = (bp_real)1.3;
 
 static long double leaky_relu_of(long double x)
 {
@@ -35,6 +36,50 @@ static long double tanh_of(long double x)
 static long double tanh_slope(long double x)
 {
 	return 1 / (coshl(x) * coshl(x));
+}
+
+static long double hardtanh_of(long double x)
+{
+	return x < -0.5L ? -0.5L : x > 6 ? 6 : x;
+}
+static long double hardtanh_slope(long double x)
+{
+	return x > -0.5L && x < 6;
+}
+
+static long double hardsigmoid_of(long double x)
+{
+	return x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6;
+}
+static long double hardsigmoid_slope(long double x)
+{
+	return x > -3 && x < 3 ? 1 / 6.0L : 0;
+}
+
+static long double elu_of(long double x)
+{
+	return x > 0 ? x * b_elu : a_elu * expm1l(x);
+}
+static long double elu_slope(long double x)
+{
+	return x > 0 ? b_elu : a_elu * expl(x);
+}
+
+static long double softplus_of(long double x)
+{
+	return 2 * x > 20 ? x : log1pl(expl(2 * x)) / 2;
+}
+static long double softplus_slope(long double x)
+{
+	return 2 * x > 20 ? 1 : sigmoid_of(2 * x);
+}
+static long double softplus_low_of(long double x)
+{
+	return x / 2 > 0.25L ? x : log1pl(expl(x / 2)) * 2;
+}
+static long double softplus_low_slope(long double x)
+{
+	return x / 2 > 0.25L ? 1 : sigmoid_of(x / 2);
 }
 
 static long double normal_below(long double x)
@@ -70,15 +115,40 @@ static long double silu_slope(long double x)
 	return sigmoid_of(x) + x * sigmoid_slope(x);
 }
 
-/* The constants with which each is tested; designated by kind, so that a second line is one more trial. */
+static long double mish_of(long double x)
+{
+	return x * tanhl(log1pl(expl(x)));
+}
+static long double mish_slope(long double x)
+{
+	long double t = tanhl(log1pl(expl(x)));
+	return t + x * (1 - t * t) * sigmoid_of(x);
+}
+
+static long double hardswish_of(long double x)
+{
+	return x * hardsigmoid_of(x);
+}
+static long double hardswish_slope(long double x)
+{
+	return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5L;
+}
+
 static const struct bp_function trials[] = {
 	{BP_FN_leaky_relu, true, (bp_real)0.3, 0},
 	{BP_FN_leaky_relu, false, (bp_real)0.3, 0},
 	{BP_FN_sigmoid, true, 0, 0},
 	{BP_FN_tanh, true, 0, 0},
+	{BP_FN_hardtanh, true, (bp_real)-0.5, 6},
+	{BP_FN_hardsigmoid, true, 0, 0},
+	{BP_FN_elu, true, (bp_real)0.7, (bp_real)1.3},
+	{BP_FN_softplus, true, 2, 20},
+	{BP_FN_softplus_low, false, (bp_real)0.5, (bp_real)0.25},
 	{BP_FN_gelu, false, 0, 0},
 	{BP_FN_gelu_tanh, false, 0, 0},
 	{BP_FN_silu, false, 0, 0},
+	{BP_FN_mish, false, 0, 0},
+	{BP_FN_hardswish, false, 0, 0},
 };
 enum { TRIALS = sizeof trials / sizeof trials[0] };
 
@@ -128,8 +198,10 @@ void check_pointwise_grad(const struct bp_kernels *k, struct draw *d)
 		k->pointwise_grad(&trials[t], a.n, trials[t].from_y ? y : a.v, a.dy, a.acc, a.y);
 		for (size_t i = 0; i < a.n; i++) {
 			long double want = wanted[kind].slope(a.v[i]) * a.dy[i] + (a.acc ? a.before[i] : 0);
+			/* From y softplus knows it to exp(-20). */
 			if (isfinite(a.v[i]))
-				check_near(k, wanted[kind].name, i, a.y[i], (double)want, 4 * ulps);
+				check_near(k, wanted[kind].name, i, a.y[i], (double)want,
+					kind == BP_FN_softplus ? 4e-9 + 4 * ulps : 4 * ulps);
 		}
 		guard_free(y, a.n);
 		arrays_done(&a);

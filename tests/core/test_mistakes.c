@@ -1,8 +1,10 @@
 /* test_mistakes.c - descriptions of nets that make no sense or are too large, each refused with its layer and field. */
+#include "base/item.h"
 #include "net/exec.h"
 #include "runner.h"
 #include "spec_text.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -69,6 +71,23 @@ static const struct {
 	{"3x80000 | MaxPool1d kernel_size=65535", BP_ELIMIT, 0, "kernel_size"},
 	{"3x8x8 | AdaptiveAvgPool1d output_size=2", BP_EINVAL, 0, "inputs"},
 	{"3x8x8 | BatchNorm1d", BP_EINVAL, 0, "inputs"},
+	{"12 | ELU alpha=-1", BP_EINVAL, 0, "alpha"},
+	{"12 | Hardtanh min_val=2 max_val=2", BP_EINVAL, 0, "max_val"},
+	{"12 | Hardtanh max_val=inf", BP_EINVAL, 0, "max_val"},
+	{"12 | Softplus beta=0", BP_EINVAL, 0, "beta"},
+	{"12 | Softplus threshold=-1", BP_EINVAL, 0, "threshold"},
+	{"3x8x8 | PReLU num_parameters=2", BP_EINVAL, 0, "num_parameters"},
+	{"3x8x8 | PReLU num_parameters=0", BP_EINVAL, 0, "num_parameters"},
+	{"3x8x8 | PReLU init=nan", BP_EINVAL, 0, "init"},
+	{"3x8x8 | Softmax dim=2", BP_EINVAL, 0, "dim"},
+	{"3x8x8 | Softmax dim=-1", BP_EINVAL, 0, "dim"},
+	{"12 | Softmax dim=0", BP_EINVAL, 0, "dim"},
+	{"12 | ReLU | LogSoftmax dim=-2", BP_EINVAL, 1, "dim"},
+	{"3x8 | LogSoftmax dim=-3", BP_EINVAL, 0, "dim"},
+	{"12 | Dropout2d", BP_EINVAL, 0, "inputs"},
+	{"3x8 | Dropout2d", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | Dropout1d", BP_EINVAL, 0, "inputs"},
+	{"3x8x8 | Dropout2d p=1.01", BP_EINVAL, 0, "p"},
 	{"12 | a: Linear out_features=3 | b: Linear out_features=4 < input | Add < a b", BP_EINVAL, 2, "inputs"},
 	{"12 | Add < input", BP_EINVAL, 0, "inputs"},
 	{"12 | Reshape", BP_EINVAL, 0, "shape"},
@@ -119,6 +138,53 @@ START_TEST(a_mistake_is_told_with_its_layer_and_field)
 }
 END_TEST
 
+/* A value that no argument of this kind may have, number i of them; NaN past the end. */
+static double bad_value(const struct bp_arg *arg, int i)
+{
+	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
+	bool worded = arg->kind == BP_ARG_BOOL || arg->kind == BP_ARG_CHOICE;
+	double step = fmax(1, fabs(arg->max)) / 2;
+	switch (i) {
+	case 0:
+		return INFINITY;
+	case 1:
+		return -INFINITY;
+	case 2:
+		return worded ? 1000 : arg->max + step;
+	case 3:
+		return worded ? -2 : arg->min - step - 0.5;
+	case 4:
+		return real ? INFINITY : worded ? 0.5 : floor(arg->min) + 0.5;
+	}
+	return NAN;
+}
+
+START_TEST(every_argument_of_every_layer_has_bounds_that_are_told_by_its_name)
+{
+	for (int type = 0; type < bp_item_count(BP_LAYER); type++) {
+		const struct bp_item_info *info = bp_item_info(BP_LAYER, type);
+		struct bp_item good;
+		bp_item_defaults(BP_LAYER, type, &good);
+		for (int a = 0; a < info->nargs; a++)
+			for (int v = 0; v < BP_MAX_VALUES && info->args[a].required; v++) {
+				good.args[a].n = 1;
+				good.args[a].v[v] = info->args[a].min;
+			}
+		ck_assert_int_eq(bp_item_check(BP_LAYER, &good, 5, NULL), BP_OK);
+		for (int a = 0; a < info->nargs; a++)
+			for (int i = 0; i < 6; i++) {
+				struct bp_error err = {.status = BP_OK};
+				struct bp_item bad = good;
+				bad.args[a].n = 1;
+				bad.args[a].v[0] = bad.args[a].v[1] = bad_value(&info->args[a], i);
+				ck_assert_msg(bp_item_check(BP_LAYER, &bad, 5, &err) == BP_EINVAL && err.layer == 5 &&
+						      strcmp(err.field, info->args[a].name) == 0,
+					"%s takes %g as %s", info->name, bad.args[a].v[0], info->args[a].name);
+			}
+	}
+}
+END_TEST
+
 START_TEST(inputs_must_be_layers_above)
 {
 	struct bp_net_spec spec;
@@ -155,6 +221,7 @@ END_TEST
 TEST_SUITE(mistakes, 60)
 {
 	tcase_add_loop_test(tc, a_mistake_is_told_with_its_layer_and_field, 0, sizeof(mistakes) / sizeof(mistakes[0]));
+	tcase_add_test(tc, every_argument_of_every_layer_has_bounds_that_are_told_by_its_name);
 	tcase_add_test(tc, inputs_must_be_layers_above);
 	tcase_add_test(tc, a_batch_beyond_the_limits_is_refused_before_anything_is_allocated);
 }
