@@ -240,6 +240,9 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 		return NULL;
 	}
 	bp_weights_plan(cv, (size_t)max_batch * cv->fold);
+	cv->winograd_weights.used = cv->forward.by_winograd;
+	if (cv->winograd_weights.used)
+		bp_winograd_weights_plan(cv, (size_t)max_batch);
 	cv->pointwise = bp_pointwise_fits(cv);
 	if (cv->depthwise)
 		bp_depthwise_plan(cv, (size_t)max_batch);
@@ -280,6 +283,12 @@ static void side_run(const struct bp_conv *cv, const struct side *sd, const stru
 		bp_gemm_run(cv, sd, ctx, call, ws);
 }
 
+static size_t weights_workspace(const struct bp_conv *cv, int threads)
+{
+	return cv->winograd_weights.used ? bp_winograd_weights_workspace(cv, threads)
+					 : bp_weights_workspace(cv, threads);
+}
+
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	if (cv->depthwise)
@@ -288,7 +297,7 @@ size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 		return bp_pointwise_workspace(cv, threads);
 	return largest(
 		(const size_t[]){side_workspace(cv, &cv->forward, threads), side_workspace(cv, &cv->backward, threads),
-			bp_weights_workspace(cv, threads), bp_dense_workspace(cv)},
+			weights_workspace(cv, threads), bp_dense_workspace(cv)},
 		4);
 }
 
@@ -341,6 +350,8 @@ static void weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, cons
 	struct weights_call w = {.n = call->n * cv->fold, .x = call->x, .dy = call->dy, .dw = call->dw, .db = call->db};
 	if (bp_dense_fits(cv, call->n))
 		bp_dense_backward_weights(cv, &w);
+	else if (cv->winograd_weights.used)
+		bp_winograd_weights_run(cv, ctx, &w, ws);
 	else
 		bp_weights_run(cv, ctx, &w, ws);
 }

@@ -60,6 +60,19 @@ struct weights_plan {
 	size_t scratch; /* bytes of each thread */
 };
 
+/* Backward-weights in Winograd's way. Steps are from place to place: of transformed sources and output gradients, and
+ * of the sums; ld is from row to row. */
+struct winograd_weights_plan {
+	bool used;
+	struct winograd_plan tiles; /* down, across, block */
+	size_t ranges;              /* of source channels */
+	size_t x_ld, x_step;
+	size_t panel_step, dy_step;
+	size_t u_ld, u_step;
+	size_t max_chunks; /* partial sums of dW */
+	size_t scratch;    /* bytes of each thread */
+};
+
 /* How the maps of a depthwise convolution are cut. */
 struct bands_plan {
 	size_t bands, limit; /* of a map: by its size, and at most */
@@ -82,6 +95,7 @@ struct bp_conv {
 	bool linear; /* a 1x1 map through a 1x1 kernel, one group */
 	struct side forward, backward;
 	struct weights_plan weights;
+	struct winograd_weights_plan winograd_weights;
 	struct bands_plan bands;
 	struct rows_plan rows;
 	int *bounds; /* memory of lattices' lo and hi */
@@ -255,5 +269,9 @@ struct weights_call {
 };
 void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
 void bp_dense_backward_weights(const struct bp_conv *cv, const struct weights_call *call);
+void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch);
+size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads);
+void bp_winograd_weights_run(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
 
 #endif

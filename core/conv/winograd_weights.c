@@ -1,0 +1,222 @@
+/*
+ * winograd_weights.c - the gradient through the weights of a 3x3 convolution of stride 1 in Winograd's way. Called by
+ * conv.c on the trainer's thread; its tasks run on any.
+ *
+ * It is the adjoint of what winograd.c does: with V = B^T x B and M' = A dY A^T for each tile, U' = V^T M' summed over
+ * tiles at each of the 36 places, and dW = G^T U' G. The tiles of the batch are cut into chunks and the source channels
+ * into ranges: a task is a chunk and a range, keeps its U' to itself, sweeps the chunk block by block, and at its end
+ * makes its part of the chunk's dW. The chunks' dW are added in their order. Ranges follow from the channels, chunks
+ * from the tiles of the batch, hence so do the bits.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+#include "kernels/outer.h"
+#include "kernels/winograd.h"
+
+#include <string.h>
+
+enum {
+	PLACES = BP_WINOGRAD_PLACES,
+	OUT = BP_WINOGRAD_OUT,
+	IN = BP_WINOGRAD_IN,
+	TAPS = 9,
+	BLOCK = 96,              /* tiles of a sweep: long enough that tiles of U' are rarely loaded and stored */
+	RANGE_BYTES = 2 << 20,   /* of a task's U', about ... */
+	RANGE = 48,              /* ... but so many source channels at least: each range transforms dY again */
+	PARTIAL_BYTES = 8 << 20, /* of all partial dW */
+	MAX_CHUNKS = 16,
+	TASKS = 16,
+	TASK_WORK = 500000, /* multiply-adds that are worth a task */
+	SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */
+};
+
+struct job {
+	const struct bp_conv *cv;
+	struct weights_call call;
+	size_t tiles, chunks, chunk; /* of the batch; how many chunks, of how many tiles */
+	bp_real *parts, *bias_parts, *zeros;
+};
+
+void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch)
+{
+	const struct side *sd = &cv->forward;
+	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
+	struct winograd_weights_plan *p = &cv->winograd_weights;
+	p->tiles.down = (sd->out_h + OUT - 1) / OUT;
+	p->tiles.across = (sd->out_w + OUT - 1) / OUT;
+	const size_t tiles = max_batch * p->tiles.down * p->tiles.across;
+	p->tiles.block = BLOCK < tiles ? BLOCK : tiles;
+	p->u_ld = round_up(oc, vlen);
+	size_t range = RANGE_BYTES / (PLACES * p->u_ld * sizeof(bp_real));
+	range = range < RANGE ? RANGE : range;
+	p->ranges = divide_up(c, range);
+	const size_t rows = divide_up(c, p->ranges);
+	p->x_ld = round_up(rows, vlen);
+	p->x_step = bp_winograd_step(p->tiles.block * p->x_ld);
+	p->panel_step = p->tiles.block * nr;
+	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
+	p->u_step = bp_winograd_step(rows * p->u_ld);
+	p->scratch = (p->x_step + p->dy_step + p->u_step) * PLACES * sizeof(bp_real);
+	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real)), blocks = divide_up(tiles, p->tiles.block);
+	fit = fit < 1 ? 1 : fit > MAX_CHUNKS ? MAX_CHUNKS : fit;
+	p->max_chunks = fit < blocks ? fit : blocks;
+}
+
+static size_t part_bytes(const struct bp_conv *cv, size_t elements)
+{
+	return round_up(cv->winograd_weights.max_chunks * elements * sizeof(bp_real), BP_ALIGN);
+}
+
+static size_t weights_size(const struct bp_conv *cv)
+{
+	return (size_t)TAPS * cv->s.c * cv->s.oc;
+}
+
+static size_t zeros_bytes(const struct bp_conv *cv)
+{
+	return round_up((size_t)IN * most(cv->s.c, cv->s.oc) * sizeof(bp_real), BP_ALIGN);
+}
+
+size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
+{
+	return part_bytes(cv, weights_size(cv)) + part_bytes(cv, cv->s.oc) + zeros_bytes(cv) +
+	       (size_t)threads * cv->winograd_weights.scratch;
+}
+
+/* What a task works on: source channels [from, end), tiles [first, first + tiles) of the sweep. */
+struct place {
+	const struct job *j;
+	size_t from, end;
+	size_t first, tiles;
+	bp_real *v, *m, *u;
+};
+
+static void block_transform(const struct place *pl)
+{
+	const struct job *j = pl->j;
+	const struct bp_conv_shape *s = &j->cv->s;
+	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
+	const struct bp_kernels *k = j->cv->k;
+	const struct bp_map x = {j->call.x, j->zeros, s->h, s->w, s->c},
+			    dy = {j->call.dy, j->zeros, s->oh, s->ow, s->oc};
+	struct bp_winograd_in xs = {
+		.channels = pl->end - pl->from, .col_step = s->c, .step = p->x_step, .panel = p->x_ld};
+	struct bp_winograd_in ys = {
+		.channels = s->oc, .col_step = s->oc, .step = p->dy_step, .panel = k->nr, .panel_step = p->panel_step};
+	struct bp_tile t = bp_tile_at(&p->tiles, pl->first);
+	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(&p->tiles, &t)) {
+		bp_tile_rows(&x, t.image, t.y * OUT - s->pt, t.x * OUT - s->pl, IN, &xs);
+		for (int row = 0; row < IN; row++)
+			xs.rows[row] += pl->from;
+		xs.dst = pl->v + i * p->x_ld;
+		k->winograd_input(&xs);
+		bp_tile_rows(&dy, t.image, t.y * OUT, t.x * OUT, OUT, &ys);
+		ys.dst = pl->m + i * k->nr;
+		k->winograd_gradient(&ys);
+	}
+}
+
+/* U' = or += V^T M' at every place. */
+static void block_sums(const struct place *pl, bool acc)
+{
+	const struct bp_conv *cv = pl->j->cv;
+	const struct bp_kernels *k = cv->k;
+	const struct winograd_weights_plan *p = &cv->winograd_weights;
+	const size_t rows = pl->end - pl->from, tall = divide_up(rows, k->mr);
+	for (size_t place = 0; place < PLACES; place++)
+		for (int panel = 0; panel < cv->forward.panels; panel++) {
+			const struct bp_run run = {pl->v + place * p->x_step, 0, pl->tiles};
+			struct bp_outer o = {
+				.cols = (int)round_up(least(cv->s.oc - panel * k->nr, k->nr), k->vlen),
+				.nruns = 1,
+				.runs = &run,
+				.x_step = p->x_ld,
+				.dy = pl->m + place * p->dy_step + (size_t)panel * p->panel_step,
+				.dy_step = k->nr,
+				.ldc = p->u_ld,
+				.acc = acc,
+			};
+			for (size_t t = 0; t < tall; t++) {
+				o.x_off = t * rows / tall;
+				o.rows = (int)((t + 1) * rows / tall - o.x_off);
+				o.c = pl->u + place * p->u_step + o.x_off * p->u_ld + (size_t)panel * k->nr;
+				k->outer(&o);
+			}
+		}
+}
+
+/* The chunk's share of the pixels, for the bias. */
+static void chunk_bias(const struct job *j, size_t chunk, bp_real *db)
+{
+	const struct bp_conv_shape *s = &j->cv->s;
+	const size_t pixels = j->call.n * s->oh * s->ow, oc = s->oc;
+	const size_t first = chunk * pixels / j->chunks, end = (chunk + 1) * pixels / j->chunks;
+	j->cv->k->column_sums(end - first, oc, j->call.dy + first * oc, oc, false, db);
+}
+
+static void chunk_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const struct bp_conv *cv = j->cv;
+	const struct winograd_weights_plan *p = &cv->winograd_weights;
+	const size_t chunk = i / p->ranges, range = i % p->ranges, c = cv->s.c, oc = cv->s.oc;
+	const size_t first = chunk * j->chunk, end = first + j->chunk < j->tiles ? first + j->chunk : j->tiles;
+	bp_real *dw = j->chunks == 1 ? j->call.dw : j->parts + chunk * weights_size(cv);
+	struct place pl = {.j = j, .from = range * c / p->ranges, .end = (range + 1) * c / p->ranges, .v = scratch};
+	pl.m = pl.v + PLACES * p->x_step;
+	pl.u = pl.m + PLACES * p->dy_step;
+	for (pl.first = first; pl.first < end; pl.first += p->tiles.block) {
+		pl.tiles = end - pl.first < p->tiles.block ? end - pl.first : p->tiles.block;
+		block_transform(&pl);
+		block_sums(&pl, pl.first > first);
+	}
+	const struct bp_winograd_weights w = {
+		.n = pl.end - pl.from,
+		.cols = (int)oc,
+		.w = dw + pl.from * oc,
+		.tap_step = c * oc,
+		.ld = oc,
+		.u = pl.u,
+		.step = p->u_step,
+		.u_ld = p->u_ld,
+	};
+	cv->k->winograd_weights_gradient(&w);
+	if (j->call.db && range == 0)
+		chunk_bias(j, chunk, j->chunks == 1 ? j->call.db : j->bias_parts + chunk * oc);
+}
+
+/* Adds the chunks' sums; the last task does it for the bias. */
+static void sum_task(const void *job, size_t i, void *scratch)
+{
+	(void)scratch;
+	const struct job *j = job;
+	const size_t size = weights_size(j->cv), oc = j->cv->s.oc, at = i * SUM_ELEMENTS;
+	if (at >= size) {
+		j->cv->k->column_sums(j->chunks, oc, j->bias_parts, oc, false, j->call.db);
+		return;
+	}
+	size_t n = size - at < SUM_ELEMENTS ? size - at : SUM_ELEMENTS;
+	j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
+}
+
+void bp_winograd_weights_run(
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws)
+{
+	const struct winograd_weights_plan *p = &cv->winograd_weights;
+	const size_t size = weights_size(cv);
+	struct job j = {.cv = cv, .call = *call, .tiles = call->n * p->tiles.down * p->tiles.across, .parts = ws};
+	j.bias_parts = (bp_real *)((char *)ws + part_bytes(cv, size));
+	j.zeros = (bp_real *)((char *)j.bias_parts + part_bytes(cv, cv->s.oc));
+	memset(j.zeros, 0, zeros_bytes(cv));
+	const size_t work = j.tiles * PLACES * cv->s.c * cv->s.oc, blocks = divide_up(j.tiles, p->tiles.block);
+	size_t want = work / TASK_WORK;
+	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges);
+	want = want < p->max_chunks ? want : p->max_chunks;
+	j.chunk = divide_up(blocks, want < blocks ? want : blocks) * p->tiles.block;
+	j.chunks = divide_up(j.tiles, j.chunk);
+	size_t sums = j.chunks == 1 ? 0 : divide_up(size, SUM_ELEMENTS) + (call->db ? 1 : 0);
+	const struct phase phases[] = {{j.chunks * p->ranges, chunk_task}, {sums, sum_task}};
+	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(cv), p->scratch};
+	bp_work_run(ctx, work, &w);
+}
