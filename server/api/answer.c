@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/auth.h"
+
 struct api *answer_api(const struct http_request *rq)
 {
 	return http_app(rq);
@@ -65,7 +67,7 @@ void answer_page(const struct http_request *rq, struct page *ret, struct problem
 {
 	int64_t limit = LIST_DEFAULT;
 	http_query_int(rq, "limit", 1, LIST_MAX, &limit, problems);
-	*ret = (struct page){.limit = (int)limit, .after = http_query(rq, "after")};
+	*ret = (struct page){.limit = (int)limit, .owner = auth_owner(rq), .after = http_query(rq, "after")};
 }
 
 void answer_query_bool(const struct http_request *rq, const char *name, bool *value, struct problems *problems)

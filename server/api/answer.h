@@ -25,7 +25,7 @@ json_t *answer_stored(const char *text);
 
 /* For a route without query parameters: replies when there is one anyway: true. */
 bool answer_query_refused(struct http_request *rq);
-/* limit and after of a list. */
+/* limit and after of a list, of what the request may see. */
 void answer_page(const struct http_request *rq, struct page *ret, struct problems *problems);
 /* A true|false query parameter; *value keeps its default when absent. */
 void answer_query_bool(const struct http_request *rq, const char *name, bool *value, struct problems *problems);

@@ -113,3 +113,13 @@ const char *auth_owner(const struct http_request *rq)
 {
 	return auth_scope(rq) == SCOPE_ADMIN ? NULL : http_identity(rq)->user;
 }
+
+const char *auth_user(const struct http_request *rq)
+{
+	return http_identity(rq)->user;
+}
+
+bool auth_sees(const struct http_request *rq, const char *owner)
+{
+	return auth_scope(rq) == SCOPE_ADMIN || strcmp(owner, auth_user(rq)) == 0;
+}

@@ -14,6 +14,10 @@
 bool auth_admit(struct http_request *rq, const struct route *route);
 /* Whose things the request may see: the user's name, or NULL for an admin, who may see all. */
 const char *auth_owner(const struct http_request *rq);
+/* The user's own name: whose things it makes, and whose names it uses. */
+const char *auth_user(const struct http_request *rq);
+/* Whether it may see what belongs to owner. What it may not see does not exist for it: 404. */
+bool auth_sees(const struct http_request *rq, const char *owner);
 enum scope auth_scope(const struct http_request *rq);
 /* Letters, digits, '.', '_' and '-', 1 to USER_MAX. */
 bool auth_user_valid(const char *name);

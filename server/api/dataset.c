@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/auth.h"
 #include "api/handlers.h"
 
 static json_t *files_json(const struct dataset_file_row *files, int n)
@@ -21,10 +22,10 @@ static json_t *files_json(const struct dataset_file_row *files, int n)
 
 json_t *dataset_json(const struct dataset_row *row, const struct dataset_file_row *files, int nfiles)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?, s:o, s:o, s:o}", "object", "dataset", "id", row->id,
-		"name", row->name, "status", row->status, "bytes", (json_int_t)row->bytes, "sha256", row->sha256,
-		"info", answer_stored(row->info), "created_at", answer_time(row->created_at), "updated_at",
-		answer_time(row->updated_at));
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s?, s:o, s:o, s:o}", "object", "dataset", "id",
+		row->id, "owner", row->owner, "name", row->name, "status", row->status, "bytes", (json_int_t)row->bytes,
+		"sha256", row->sha256, "info", answer_stored(row->info), "created_at", answer_time(row->created_at),
+		"updated_at", answer_time(row->updated_at));
 	if (json && files && json_object_set_new(json, "files", files_json(files, nfiles)) < 0) {
 		json_decref(json);
 		return NULL;
@@ -32,9 +33,18 @@ json_t *dataset_json(const struct dataset_row *row, const struct dataset_file_ro
 	return json;
 }
 
+enum store_status dataset_get(const struct http_request *rq, const char *name_or_id, struct dataset_row *ret)
+{
+	enum store_status st = store_dataset_get(answer_api(rq)->store, auth_user(rq), name_or_id, ret);
+	if (st != STORE_OK || auth_sees(rq, ret->owner))
+		return st;
+	dataset_row_done(ret);
+	return STORE_NOT_FOUND;
+}
+
 bool dataset_find(struct http_request *rq, bool ready, struct dataset_row *ret)
 {
-	enum store_status st = store_dataset_get(answer_api(rq)->store, http_segment(rq, "name"), ret);
+	enum store_status st = dataset_get(rq, http_segment(rq, "name"), ret);
 	if (st != STORE_OK) {
 		answer_store(rq, st, "data set", "");
 		return false;
@@ -47,13 +57,13 @@ bool dataset_find(struct http_request *rq, bool ready, struct dataset_row *ret)
 	return true;
 }
 
-void dataset_unknown(struct api *api, const char *name, const char *param, struct problems *problems)
+void dataset_unknown(const struct http_request *rq, const char *name, const char *param, struct problems *problems)
 {
-	struct page page = {.limit = LIST_MAX};
+	struct page page = {.limit = LIST_MAX, .owner = auth_user(rq)};
 	struct dataset_row *rows = NULL;
 	const char *words[LIST_MAX];
 	int n = 0;
-	if (store_dataset_list(api->store, &page, &rows, &n) != STORE_OK)
+	if (store_dataset_list(answer_api(rq)->store, &page, &rows, &n) != STORE_OK)
 		n = 0;
 	for (int i = 0; i < n; i++)
 		words[i] = rows[i].name;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/auth.h"
 #include "api/dataset.h"
 #include "api/handlers.h"
 #include "base/id.h"
@@ -59,9 +60,10 @@ static bool same_files(const struct dataset_file_row *a, int na, const struct da
  * Under the lock: the data set called name takes the packed file, provided its uploaded files are still the n that were
  * packed. A deletion may have removed an equal packed file since it was written: NOT_FOUND, and the caller packs again.
  */
-static enum store_status take(struct api *api, const char *name, const struct ingest_result *packed,
+static enum store_status take(const struct http_request *rq, const char *name, const struct ingest_result *packed,
 	const struct dataset_file_row *files, int n)
 {
+	struct api *api = answer_api(rq);
 	struct dataset_row row;
 	struct dataset_file_row *now = NULL;
 	int nnow = 0;
@@ -72,7 +74,7 @@ static enum store_status take(struct api *api, const char *name, const struct in
 	char *info = json_dumps(packed->info, JSON_COMPACT);
 	if (!info)
 		return STORE_ERROR;
-	enum store_status st = store_dataset_begin(api->store, name, &row);
+	enum store_status st = store_dataset_begin(api->store, auth_user(rq), name, &row);
 	if (st == STORE_OK) {
 		st = store_dataset_files(api->store, row.id, &now, &nnow);
 		if (st == STORE_OK && !same_files(files, n, now, nnow))
@@ -127,12 +129,12 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 			return STORE_ERROR;
 		}
 		pthread_mutex_lock(&api->files_lock);
-		st = take(api, name, &packed, files, n);
+		st = take(rq, name, &packed, files, n);
 		pthread_mutex_unlock(&api->files_lock);
 		json_decref(packed.info);
 	}
 	struct dataset_row row;
-	enum store_status shown = st == STORE_OK ? store_dataset_get(api->store, name, &row) : st;
+	enum store_status shown = st == STORE_OK ? dataset_get(rq, name, &row) : st;
 	if (shown == STORE_OK) {
 		reply_dataset(rq, 201, &row);
 		dataset_row_done(&row);
@@ -173,10 +175,9 @@ void api_dataset_put(struct http_request *rq)
 			&problems, ERR_INVALID_NAME, "filename", "A file name has at most 64 of A-Z a-z 0-9 . _ -");
 	if (answer_refused(rq, &problems) || names_refused(rq))
 		return;
-	struct api *api = answer_api(rq);
 	const char *name = http_segment(rq, "name");
 	struct dataset_row row;
-	enum store_status st = store_dataset_get(api->store, name, &row);
+	enum store_status st = dataset_get(rq, name, &row);
 	if (st == STORE_OK) {
 		bool ready = strcmp(row.status, "ready") == 0;
 		dataset_row_done(&row);
@@ -215,13 +216,14 @@ static bool keep(const struct api *api, const char *from, const char *stored_as)
 }
 
 /* Under the lock. *ret_replaced: the stored name of an older upload of the same file, or "". */
-static enum store_status add_file(struct api *api, const char *name, const struct dataset_file_row *file,
+static enum store_status add_file(const struct http_request *rq, const char *name, const struct dataset_file_row *file,
 	char ret_replaced[ID_MAX], bool *ret_too_many)
 {
+	struct api *api = answer_api(rq);
 	struct dataset_row row;
 	struct dataset_file_row *files = NULL;
 	int n = 0;
-	enum store_status st = store_dataset_begin(api->store, name, &row);
+	enum store_status st = store_dataset_begin(api->store, auth_user(rq), name, &row);
 	if (st != STORE_OK)
 		return st;
 	st = store_dataset_files(api->store, row.id, &files, &n);
@@ -252,7 +254,7 @@ void api_dataset_file_put(struct http_request *rq)
 		return;
 	}
 	pthread_mutex_lock(&api->files_lock);
-	enum store_status st = add_file(api, name, &file, replaced, &too_many);
+	enum store_status st = add_file(rq, name, &file, replaced, &too_many);
 	pthread_mutex_unlock(&api->files_lock);
 	bool added = st == STORE_OK && !too_many;
 	const char *unused = added ? replaced : file.stored_as;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/handlers.h"
 #include "api/job.h"
 #include "api/tail.h"
@@ -102,8 +103,12 @@ static void answer_events(struct http_request *rq, const struct event_request *e
 {
 	struct event_row *rows = NULL;
 	int n = 0;
-	enum store_status st = store_event_list(
-		answer_api(rq)->store, e->q.job_id, e->q.after, e->q.type, (int)e->limit + 1, &rows, &n);
+	struct store *store = answer_api(rq)->store;
+	struct event_feed feed = {
+		.owner = e->q.owner, .type = e->q.type, .after = e->q.after, .limit = (int)e->limit + 1};
+	enum store_status st =
+		e->q.job_id ? store_event_list(store, e->q.job_id, feed.after, feed.type, feed.limit, &rows, &n)
+			    : store_event_feed(store, &feed, &rows, &n);
 	if (st != STORE_OK)
 		answer_store(rq, st, "job", "");
 	else if (n == 0 && e->wait > 0 && !ended && !http_waited(rq))
@@ -140,6 +145,7 @@ void api_events(struct http_request *rq)
 	uint64_t seen = hub_seq(answer_api(rq)->hub, HUB_JOBS);
 	if (!read_request(rq, &e))
 		return;
+	e.q.owner = auth_owner(rq);
 	if (e.format == TAIL_JSON)
 		answer_events(rq, &e, false, seen);
 	else

@@ -9,12 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/auth.h"
 #include "api/handlers.h"
 #include "spec/spec.h"
 
 bool job_find(struct http_request *rq, struct job_row *ret)
 {
 	enum store_status st = store_job_get(answer_api(rq)->store, http_segment(rq, "id"), ret);
+	if (st == STORE_OK && !auth_sees(rq, ret->owner)) {
+		job_row_done(ret);
+		st = STORE_NOT_FOUND;
+	}
 	if (st != STORE_OK)
 		answer_store(rq, st, "job", "");
 	return st == STORE_OK;

@@ -61,9 +61,9 @@ static json_t *life_json(const struct job_row *row)
 
 json_t *job_json(const struct job_row *row, bool brief, const char *history)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "object", "job", "id", row->id, "name", row->name,
-		"status", job_status_name(row->status), "status_reason", text_or_null(row->status_reason),
-		"status_detail", text_or_null(row->status_detail));
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "object", "job", "id", row->id, "owner",
+		row->owner, "name", row->name, "status", job_status_name(row->status), "status_reason",
+		text_or_null(row->status_reason), "status_detail", text_or_null(row->status_detail));
 	json_t *more = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:I, s:I}", "dataset",
 		row->dataset_name, "dataset_id", row->dataset_id, "priority", row->priority, "epochs", row->epochs,
 		"epoch", row->epoch, "attempt", row->attempt, "metrics", answer_stored(row->metrics), "created_at",

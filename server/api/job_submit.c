@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/dataset.h"
 #include "api/handlers.h"
 #include "api/job.h"
@@ -41,7 +42,8 @@ static void submission_free(struct submission *s)
 }
 
 /* The model of the body: a definition, or the id of a stored one. */
-static void read_model(struct api *api, const json_t *body, struct submission *s, struct problems *problems)
+static void read_model(
+	const struct http_request *rq, const json_t *body, struct submission *s, struct problems *problems)
 {
 	const json_t *given = json_object_get(body, "model");
 	if (json_is_object(given)) {
@@ -52,7 +54,11 @@ static void read_model(struct api *api, const json_t *body, struct submission *s
 		return; /* spec_job_parse has said so */
 	struct model_row row;
 	const char *id = json_string_value(given);
-	enum store_status st = store_model_get(api->store, id, &row);
+	enum store_status st = store_model_get(answer_api(rq)->store, id, &row);
+	if (st == STORE_OK && !auth_sees(rq, row.owner)) {
+		model_row_done(&row);
+		st = STORE_NOT_FOUND;
+	}
 	if (st == STORE_NOT_FOUND) {
 		problems_add(problems, ERR_UNKNOWN_NAME, "/model", "There is no model '%.64s'.", id);
 	} else if (st != STORE_OK) {
@@ -65,17 +71,18 @@ static void read_model(struct api *api, const json_t *body, struct submission *s
 	}
 }
 
-static void read_dataset(struct api *api, const json_t *body, struct submission *s, struct problems *problems)
+static void read_dataset(
+	const struct http_request *rq, const json_t *body, struct submission *s, struct problems *problems)
 {
 	const char *name = json_string_value(json_object_get(body, "dataset"));
 	if (!name || !name[0])
 		return; /* spec_job_parse has said so */
-	enum store_status st = store_dataset_get(api->store, name, &s->dataset);
+	enum store_status st = dataset_get(rq, name, &s->dataset);
 	s->has_dataset = st == STORE_OK;
 	if (st == STORE_NOT_FOUND) {
 		char shown[NAME_MAX_BYTES + 1];
 		snprintf(shown, sizeof shown, "%s", name);
-		dataset_unknown(api, shown, "/dataset", problems);
+		dataset_unknown(rq, shown, "/dataset", problems);
 	} else if (st != STORE_OK) {
 		problems_add(problems, ERR_INTERNAL, "/dataset", "The server's database failed.");
 	} else if (strcmp(s->dataset.status, "ready") != 0) {
@@ -100,16 +107,17 @@ static json_t *plan_json(const struct submission *s)
 }
 
 /* Checks the body in full. NULL with problems. */
-static struct submission *submission_read(struct api *api, const json_t *body, struct problems *problems)
+static struct submission *submission_read(const struct http_request *rq, const json_t *body, struct problems *problems)
 {
+	const struct api *api = answer_api(rq);
 	struct submission *s = calloc(1, sizeof *s);
 	if (!s) {
 		problems_add(problems, ERR_INTERNAL, "", "The server is out of memory.");
 		return NULL;
 	}
 	bool parsed = spec_job_parse(body, api->threads, problems, &s->job);
-	read_model(api, body, s, problems);
-	read_dataset(api, body, s, problems);
+	read_model(rq, body, s, problems);
+	read_dataset(rq, body, s, problems);
 	if (s->has_model)
 		s->net = spec_model_build(&s->model, "/model", problems);
 	if (parsed && s->net && s->info && !problems_any(problems))
@@ -192,7 +200,8 @@ static void store_submission(struct http_request *rq, const struct submission *s
 	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
 	char sha256[65], location[ID_MAX + 16];
 	request_sha256(rq, from, sha256);
-	struct job_new job = {.name = submission_name(s),
+	struct job_new job = {.owner = auth_user(rq),
+		.name = submission_name(s),
 		.dataset_id = s->dataset.id,
 		.model = model,
 		.spec = spec,
@@ -230,7 +239,7 @@ void job_submit(struct http_request *rq, const json_t *body, const char *from)
 	http_query_only(rq, (const char *const[]){"dry_run"}, 1, &problems);
 	answer_query_bool(rq, "dry_run", &dry_run, &problems);
 	const char *key = idempotency_key(rq, &problems);
-	struct submission *s = submission_read(api, body, &problems);
+	struct submission *s = submission_read(rq, body, &problems);
 	if (!answer_refused(rq, &problems)) {
 		if (dry_run)
 			reply_dry(rq, api, s);

@@ -2,15 +2,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/auth.h"
 #include "api/answer.h"
 #include "api/handlers.h"
 #include "spec/spec.h"
 
 static json_t *model_json(const struct model_row *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "object", "model", "id", row->id, "name", row->name,
-		"definition", answer_stored(row->definition), "summary", answer_stored(row->summary), "created_at",
-		answer_time(row->created_at));
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "object", "model", "id", row->id, "owner", row->owner,
+		"name", row->name, "definition", answer_stored(row->definition), "summary", answer_stored(row->summary),
+		"created_at", answer_time(row->created_at));
 }
 
 /* The definition in full and its summary, from the body; false when it has replied with the problems. */
@@ -59,8 +60,10 @@ void api_model_create(struct http_request *rq)
 	char *summary_text = summary ? json_dumps(summary, JSON_COMPACT) : NULL;
 	enum store_status st = STORE_ERROR;
 	if (definition_text && summary_text)
-		st = store_model_add(answer_api(rq)->store, model.name[0] ? model.name : "model", definition_text,
-			summary_text, &row);
+		st = store_model_add(answer_api(rq)->store,
+			&(struct model_new){
+				auth_user(rq), model.name[0] ? model.name : "model", definition_text, summary_text},
+			&row);
 	if (st == STORE_OK) {
 		char location[ID_MAX + 16];
 		snprintf(location, sizeof location, "/v1/models/%s", row.id);
@@ -104,25 +107,35 @@ void api_model_list(struct http_request *rq)
 	http_reply_json(rq, 200, answer_list(data, page.has_more));
 }
 
+/* The model of the route's {id}; false when it has replied. */
+static bool model_find(struct http_request *rq, struct model_row *ret)
+{
+	enum store_status st = store_model_get(answer_api(rq)->store, http_segment(rq, "id"), ret);
+	if (st == STORE_OK && !auth_sees(rq, ret->owner)) {
+		model_row_done(ret);
+		st = STORE_NOT_FOUND;
+	}
+	if (st != STORE_OK)
+		answer_store(rq, st, "model", "");
+	return st == STORE_OK;
+}
+
 void api_model_get(struct http_request *rq)
 {
 	struct model_row row;
-	if (answer_query_refused(rq))
+	if (answer_query_refused(rq) || !model_find(rq, &row))
 		return;
-	enum store_status st = store_model_get(answer_api(rq)->store, http_segment(rq, "id"), &row);
-	if (st != STORE_OK) {
-		answer_store(rq, st, "model", "");
-		return;
-	}
 	http_reply_json(rq, 200, model_json(&row));
 	model_row_done(&row);
 }
 
 void api_model_delete(struct http_request *rq)
 {
-	if (answer_query_refused(rq))
+	struct model_row row;
+	if (answer_query_refused(rq) || !model_find(rq, &row))
 		return;
-	enum store_status st = store_model_delete(answer_api(rq)->store, http_segment(rq, "id"));
+	enum store_status st = store_model_delete(answer_api(rq)->store, row.id);
+	model_row_done(&row);
 	if (st == STORE_OK)
 		http_reply_empty(rq, 204);
 	else

@@ -40,22 +40,22 @@ static void read_selection(const json_t *body, struct problems *problems, struct
 }
 
 static json_t *predict_selection(
-	struct api *api, struct infer *in, const struct selection *sel, struct problems *problems)
+	const struct http_request *rq, struct infer *in, const struct selection *sel, struct problems *problems)
 {
 	struct dataset_row row;
 	struct packed packed;
 	char path[PATH_SIZE];
 	json_t *answer = NULL;
-	enum store_status st = store_dataset_get(api->store, sel->dataset, &row);
+	enum store_status st = dataset_get(rq, sel->dataset, &row);
 	if (st == STORE_NOT_FOUND) {
-		dataset_unknown(api, sel->dataset, "/dataset", problems);
+		dataset_unknown(rq, sel->dataset, "/dataset", problems);
 		return NULL;
 	}
 	if (st != STORE_OK) {
 		problems_add(problems, ERR_INTERNAL, "", "The server's database failed.");
 		return NULL;
 	}
-	answer_path(api, "datasets", row.sha256 ? row.sha256 : "", path);
+	answer_path(answer_api(rq), "datasets", row.sha256 ? row.sha256 : "", path);
 	if (!row.sha256 || strcmp(row.status, "ready") != 0) {
 		problems_add(
 			problems, ERR_CONFLICT, "/dataset", "The data set is still being received: commit it first.");
@@ -111,7 +111,7 @@ void api_job_predict(struct http_request *rq)
 		return;
 	struct infer *in = checkpoint_open(api, &job, which, &row, &problems);
 	if (in) {
-		json_t *answer = selects ? predict_selection(api, in, &selection, &problems)
+		json_t *answer = selects ? predict_selection(rq, in, &selection, &problems)
 					 : infer_predict(in, body, INSTANCES_MAX, &problems);
 		if (!problems_any(&problems))
 			http_reply_json(rq, 200, with_checkpoint(answer, &row));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/auth.h"
 #include "api/answer.h"
 #include "api/handlers.h"
 #include "base/clock.h"
@@ -140,11 +141,13 @@ void api_queue(struct http_request *rq)
 	int64_t busy = counts.by_status[JOB_RUNNING] + counts.by_status[JOB_CANCELLING];
 	json_t *data = json_array();
 	for (int i = 0; i < n; i++) {
+		bool mine = auth_sees(rq, rows[i].owner); /* of others' jobs one sees that they are before one's own */
 		const char *reason = queue_reason(i + 1, api->config->workers - busy);
 		json_array_append_new(data,
-			json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o}", "position", i + 1, "id",
-				rows[i].id, "name", rows[i].name, "dataset", rows[i].dataset_name, "reason", reason,
-				"priority", rows[i].priority, "epochs", rows[i].epochs, "epoch", rows[i].epoch,
+			json_pack("{s:i, s:s, s:s?, s:s?, s:s?, s:s, s:i, s:i, s:i, s:i, s:o}", "position", i + 1,
+				"owner", rows[i].owner, "id", mine ? rows[i].id : NULL, "name",
+				mine ? rows[i].name : NULL, "dataset", mine ? rows[i].dataset_name : NULL, "reason",
+				reason, "priority", rows[i].priority, "epochs", rows[i].epochs, "epoch", rows[i].epoch,
 				"attempt", rows[i].attempt, "created_at", answer_time(rows[i].created_at)));
 		job_row_done(&rows[i]);
 	}

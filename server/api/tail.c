@@ -13,7 +13,7 @@ struct tail {
 	struct api *api;
 	enum tail_format format;
 	bool global, follow;
-	char job_id[ID_MAX], type[32];
+	char job_id[ID_MAX], owner[USER_MAX + 1], type[32];
 	int64_t after;
 	int limit;        /* events of the next batch, so that one client never holds much more than BATCH_BYTES */
 	struct text text; /* made, and sent up to offset */
@@ -82,8 +82,13 @@ static int refill(struct tail *t)
 	bool last = at_end(t);
 	struct event_row *rows = NULL;
 	int n = 0;
-	if (store_event_list(t->api->store, t->global ? NULL : t->job_id, t->after, t->type[0] ? t->type : NULL,
-		    t->limit, &rows, &n) != STORE_OK)
+	const char *type = t->type[0] ? t->type : NULL;
+	struct event_feed feed = {
+		.owner = t->owner[0] ? t->owner : NULL, .type = type, .after = t->after, .limit = t->limit};
+	enum store_status st =
+		t->global ? store_event_feed(t->api->store, &feed, &rows, &n)
+			  : store_event_list(t->api->store, t->job_id, t->after, type, t->limit, &rows, &n);
+	if (st != STORE_OK)
 		return -1;
 	int result = n > 0 ? 1 : last ? -1 : 0;
 	if (n > 0 && !write_batch(t, rows, n))
@@ -132,6 +137,7 @@ void tail_reply(struct http_request *rq, enum tail_format format, const struct t
 	t->after = q->after;
 	t->limit = BATCH_MAX;
 	snprintf(t->job_id, sizeof t->job_id, "%s", q->job_id ? q->job_id : "");
+	snprintf(t->owner, sizeof t->owner, "%s", q->owner ? q->owner : "");
 	snprintf(t->type, sizeof t->type, "%s", q->type ? q->type : "");
 	if (format == TAIL_SSE && (t->text.bytes = strdup("retry: 2000\n\n")))
 		t->text.size = strlen(t->text.bytes);

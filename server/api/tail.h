@@ -11,7 +11,8 @@ enum tail_format { TAIL_JSON, TAIL_SSE, TAIL_NDJSON, TAIL_FORMAT_COUNT };
 
 /* What to read. */
 struct tail_query {
-	const char *job_id; /* NULL: all jobs, by global_seq */
+	const char *job_id; /* NULL: all jobs of owner, by global_seq */
+	const char *owner;  /* NULL: everyone */
 	const char *type;   /* NULL: any */
 	int64_t after;
 	bool follow; /* wait for more after the newest; a job's stream ends with its last event */

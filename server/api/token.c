@@ -40,7 +40,7 @@ void api_token_list(struct http_request *rq)
 	answer_page(rq, &page, &problems);
 	if (answer_refused(rq, &problems))
 		return;
-	enum store_status st = store_token_list(answer_api(rq)->store, auth_owner(rq), &page, &rows, &n);
+	enum store_status st = store_token_list(answer_api(rq)->store, &page, &rows, &n);
 	if (st != STORE_OK) {
 		answer_store(rq, st, "token", "");
 		return;

@@ -18,6 +18,7 @@ static void read_row(struct db_stmt *st, void *row)
 {
 	struct dataset_row *ret = row;
 	db_text_into(st, "id", ret->id, sizeof ret->id);
+	db_text_into(st, "owner", ret->owner, sizeof ret->owner);
 	db_text_into(st, "name", ret->name, sizeof ret->name);
 	ret->status = db_text(st, "status");
 	ret->sha256 = db_text(st, "sha256");
@@ -51,10 +52,11 @@ static const struct row_kind file_kind = {
 	.size = sizeof(struct dataset_file_row), .read = read_file, .done = file_done};
 
 /* An id goes before a name: a data set may be named like another one's id. */
-static enum store_status find(struct db_tx *tx, const char *name_or_id, struct dataset_row *ret)
+static enum store_status find(struct db_tx *tx, const char *owner, const char *name_or_id, struct dataset_row *ret)
 {
-	struct db_stmt *st =
-		db_query(tx, "SELECT * FROM dataset WHERE id = :key OR name = :key ORDER BY id = :key DESC LIMIT 1");
+	struct db_stmt *st = db_query(tx, "SELECT * FROM dataset WHERE id = :key OR (owner = :owner AND name = :key)"
+					  " ORDER BY id = :key DESC LIMIT 1");
+	db_bind_text(st, ":owner", owner);
 	db_bind_text(st, ":key", name_or_id);
 	if (!db_step(st))
 		return STORE_NOT_FOUND;
@@ -72,31 +74,35 @@ static enum store_status check_receiving(struct db_tx *tx, const char *id)
 	return db_int(st, "receiving") ? STORE_OK : STORE_CONFLICT;
 }
 
-static void add(struct db_tx *tx, const char *name)
+static void add(struct db_tx *tx, const char *owner, const char *name)
 {
 	char id[ID_MAX];
 	id_new("ds_", id, sizeof id);
-	struct db_stmt *st = db_query(tx, "INSERT INTO dataset (id, name, status, created_at, updated_at)"
-					  " VALUES (:id, :name, 'receiving', :now, :now)");
+	struct db_stmt *st = db_query(tx, "INSERT INTO dataset (id, owner, name, status, created_at, updated_at)"
+					  " VALUES (:id, :owner, :name, 'receiving', :now, :now)");
 	db_bind_text(st, ":id", id);
+	db_bind_text(st, ":owner", owner);
 	db_bind_text(st, ":name", name);
 	db_bind_real(st, ":now", clock_now());
 	db_run(st);
 }
 
-enum store_status store_dataset_begin(struct store *s, const char *name, struct dataset_row *ret)
+enum store_status store_dataset_begin(struct store *s, const char *owner, const char *name, struct dataset_row *ret)
 {
 	*ret = (struct dataset_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT status = 'receiving' AS receiving FROM dataset WHERE name = :name");
+	struct db_stmt *st = db_query(tx, "SELECT status = 'receiving' AS receiving FROM dataset"
+					  " WHERE owner = :owner AND name = :name");
+	db_bind_text(st, ":owner", owner);
 	db_bind_text(st, ":name", name);
 	enum store_status status = STORE_OK;
 	if (!db_step(st))
-		add(tx, name);
+		add(tx, owner, name);
 	else if (!db_int(st, "receiving"))
 		status = STORE_CONFLICT;
 	if (status == STORE_OK) {
-		st = db_query(tx, "SELECT * FROM dataset WHERE name = :name");
+		st = db_query(tx, "SELECT * FROM dataset WHERE owner = :owner AND name = :name");
+		db_bind_text(st, ":owner", owner);
 		db_bind_text(st, ":name", name);
 		if (db_step(st))
 			read_row(st, ret);
@@ -173,11 +179,11 @@ enum store_status store_dataset_ready(
 	return store_end(s, tx, STORE_OK);
 }
 
-enum store_status store_dataset_get(struct store *s, const char *name_or_id, struct dataset_row *ret)
+enum store_status store_dataset_get(struct store *s, const char *owner, const char *name_or_id, struct dataset_row *ret)
 {
 	*ret = (struct dataset_row){0};
 	struct db_tx *tx = db_snapshot(s->db);
-	enum store_status status = store_end(s, tx, find(tx, name_or_id, ret));
+	enum store_status status = store_end(s, tx, find(tx, owner, name_or_id, ret));
 	if (status != STORE_OK)
 		dataset_row_done(ret);
 	return status;
@@ -187,9 +193,10 @@ enum store_status store_dataset_list(struct store *s, struct page *page, struct 
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(
-		tx, "SELECT * FROM dataset WHERE id < coalesce(:after, '~') ORDER BY id DESC LIMIT :limit + 1");
+	struct db_stmt *st = db_query(tx, "SELECT * FROM dataset WHERE id < coalesce(:after, '~')"
+					  " AND owner = coalesce(:owner, owner) ORDER BY id DESC LIMIT :limit + 1");
 	db_bind_text(st, ":after", page->after);
+	db_bind_text(st, ":owner", page->owner);
 	db_bind_int(st, ":limit", page->limit);
 	enum store_status status = rows_collect(s, st, &dataset_kind, page, &rows);
 	*ret = rows.list;

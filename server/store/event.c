@@ -97,16 +97,30 @@ enum store_status store_event_list(struct store *s, const char *job_id, int64_t 
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(
-		tx, job_id ? "SELECT * FROM event WHERE job_id = :job AND seq > :after AND type = coalesce(:type, type)"
-			     " ORDER BY seq LIMIT :limit"
-			   : "SELECT * FROM event WHERE global_seq > :after AND type = coalesce(:type, type)"
-			     " ORDER BY global_seq LIMIT :limit");
-	if (job_id)
-		db_bind_text(st, ":job", job_id);
+	struct db_stmt *st = db_query(tx, "SELECT * FROM event WHERE job_id = :job AND seq > :after"
+					  " AND type = coalesce(:type, type) ORDER BY seq LIMIT :limit");
+	db_bind_text(st, ":job", job_id);
 	db_bind_int(st, ":after", after);
 	db_bind_text(st, ":type", type);
 	db_bind_int(st, ":limit", limit);
+	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
+	*ret = rows.list;
+	*ret_n = rows.n;
+	return status;
+}
+
+enum store_status store_event_feed(struct store *s, const struct event_feed *feed, struct event_row **ret, int *ret_n)
+{
+	struct rows rows;
+	struct db_tx *tx = db_snapshot(s->db);
+	struct db_stmt *st = db_query(tx,
+		"SELECT * FROM event WHERE global_seq > :after AND type = coalesce(:type, type) AND (:owner IS NULL OR"
+		" EXISTS (SELECT 1 FROM job WHERE job.id = event.job_id AND job.owner = :owner))"
+		" ORDER BY global_seq LIMIT :limit");
+	db_bind_text(st, ":owner", feed->owner);
+	db_bind_int(st, ":after", feed->after);
+	db_bind_text(st, ":type", feed->type);
+	db_bind_int(st, ":limit", feed->limit);
 	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
 	*ret = rows.list;
 	*ret_n = rows.n;

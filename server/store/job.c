@@ -34,6 +34,7 @@ static void read_row(struct db_stmt *st, void *row)
 {
 	struct job_row *ret = row;
 	db_text_into(st, "id", ret->id, sizeof ret->id);
+	db_text_into(st, "owner", ret->owner, sizeof ret->owner);
 	db_text_into(st, "name", ret->name, sizeof ret->name);
 	ret->status = read_status(st);
 	ret->cancel_requested = ret->status == JOB_CANCELLING;
@@ -87,12 +88,13 @@ enum store_status job_row_of(struct db_tx *tx, const char *id, struct job_row *r
 static bool insert(struct db_tx *tx, const struct job_new *n, const char *id, double now)
 {
 	struct db_stmt *st = db_query(tx,
-		"INSERT INTO job (id, name, status, dataset_id, dataset_name, dataset_sha256, model, spec, priority, "
-		"epochs,"
-		" last_seq, created_at)"
-		" SELECT :id, :name, 'queued', d.id, d.name, d.sha256, :model, :spec, :priority, :epochs, 1, :now"
+		"INSERT INTO job (id, owner, name, status, dataset_id, dataset_name, dataset_sha256, model, spec,"
+		" priority, epochs, last_seq, created_at)"
+		" SELECT :id, :owner, :name, 'queued', d.id, d.name, d.sha256, :model, :spec, :priority, :epochs, 1, "
+		":now"
 		" FROM dataset AS d WHERE d.id = :dataset AND d.status = 'ready'");
 	db_bind_text(st, ":id", id);
+	db_bind_text(st, ":owner", n->owner);
 	db_bind_text(st, ":name", n->name ? n->name : "");
 	db_bind_text(st, ":dataset", n->dataset_id);
 	db_bind_text(st, ":model", n->model);
@@ -111,7 +113,9 @@ static bool insert(struct db_tx *tx, const struct job_new *n, const char *id, do
 static enum store_status key_find(struct db_tx *tx, const struct job_new *n, char ret_job[ID_MAX])
 {
 	char sha256[72];
-	struct db_stmt *st = db_query(tx, "SELECT request_sha256, job_id FROM idempotency WHERE key = :key");
+	struct db_stmt *st = db_query(tx, "SELECT request_sha256, job_id FROM idempotency"
+					  " WHERE key = :owner || ' ' || :key");
+	db_bind_text(st, ":owner", n->owner);
 	db_bind_text(st, ":key", n->idempotency_key);
 	if (!db_step(st))
 		return STORE_NOT_FOUND;
@@ -123,7 +127,8 @@ static enum store_status key_find(struct db_tx *tx, const struct job_new *n, cha
 static void key_add(struct db_tx *tx, const struct job_new *n, const char *id, double now)
 {
 	struct db_stmt *st = db_query(tx, "INSERT INTO idempotency (key, request_sha256, job_id, created_at)"
-					  " VALUES (:key, :sha256, :job, :now)");
+					  " VALUES (:owner || ' ' || :key, :sha256, :job, :now)");
+	db_bind_text(st, ":owner", n->owner);
 	db_bind_text(st, ":key", n->idempotency_key);
 	db_bind_text(st, ":sha256", n->request_sha256);
 	db_bind_text(st, ":job", id);
@@ -187,16 +192,18 @@ enum store_status store_job_list(
 	struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret, int *ret_n)
 {
 	/* A condition only where it is asked for, so that the index on its column serves. */
-	char sql[256];
+	char sql[300];
 	snprintf(sql, sizeof sql,
-		"SELECT * FROM job WHERE id < coalesce(:after, '~')%s%s%s ORDER BY id DESC LIMIT :limit + 1",
-		f->status >= 0 ? " AND status = :status" : "", f->dataset ? " AND dataset_name = :dataset" : "",
-		f->name ? " AND name = :name" : "");
+		"SELECT * FROM job WHERE id < coalesce(:after, '~')%s%s%s%s ORDER BY id DESC LIMIT :limit + 1",
+		page->owner ? " AND owner = :owner" : "", f->status >= 0 ? " AND status = :status" : "",
+		f->dataset ? " AND dataset_name = :dataset" : "", f->name ? " AND name = :name" : "");
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
 	struct db_stmt *st = db_query(tx, sql);
 	db_bind_text(st, ":after", page->after);
 	db_bind_int(st, ":limit", page->limit);
+	if (page->owner)
+		db_bind_text(st, ":owner", page->owner);
 	if (f->status >= 0)
 		db_bind_text(st, ":status", job_status_name((enum job_status)f->status));
 	if (f->dataset)

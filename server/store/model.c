@@ -16,6 +16,7 @@ static void read_row(struct db_stmt *st, void *row)
 {
 	struct model_row *ret = row;
 	db_text_into(st, "id", ret->id, sizeof ret->id);
+	db_text_into(st, "owner", ret->owner, sizeof ret->owner);
 	db_text_into(st, "name", ret->name, sizeof ret->name);
 	ret->definition = db_text(st, "definition");
 	ret->summary = db_text(st, "summary");
@@ -39,19 +40,19 @@ static enum store_status find(struct db_tx *tx, const char *id, struct model_row
 	return STORE_OK;
 }
 
-enum store_status store_model_add(
-	struct store *s, const char *name, const char *definition, const char *summary, struct model_row *ret)
+enum store_status store_model_add(struct store *s, const struct model_new *n, struct model_row *ret)
 {
 	char id[ID_MAX];
 	id_new("mdl_", id, sizeof id);
 	*ret = (struct model_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "INSERT INTO model (id, name, definition, summary, created_at)"
-					  " VALUES (:id, :name, :definition, :summary, :now)");
+	struct db_stmt *st = db_query(tx, "INSERT INTO model (id, owner, name, definition, summary, created_at)"
+					  " VALUES (:id, :owner, :name, :definition, :summary, :now)");
 	db_bind_text(st, ":id", id);
-	db_bind_text(st, ":name", name);
-	db_bind_text(st, ":definition", definition);
-	db_bind_text(st, ":summary", summary);
+	db_bind_text(st, ":owner", n->owner);
+	db_bind_text(st, ":name", n->name);
+	db_bind_text(st, ":definition", n->definition);
+	db_bind_text(st, ":summary", n->summary);
 	db_bind_real(st, ":now", clock_now());
 	db_run(st);
 	enum store_status status = store_end(s, tx, find(tx, id, ret));
@@ -74,9 +75,10 @@ enum store_status store_model_list(struct store *s, struct page *page, struct mo
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st =
-		db_query(tx, "SELECT * FROM model WHERE id < coalesce(:after, '~') ORDER BY id DESC LIMIT :limit + 1");
+	struct db_stmt *st = db_query(tx, "SELECT * FROM model WHERE id < coalesce(:after, '~')"
+					  " AND owner = coalesce(:owner, owner) ORDER BY id DESC LIMIT :limit + 1");
 	db_bind_text(st, ":after", page->after);
+	db_bind_text(st, ":owner", page->owner);
 	db_bind_int(st, ":limit", page->limit);
 	enum store_status status = rows_collect(s, st, &kind, page, &rows);
 	*ret = rows.list;

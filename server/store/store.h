@@ -30,8 +30,11 @@ bool store_failed(const struct store *s);
 
 enum { ID_MAX = 40, NAME_MAX_BYTES = 64 };
 
+enum { USER_MAX = 32 }; /* bytes of a user's name */
+
 struct page {
 	int limit;         /* 1..1000 */
+	const char *owner; /* whose rows; NULL: everyone's */
 	const char *after; /* id of the last row the client has, or NULL; newest first */
 	bool has_more;     /* out */
 };
@@ -42,8 +45,6 @@ struct page {
 enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
 const char *scope_name(enum scope scope); /* "read"; SCOPE_NONE: "" */
 enum scope scope_find(const char *name);  /* SCOPE_NONE when unknown */
-
-enum { USER_MAX = 32 }; /* bytes of a user's name */
 
 struct token_row {
 	char id[ID_MAX], user[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
@@ -59,9 +60,8 @@ struct token_new {
 enum store_status store_token_add(struct store *s, const struct token_new *n, struct token_row *ret);
 /* The token with that hash, whatever its state. */
 enum store_status store_token_find(struct store *s, const char *sha256, struct token_row *ret);
-/* Newest first. user NULL: everyone's. *ret: heap array, freed by the caller. */
-enum store_status store_token_list(
-	struct store *s, const char *user, struct page *page, struct token_row **ret, int *ret_n);
+/* Newest first. *ret: heap array, freed by the caller. */
+enum store_status store_token_list(struct store *s, struct page *page, struct token_row **ret, int *ret_n);
 /* From now on it is refused; one that was revoked before stays so. user NULL: anyone's. */
 enum store_status store_token_revoke(struct store *s, const char *user, const char *id);
 /* Remembers that it was used now. */
@@ -70,7 +70,7 @@ enum store_status store_token_used(struct store *s, const char *id);
 /* ---- data sets ---------------------------------------------------------------------------------------- */
 
 struct dataset_row {
-	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	char id[ID_MAX], owner[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
 	char *status; /* "receiving", "ready" */
 	char *sha256; /* of the packed file, names it under datasets/; NULL while receiving */
 	char *info;   /* JSON object made by ingest (shape, splits, classes, mean, std ...); NULL while receiving */
@@ -84,8 +84,9 @@ struct dataset_file_row {
 };
 void dataset_row_done(struct dataset_row *row);
 
-/* Creates the data set in "receiving" when there is none of that name; a ready one goes back to nothing: CONFLICT. */
-enum store_status store_dataset_begin(struct store *s, const char *name, struct dataset_row *ret);
+/* Creates the owner's data set in "receiving" when there is none of that name; a ready one goes back to nothing:
+ * CONFLICT. */
+enum store_status store_dataset_begin(struct store *s, const char *owner, const char *name, struct dataset_row *ret);
 /* Adds or replaces an uploaded file; ret_replaced gets the stored name that is no longer referenced, or "". */
 enum store_status store_dataset_file_add(
 	struct store *s, const char *dataset_id, const struct dataset_file_row *file, char ret_replaced[ID_MAX]);
@@ -95,7 +96,9 @@ enum store_status store_dataset_files(
 /* receiving -> ready; forgets the uploaded files. */
 enum store_status store_dataset_ready(
 	struct store *s, const char *dataset_id, const char *sha256, const char *info, int64_t bytes);
-enum store_status store_dataset_get(struct store *s, const char *name_or_id, struct dataset_row *ret);
+/* By id, whosever it is, or by the name that it has with its owner. */
+enum store_status store_dataset_get(
+	struct store *s, const char *owner, const char *name_or_id, struct dataset_row *ret);
 enum store_status store_dataset_list(struct store *s, struct page *page, struct dataset_row **ret, int *ret_n);
 /* CONFLICT while a job that has not ended uses it. *ret_last: no other data set shares the packed file. */
 enum store_status store_dataset_delete(struct store *s, const char *dataset_id, bool *ret_last);
@@ -106,14 +109,16 @@ bool store_dataset_has_upload(struct store *s, const char *stored_as);
 /* ---- models ------------------------------------------------------------------------------------------- */
 
 struct model_row {
-	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	char id[ID_MAX], owner[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
 	char *definition; /* JSON, as resolved */
 	char *summary;    /* JSON: layers with shapes, parameters, flops */
 	double created_at;
 };
 void model_row_done(struct model_row *row);
-enum store_status store_model_add(
-	struct store *s, const char *name, const char *definition, const char *summary, struct model_row *ret);
+struct model_new {
+	const char *owner, *name, *definition, *summary;
+};
+enum store_status store_model_add(struct store *s, const struct model_new *n, struct model_row *ret);
 enum store_status store_model_get(struct store *s, const char *id, struct model_row *ret);
 enum store_status store_model_list(struct store *s, struct page *page, struct model_row **ret, int *ret_n);
 /* Jobs keep their own copy of the definition, so a model can always go. */
@@ -132,7 +137,7 @@ bool job_status_terminal(enum job_status st);
 bool job_status_move_legal(enum job_status from, enum job_status to);
 
 struct job_row {
-	char id[ID_MAX], name[NAME_MAX_BYTES + 1];
+	char id[ID_MAX], owner[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
 	enum job_status status;
 	char *status_reason; /* code, or NULL */
 	char *status_detail; /* sentence for a person (why it failed), or NULL */
@@ -160,9 +165,9 @@ struct job_row {
 void job_row_done(struct job_row *row);
 
 struct job_new {
-	const char *name, *dataset_id, *model, *spec;
+	const char *owner, *name, *dataset_id, *model, *spec;
 	int priority, epochs;
-	const char *idempotency_key; /* or NULL */
+	const char *idempotency_key; /* the owner's, or NULL */
 	const char *request_sha256;  /* of the request body, with the key */
 };
 /* Queues a job and writes its first event. With a known key and the same request: *ret_existing, nothing new;
@@ -263,9 +268,16 @@ struct checkpoint_new {
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
 	int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */, const struct checkpoint_new *ckpt,
 	int64_t *ret_seq);
-/* Rows with seq > after, oldest first. job_id NULL: all jobs, by global_seq. type NULL: any. */
+/* A job's rows with seq > after, oldest first. type NULL: any. */
 enum store_status store_event_list(struct store *s, const char *job_id, int64_t after, const char *type, int limit,
 	struct event_row **ret, int *ret_n);
+/* The rows of all jobs of an owner (NULL: of everyone) with global_seq > after, oldest first. type NULL: any. */
+struct event_feed {
+	const char *owner, *type;
+	int64_t after;
+	int limit;
+};
+enum store_status store_event_feed(struct store *s, const struct event_feed *feed, struct event_row **ret, int *ret_n);
 
 /* ---- checkpoints -------------------------------------------------------------------------------------- */
 

@@ -78,15 +78,14 @@ enum store_status store_token_find(struct store *s, const char *sha256, struct t
 	return store_end(s, tx, found ? STORE_OK : STORE_NOT_FOUND);
 }
 
-enum store_status store_token_list(
-	struct store *s, const char *user, struct page *page, struct token_row **ret, int *ret_n)
+enum store_status store_token_list(struct store *s, struct page *page, struct token_row **ret, int *ret_n)
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
 	struct db_stmt *st = db_query(tx, "SELECT * FROM token WHERE id < coalesce(:after, '~')"
 					  " AND user = coalesce(:user, user) ORDER BY id DESC LIMIT :limit + 1");
 	db_bind_text(st, ":after", page->after);
-	db_bind_text(st, ":user", user);
+	db_bind_text(st, ":user", page->owner);
 	db_bind_int(st, ":limit", page->limit);
 	enum store_status status = rows_collect(s, st, &kind, page, &rows);
 	*ret = rows.list;

@@ -28,7 +28,7 @@ static const char *keep(const char *id)
 const char *seed_dataset(struct store *s, const char *name)
 {
 	struct dataset_row row;
-	ck_assert_int_eq(store_dataset_begin(s, name, &row), STORE_OK);
+	ck_assert_int_eq(store_dataset_begin(s, "local", name, &row), STORE_OK);
 	const char *id = keep(row.id);
 	dataset_row_done(&row);
 	ck_assert_int_eq(store_dataset_ready(s, id, "5e1f", "{\"shape\":[1,28,28]}", 1000), STORE_OK);
@@ -37,7 +37,8 @@ const char *seed_dataset(struct store *s, const char *name)
 
 const char *seed_job(struct store *s, const char *dataset_id, int priority)
 {
-	struct job_new n = {.name = "fashion-cnn",
+	struct job_new n = {.owner = "local",
+		.name = "fashion-cnn",
 		.dataset_id = dataset_id,
 		.model = "{\"layers\":[]}",
 		.spec = "{\"training\":{}}",

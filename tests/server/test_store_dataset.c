@@ -24,7 +24,7 @@ static void close_it(void)
 static struct dataset_row begun(const char *name)
 {
 	struct dataset_row row;
-	ck_assert_int_eq(store_dataset_begin(s, name, &row), STORE_OK);
+	ck_assert_int_eq(store_dataset_begin(s, "local", name, &row), STORE_OK);
 	return row;
 }
 
@@ -82,7 +82,7 @@ START_TEST(ready_keeps_the_facts_and_forgets_the_uploads)
 	file_add(row.id, "images", "up_1", replaced);
 	ck_assert_int_eq(store_dataset_ready(s, row.id, "ab12", "{\"shape\":[1,2,2]}", 99), STORE_OK);
 	struct dataset_row got;
-	ck_assert_int_eq(store_dataset_get(s, "mnist", &got), STORE_OK);
+	ck_assert_int_eq(store_dataset_get(s, "local", "mnist", &got), STORE_OK);
 	ck_assert_str_eq(got.status, "ready");
 	ck_assert_str_eq(got.sha256, "ab12");
 	ck_assert_str_eq(got.info, "{\"shape\":[1,2,2]}");
@@ -101,7 +101,7 @@ START_TEST(a_ready_data_set_takes_nothing_more)
 	const char *id = seed_dataset(s, "mnist");
 	struct dataset_row row;
 	char replaced[ID_MAX];
-	ck_assert_int_eq(store_dataset_begin(s, "mnist", &row), STORE_CONFLICT);
+	ck_assert_int_eq(store_dataset_begin(s, "local", "mnist", &row), STORE_CONFLICT);
 	ck_assert_int_eq(file_add(id, "more", "up_1", replaced), STORE_CONFLICT);
 	ck_assert_int_eq(store_dataset_ready(s, id, "x", "{}", 1), STORE_CONFLICT);
 	ck_assert_int_eq(file_add("ds_none", "more", "up_1", replaced), STORE_NOT_FOUND);
@@ -114,10 +114,10 @@ START_TEST(an_id_is_found_before_a_name_that_looks_like_it)
 	const char *id = seed_dataset(s, "first");
 	seed_dataset(s, id); /* named like the first one's id */
 	struct dataset_row row;
-	ck_assert_int_eq(store_dataset_get(s, id, &row), STORE_OK);
+	ck_assert_int_eq(store_dataset_get(s, "local", id, &row), STORE_OK);
 	ck_assert_str_eq(row.name, "first");
 	dataset_row_done(&row);
-	ck_assert_int_eq(store_dataset_get(s, "nothing", &row), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_dataset_get(s, "local", "nothing", &row), STORE_NOT_FOUND);
 }
 END_TEST
 

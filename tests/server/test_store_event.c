@@ -87,7 +87,7 @@ START_TEST(all_jobs_share_one_order_that_never_goes_back)
 	seed_append(s, a, "epoch");
 	struct event_row *rows;
 	int n;
-	ck_assert_int_eq(store_event_list(s, NULL, 0, NULL, 100, &rows, &n), STORE_OK);
+	ck_assert_int_eq(store_event_feed(s, &(struct event_feed){.after = 0, .limit = 100}, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 4);
 	ck_assert_str_eq(rows[2].job_id, b);
 	ck_assert_str_eq(rows[3].job_id, a);
@@ -95,13 +95,13 @@ START_TEST(all_jobs_share_one_order_that_never_goes_back)
 		ck_assert_int_gt(rows[i].global_seq, rows[i - 1].global_seq);
 	int64_t second = rows[1].global_seq, last = rows[3].global_seq;
 	free_events(rows, n);
-	ck_assert_int_eq(store_event_list(s, NULL, second, NULL, 100, &rows, &n), STORE_OK);
+	ck_assert_int_eq(store_event_feed(s, &(struct event_feed){.after = second, .limit = 100}, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 2);
 	free_events(rows, n);
 	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
 	ck_assert_int_eq(store_job_delete(s, a), STORE_OK); /* the newest events are gone */
 	seed_append(s, b, "epoch");
-	ck_assert_int_eq(store_event_list(s, NULL, last, NULL, 100, &rows, &n), STORE_OK);
+	ck_assert_int_eq(store_event_feed(s, &(struct event_feed){.after = last, .limit = 100}, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 1); /* a client that remembers the place of a deleted event misses nothing */
 	ck_assert_str_eq(rows[0].job_id, b);
 	free_events(rows, n);

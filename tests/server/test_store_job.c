@@ -25,7 +25,8 @@ static void close_it(void)
 
 static struct job_new sample(const char *key, const char *sha256)
 {
-	return (struct job_new){.name = "cnn",
+	return (struct job_new){.owner = "local",
+		.name = "cnn",
 		.dataset_id = dataset,
 		.model = "{\"layers\":[1]}",
 		.spec = "{\"epochs\":3}",
@@ -73,7 +74,7 @@ END_TEST
 START_TEST(a_job_needs_a_data_set_that_is_ready)
 {
 	struct dataset_row receiving;
-	ck_assert_int_eq(store_dataset_begin(s, "half", &receiving), STORE_OK);
+	ck_assert_int_eq(store_dataset_begin(s, "local", "half", &receiving), STORE_OK);
 	struct job_new n = sample("key", "aa");
 	struct job_row row;
 	bool existing;
@@ -289,7 +290,11 @@ START_TEST(the_frequent_questions_are_answered_from_an_index)
 		 "coalesce(:type, type)"
 		 " ORDER BY seq LIMIT :limit",
 			"(job_id=? AND seq>?)"},
-		{"EXPLAIN QUERY PLAN SELECT * FROM dataset WHERE id = :key OR name = :key", "MULTI-INDEX OR"},
+		{"EXPLAIN QUERY PLAN SELECT * FROM dataset WHERE id = :key OR (owner = :owner AND name = :key)",
+			"MULTI-INDEX OR"},
+		{"EXPLAIN QUERY PLAN SELECT * FROM job WHERE id < coalesce(:after, '~') AND owner = :owner"
+		 " ORDER BY id DESC LIMIT :limit + 1",
+			"job_owner"},
 	};
 	for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
 		struct db_tx *tx = db_snapshot(s->db);

@@ -203,7 +203,8 @@ static void in_a_dying_process(void (*work)(int pipe_out), int *ret_pipe, pid_t 
 
 static void add_and_claim(int pipe_out)
 {
-	struct job_new n = {.name = "x", .dataset_id = dataset, .model = "{}", .spec = "{}", .epochs = 1};
+	struct job_new n = {
+		.owner = "local", .name = "x", .dataset_id = dataset, .model = "{}", .spec = "{}", .epochs = 1};
 	struct job_row row;
 	bool existing;
 	int64_t seq;

@@ -85,7 +85,7 @@ static void dataset_make(struct rig *r)
 	}
 	ck_assert_msg(ingest_run(files, 4, datasets, &limits, &problems, &result), "%s", problems.list[0].detail);
 	char *info = json_dumps(result.info, JSON_COMPACT);
-	ck_assert_int_eq(store_dataset_begin(r->store, "rig", &row), STORE_OK);
+	ck_assert_int_eq(store_dataset_begin(r->store, "local", "rig", &row), STORE_OK);
 	ck_assert_int_eq(store_dataset_ready(r->store, row.id, result.sha256, info, result.bytes), STORE_OK);
 	snprintf(r->dataset_id, sizeof(r->dataset_id), "%s", row.id);
 	snprintf(r->dataset_sha256, sizeof(r->dataset_sha256), "%s", result.sha256);
@@ -169,7 +169,7 @@ void rig_submit(struct rig *r, const char *training, struct job_row *ret)
 		training);
 	json_t *json = json_loads(body, 0, NULL);
 	ck_assert_msg(json && ds && job, "%s", body);
-	ck_assert_int_eq(store_dataset_get(r->store, "rig", &row), STORE_OK);
+	ck_assert_int_eq(store_dataset_get(r->store, "local", "rig", &row), STORE_OK);
 	json_t *info = json_loads(row.info, 0, NULL);
 	ck_assert(spec_dataset_parse(info, ds));
 	struct bp_net *net = NULL;
@@ -180,7 +180,8 @@ void rig_submit(struct rig *r, const char *training, struct job_row *ret)
 	ck_assert_msg(ok, "%s: %s", problems.list[0].param, problems.list[0].detail);
 	json_t *definition = spec_model_to_json(&model), *spec = spec_job_to_json(job, ds);
 	char *model_json = json_dumps(definition, 0), *spec_json = json_dumps(spec, 0);
-	struct job_new n = {.name = "rig",
+	struct job_new n = {.owner = "local",
+		.name = "rig",
 		.dataset_id = r->dataset_id,
 		.model = model_json,
 		.spec = spec_json,
