@@ -24,11 +24,11 @@ static const struct bp_arg args[] = {
 };
 
 /* The closed form of PyTorch's recursion; past T_max it rises again, as there. */
-static double rate(const struct bp_item *item, double lr, int epoch, int epochs)
+static double rate(const struct bp_item *item, const struct bp_course *at)
 {
-	double t_max = bp_item_real(item, T_MAX) == BP_UNSET ? epochs : bp_item_real(item, T_MAX);
+	double t_max = bp_item_real(item, T_MAX) == BP_UNSET ? at->epochs : bp_item_real(item, T_MAX);
 	double eta_min = bp_item_real(item, ETA_MIN);
-	return eta_min + (lr - eta_min) * (1 + cos(M_PI * epoch / t_max)) / 2;
+	return eta_min + (at->lr - eta_min) * (1 + cos(M_PI * at->epoch / t_max)) / 2;
 }
 
 const struct bp_schedule_ops bp_schedule_cosine = {

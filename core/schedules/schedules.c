@@ -19,17 +19,32 @@ const struct bp_schedule_ops *bp_schedule_at(int type)
 	return type >= 0 && type < bp_scheduler_items.count ? schedules[type] : NULL;
 }
 
-double bp_schedule_lr(const struct bp_train_params *params, double lr, int64_t batches, int64_t step)
+void bp_schedule_start(struct bp_schedule_state *ret)
+{
+	*ret = (struct bp_schedule_state){.scale = 1, .best = INFINITY};
+}
+
+double bp_schedule_lr(const struct bp_train_params *params, double lr, int64_t batches, int64_t step,
+	const struct bp_schedule_state *state)
 {
 	double warmup_steps = ceil(params->warmup_epochs * (double)batches);
 	if ((double)step < warmup_steps)
 		return lr * (double)(step + 1) / warmup_steps;
 	int warmup = (int)ceil(params->warmup_epochs);
-	int64_t epoch = step / batches - warmup;
-	int epochs = params->epochs - warmup;
-	if (epoch < 0)
-		epoch = 0;
-	if (epoch > BP_MAX_EPOCHS)
-		epoch = BP_MAX_EPOCHS;
-	return schedules[params->scheduler.type]->rate(&params->scheduler, lr, (int)epoch, epochs > 0 ? epochs : 1);
+	int64_t done = step - warmup * batches;
+	struct bp_course at = {.lr = lr, .epochs = params->epochs - warmup, .state = state};
+	at.step = done > 0 ? done : 0;
+	at.epoch = (int)(at.step / batches < BP_MAX_EPOCHS ? at.step / batches : BP_MAX_EPOCHS);
+	if (at.epochs < 1)
+		at.epochs = 1;
+	at.steps = at.epochs * batches;
+	return schedules[params->scheduler.type]->rate(&params->scheduler, &at);
+}
+
+void bp_schedule_observe(const struct bp_train_params *params, double lr, const struct bp_epoch *metrics,
+	bool validated, struct bp_schedule_state *state)
+{
+	const struct bp_schedule_ops *ops = schedules[params->scheduler.type];
+	if (ops->observe && metrics->epoch > ceil(params->warmup_epochs))
+		ops->observe(&params->scheduler, lr, metrics->loss, validated ? &metrics->val_loss : NULL, state);
 }

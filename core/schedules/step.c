@@ -21,10 +21,9 @@ static const struct bp_arg args[] = {
 };
 
 /* lr * gamma^floor(epoch / step_size), the closed form of PyTorch's StepLR. */
-static double rate(const struct bp_item *item, double lr, int epoch, int epochs)
+static double rate(const struct bp_item *item, const struct bp_course *at)
 {
-	(void)epochs;
-	return lr * pow(bp_item_real(item, GAMMA), (double)(epoch / bp_item_int(item, STEP_SIZE)));
+	return at->lr * pow(bp_item_real(item, GAMMA), (double)(at->epoch / bp_item_int(item, STEP_SIZE)));
 }
 
 const struct bp_schedule_ops bp_schedule_step = {

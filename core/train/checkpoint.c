@@ -7,6 +7,7 @@
  * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
  * verified first, then its size must be what this net and these parameters make it, and only then is memory taken.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,10 +117,16 @@ static enum bp_status content_read(
 	return st;
 }
 
+static bool schedule_possible(const struct bp_schedule_state *s)
+{
+	return s->scale > 0 && isfinite(s->scale) && !isnan(s->best) && s->bad >= 0 && s->cooldown >= 0;
+}
+
 static bool progress_possible(const struct bp_trainer *tr, const struct bp_progress *p)
 {
 	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches && p->step >= p->batch && p->samples >= 0 &&
-	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples && p->weight >= 0;
+	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples && p->weight >= 0 &&
+	       schedule_possible(&p->schedule);
 }
 
 static enum bp_status fits(const struct bp_trainer *tr, const struct header *h, struct bp_error *err)

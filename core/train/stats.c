@@ -39,6 +39,6 @@ void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 void bp_trainer_reset_sums(struct bp_trainer *tr)
 {
 	struct bp_progress *p = &tr->progress;
-	*p = (struct bp_progress){.epoch = p->epoch, .step = p->step};
+	*p = (struct bp_progress){.epoch = p->epoch, .step = p->step, .schedule = p->schedule};
 	memset(tr->epoch_health, 0, (size_t)tr->layout.nslots * sizeof(*tr->epoch_health));
 }

@@ -84,6 +84,7 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory for the training");
 	tr->net = net;
 	tr->params = *params;
+	bp_schedule_start(&tr->progress.schedule);
 	tr->order_epoch = -1;
 	tr->train.data = *train;
 	tr->batches = (train->count + params->batch_size - 1) / params->batch_size;
@@ -169,7 +170,8 @@ static uint64_t enter(struct bp_trainer *tr)
 
 static double rate(const struct bp_trainer *tr, int64_t step)
 {
-	return bp_schedule_lr(&tr->params, bp_optim_lr(&tr->params.optimizer), tr->batches, step);
+	return bp_schedule_lr(
+		&tr->params, bp_optim_lr(&tr->params.optimizer), tr->batches, step, &tr->progress.schedule);
 }
 
 /* One optimizer step on the samples picked; its loss goes to *score too. */
@@ -248,6 +250,7 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 		ret->val_loss = val.loss;
 		ret->val_accuracy = val.accuracy;
 	}
+	bp_schedule_observe(&tr->params, bp_optim_lr(&tr->params.optimizer), ret, tr->has_val, &tr->progress.schedule);
 	ret->seconds = tr->progress.seconds + now() - begin;
 	tr->progress.epoch++;
 	bp_trainer_reset_sums(tr);

@@ -5,6 +5,7 @@
 #ifndef BP_TRAIN_TRAINER_H
 #define BP_TRAIN_TRAINER_H
 
+#include "schedules/schedule.h"
 #include "train/batch.h"
 #include "train/update.h"
 
@@ -18,6 +19,7 @@ struct bp_progress {
 	double loss_sum, weight;      /* over samples: weight x loss, and weight */
 	double norm_sum, clipped_sum; /* global gradient norms, over steps */
 	double seconds;               /* spent in its steps */
+	struct bp_schedule_state schedule;
 };
 
 /* The trainer's own block: byte offsets of its parts. Made from a net and parameters alone. */

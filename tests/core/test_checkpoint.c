@@ -242,6 +242,11 @@ START_TEST(a_place_where_no_training_can_be_is_refused)
 	}
 	forge(n, progress + 8, 4, 8); /* an epoch has 3 batches */
 	ck_assert_int_eq(bp_trainer_restore(other.trainer, path, NULL), BP_ECORRUPT);
+	for (uint64_t bits = 0; bits <= 0x7ff0000000000000;
+		bits += 0x7ff0000000000000) { /* a rate times 0 or infinity */
+		forge(n, progress + offsetof(struct bp_progress, schedule.scale), bits, 8);
+		ck_assert_int_eq(bp_trainer_restore(other.trainer, path, NULL), BP_ECORRUPT);
+	}
 	ck_assert(state_equal(&before, &other));
 	ck_assert_int_eq(bp_net_load(other.net, path, NULL), BP_OK); /* the weights are as good as ever */
 	directory_remove();

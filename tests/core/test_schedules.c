@@ -7,16 +7,49 @@
 
 enum { EPOCHS = 16, BATCHES = 3 };
 
+/* An argument by name; n: how many numbers a list has, 0 for other kinds. */
+struct setting {
+	const char *name;
+	double v[4];
+	int n;
+};
+
 static const struct {
 	const char *name; /* in schedules.txt */
 	const char *type;
-	double args[2]; /* in the order of the schedule's own */
+	struct setting settings[5];
+	bool by_step; /* the fixture has a rate for each step, not for each epoch */
 } cases[] = {
-	{"constant", "Constant", {0}},
-	{"step", "StepLR", {3, 0.1}},
-	{"step_gamma", "StepLR", {1, 0.8}},
-	{"cosine", "CosineAnnealingLR", {BP_UNSET, 0}},
-	{"cosine_past_end", "CosineAnnealingLR", {5, 0.01}},
+	{"constant", "Constant", {{0}}, false},
+	{"step", "StepLR", {{"step_size", {3}, 0}}, false},
+	{"step_gamma", "StepLR", {{"step_size", {1}, 0}, {"gamma", {0.8}, 0}}, false},
+	{"cosine", "CosineAnnealingLR", {{0}}, false},
+	{"cosine_past_end", "CosineAnnealingLR", {{"T_max", {5}, 0}, {"eta_min", {0.01}, 0}}, false},
+	{"constant_factor", "ConstantLR", {{0}}, false},
+	{"constant_factor_all", "ConstantLR", {{"factor", {0.25}, 0}, {"total_iters", {2}, 0}}, false},
+	{"linear", "LinearLR", {{0}}, false},
+	{"linear_down", "LinearLR", {{"start_factor", {1}, 0}, {"end_factor", {0.1}, 0}, {"total_iters", {12}, 0}},
+		false},
+	{"polynomial", "PolynomialLR", {{0}}, false},
+	{"polynomial_power", "PolynomialLR", {{"total_iters", {16}, 0}, {"power", {0.9}, 0}}, false},
+	{"exponential", "ExponentialLR", {{"gamma", {0.85}, 0}}, false},
+	{"multi_step", "MultiStepLR", {{"milestones", {4, 9, 12}, 3}}, false},
+	{"multi_step_gamma", "MultiStepLR", {{"milestones", {12, 3, 3, 7}, 4}, {"gamma", {0.5}, 0}}, false},
+	{"warm_restarts", "CosineAnnealingWarmRestarts", {{"T_0", {5}, 0}, {"eta_min", {0.02}, 0}}, false},
+	{"warm_restarts_longer", "CosineAnnealingWarmRestarts", {{"T_0", {2}, 0}, {"T_mult", {2}, 0}}, false},
+	{"one_cycle", "OneCycleLR", {{0}}, true},
+	{"one_cycle_linear", "OneCycleLR",
+		{{"max_lr", {0.7}, 0}, {"pct_start", {0.45}, 0}, {"anneal_strategy", {1}, 0}, {"div_factor", {10}, 0}},
+		true},
+	{"one_cycle_three", "OneCycleLR",
+		{{"three_phase", {1}, 0}, {"final_div_factor", {100}, 0}, {"pct_start", {0.4}, 0}}, true},
+	{"one_cycle_only_falls", "OneCycleLR", {{"pct_start", {0.01}, 0}}, true},
+	{"plateau", "ReduceLROnPlateau", {{"patience", {1}, 0}}, false},
+	{"plateau_abs", "ReduceLROnPlateau",
+		{{"patience", {0}, 0}, {"factor", {0.5}, 0}, {"threshold", {0.05}, 0}, {"threshold_mode", {1}, 0}},
+		false},
+	{"plateau_cooldown", "ReduceLROnPlateau",
+		{{"patience", {0}, 0}, {"cooldown", {2}, 0}, {"min_lr", {0.01}, 0}, {"factor", {0.3}, 0}}, false},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -25,20 +58,53 @@ static struct bp_train_params params_of(int i)
 	struct bp_train_params p;
 	bp_train_params_defaults(&p);
 	p.epochs = EPOCHS;
-	p.scheduler.type = bp_item_find(BP_SCHEDULER, cases[i].type);
-	p.scheduler.args[0].v[0] = cases[i].args[0];
-	p.scheduler.args[1].v[0] = cases[i].args[1];
+	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, cases[i].type), &p.scheduler);
+	for (const struct setting *s = cases[i].settings; s->name; s++) {
+		const struct bp_value *known = bp_item_arg(BP_SCHEDULER, &p.scheduler, s->name);
+		ck_assert_msg(known, "%s has no argument %s", cases[i].type, s->name);
+		struct bp_value *value = &p.scheduler.args[known - p.scheduler.args];
+		value->n = s->n;
+		memcpy(value->v, s->v, sizeof(s->v));
+	}
 	ck_assert_int_eq(bp_item_check(BP_SCHEDULER, &p.scheduler, -1, NULL), BP_OK);
 	return p;
 }
 
+static int named(const char *name)
+{
+	for (int i = 0; i < CASES; i++)
+		if (strcmp(cases[i].name, name) == 0)
+			return i;
+	ck_abort_msg("no case %s", name);
+	return -1;
+}
+
+/* The rate of a schedule that has seen nothing. */
+static double rate(const struct bp_train_params *p, double lr, int64_t step)
+{
+	struct bp_schedule_state state;
+	bp_schedule_start(&state);
+	return bp_schedule_lr(p, lr, BATCHES, step, &state);
+}
+
 START_TEST(every_schedule_takes_the_course_of_pytorch)
 {
-	double want[EPOCHS];
+	double want[EPOCHS * BATCHES];
+	bool by_step = cases[_i].by_step;
 	struct bp_train_params p = params_of(_i);
-	fixture_text("tests/fixtures/schedules.txt", cases[_i].name, want, EPOCHS);
-	for (int step = 0; step < EPOCHS * BATCHES; step++)
-		ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.4, BATCHES, step), want[step / BATCHES], 1e-11);
+	struct bp_schedule_state state;
+	struct fixture_draw d = {5};
+	fixture_text("tests/fixtures/schedules.txt", cases[_i].name, want, by_step ? EPOCHS * BATCHES : EPOCHS);
+	bp_schedule_start(&state);
+	for (int step = 0; step < EPOCHS * BATCHES; step++) {
+		ck_assert_double_eq_tol(
+			bp_schedule_lr(&p, 0.4, BATCHES, step, &state), want[by_step ? step : step / BATCHES], 1e-11);
+		struct bp_epoch epoch = {.epoch = step / BATCHES + 1, .loss = NAN};
+		if (step % BATCHES != BATCHES - 1)
+			continue;
+		epoch.val_loss = 2 + fixture_real(&d) / 4 - 0.02 * epoch.epoch;
+		bp_schedule_observe(&p, 0.4, &epoch, true, &state);
+	}
 }
 END_TEST
 
@@ -56,32 +122,95 @@ END_TEST
 
 START_TEST(warm_up_rises_by_step_and_the_schedule_starts_after_it)
 {
-	struct bp_train_params p = params_of(3);
+	struct bp_train_params p = params_of(named("cosine"));
 	p.warmup_epochs = 2;
 	for (int step = 0; step < 6; step++)
-		ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.6, BATCHES, step), 0.1 * (step + 1), 1e-12);
-	ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.6, BATCHES, 6), 0.6, 1e-12);
+		ck_assert_double_eq_tol(rate(&p, 0.6, step), 0.1 * (step + 1), 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.6, 6), 0.6, 1e-12);
 	/* half of the 14 epochs that are left */
-	ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.6, BATCHES, 6 + 7 * BATCHES), 0.3, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.6, 6 + 7 * BATCHES), 0.3, 1e-12);
 }
 END_TEST
 
 START_TEST(a_warm_up_may_end_within_an_epoch)
 {
-	struct bp_train_params p = params_of(2);
+	struct bp_train_params p = params_of(named("step_gamma"));
 	p.warmup_epochs = 0.5; /* 1.5 steps, so 2 */
 	static const double want[] = {0.2, 0.4, 0.4, 0.4, 0.4, 0.4, 0.32};
 	for (int step = 0; step < 7; step++)
-		ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.4, BATCHES, step), want[step], 1e-12);
+		ck_assert_double_eq_tol(rate(&p, 0.4, step), want[step], 1e-12);
 }
 END_TEST
 
 START_TEST(a_warm_up_may_last_for_the_whole_training)
 {
-	struct bp_train_params p = params_of(3);
+	struct bp_train_params p = params_of(named("cosine"));
 	p.warmup_epochs = EPOCHS;
-	ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.4, BATCHES, EPOCHS * BATCHES - 1), 0.4, 1e-12);
-	ck_assert_double_eq_tol(bp_schedule_lr(&p, 0.4, BATCHES, EPOCHS * BATCHES), 0.4, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.4, EPOCHS * BATCHES - 1), 0.4, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.4, EPOCHS * BATCHES), 0.4, 1e-12);
+}
+END_TEST
+
+/* Step 0 of one cycle is the first step after the warm-up, and its last one that of the training. */
+START_TEST(a_schedule_by_step_counts_from_the_end_of_the_warm_up)
+{
+	struct bp_train_params p = params_of(named("one_cycle"));
+	p.warmup_epochs = 2;
+	ck_assert_double_eq_tol(rate(&p, 0.5, 5), 0.5, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.5, 6), 0.5 / 25, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.5, EPOCHS * BATCHES - 1), 0.5 / 25 / 1e4, 1e-12);
+	ck_assert_double_eq_tol(rate(&p, 0.5, EPOCHS * BATCHES + 7), 0.5 / 25 / 1e4, 1e-12);
+}
+END_TEST
+
+static void observe(
+	const struct bp_train_params *p, double loss, const double *val_loss, struct bp_schedule_state *state)
+{
+	struct bp_epoch epoch = {.epoch = 5, .loss = loss, .val_loss = val_loss ? *val_loss : NAN};
+	bp_schedule_observe(p, 1, &epoch, val_loss, state);
+}
+
+START_TEST(a_plateau_is_of_the_loss_that_was_asked_for)
+{
+	struct bp_train_params p = params_of(named("plateau_cooldown"));
+	struct bp_schedule_state state;
+	const double falling[] = {3, 2, 1};
+	for (int monitor = 0; monitor < 2; monitor++) {
+		p.scheduler.args[bp_item_arg(BP_SCHEDULER, &p.scheduler, "monitor") - p.scheduler.args].v[0] = monitor;
+		bp_schedule_start(&state);
+		for (int i = 0; i < 3; i++)
+			observe(&p, 5, &falling[i], &state);
+		ck_assert_double_eq(state.scale, monitor ? 0.3 : 1);
+		bp_schedule_start(&state);
+		for (int i = 0; i < 3; i++)
+			observe(&p, falling[i], NULL, &state); /* without validation there is one loss */
+		ck_assert_double_eq(state.scale, 1);
+	}
+}
+END_TEST
+
+START_TEST(a_plateau_counts_what_is_not_a_number_as_bad_and_nothing_in_the_warm_up)
+{
+	struct bp_train_params p = params_of(named("plateau"));
+	struct bp_schedule_state state;
+	const double nan = NAN;
+	bp_schedule_start(&state);
+	for (int i = 0; i < 2; i++)
+		observe(&p, 1, &nan, &state);
+	ck_assert_double_eq_tol(state.scale, 0.1, 1e-15);
+	bp_schedule_start(&state);
+	p.warmup_epochs = 5;
+	for (int i = 0; i < 2; i++)
+		observe(&p, 1, &nan, &state);
+	ck_assert_double_eq(state.scale, 1);
+	p.warmup_epochs = 4.5; /* the warm-up ended within the fifth epoch */
+	for (int i = 0; i < 2; i++)
+		observe(&p, 1, &nan, &state);
+	ck_assert_double_eq(state.scale, 1);
+	p.warmup_epochs = 4;
+	for (int i = 0; i < 2; i++)
+		observe(&p, 1, &nan, &state);
+	ck_assert_double_lt(state.scale, 1);
 }
 END_TEST
 
@@ -92,4 +221,7 @@ TEST_SUITE(schedules, 10)
 	tcase_add_test(tc, warm_up_rises_by_step_and_the_schedule_starts_after_it);
 	tcase_add_test(tc, a_warm_up_may_end_within_an_epoch);
 	tcase_add_test(tc, a_warm_up_may_last_for_the_whole_training);
+	tcase_add_test(tc, a_schedule_by_step_counts_from_the_end_of_the_warm_up);
+	tcase_add_test(tc, a_plateau_is_of_the_loss_that_was_asked_for);
+	tcase_add_test(tc, a_plateau_counts_what_is_not_a_number_as_bad_and_nothing_in_the_warm_up);
 }

@@ -1,4 +1,5 @@
-/* test_spec_recipe.c - losses with weights, as jobs ask for them: read, stored, checked against model and data set. */
+/* test_spec_recipe.c - losses with weights and schedules, as jobs ask for them: read, stored, checked against model and
+ * data set. */
 #include "runner.h"
 
 #include <stdio.h>
@@ -29,14 +30,14 @@ static void refused(const char *training, enum error_code code, const char *para
 	problem_expect(&problems, code, param, part);
 }
 
-/* The loss as it is stored, which reads back as itself. */
-static void stored_as(const char *loss, const char *want)
+/* An item of the training as it is stored, which reads back as itself. */
+static void item_stored_as(const char *name, const char *training, const char *want)
 {
 	static const struct spec_dataset ds = {.shape = {1, {4}}, .classes = 3, .train = 10, .nmean = 1, .std = {1}};
 	static struct spec_job back;
-	ck_assert(parse(loss));
+	ck_assert(parse(training));
 	json_t *json = spec_job_to_json(&job, &ds), *expected = json_of(want);
-	const json_t *stored = json_object_get(json_object_get(json, "training"), "loss");
+	const json_t *stored = json_object_get(json_object_get(json, "training"), name);
 	char *shown = json_dumps(stored, JSON_COMPACT);
 	ck_assert_msg(json_equal(stored, expected), "%s", shown);
 	ck_assert(spec_job_from_json(json, &back));
@@ -46,6 +47,11 @@ static void stored_as(const char *loss, const char *want)
 	json_decref(again);
 	json_decref(json);
 	json_decref(expected);
+}
+
+static void stored_as(const char *training, const char *want)
+{
+	item_stored_as("loss", training, want);
 }
 
 START_TEST(weights_are_a_list_a_number_or_a_word)
@@ -155,8 +161,29 @@ START_TEST(yes_and_no_are_target_values_or_two_classes_of_one_output)
 }
 END_TEST
 
+START_TEST(schedules_are_read_and_stored_with_their_defaults)
+{
+	item_stored_as("scheduler", "'scheduler':{'type':'MultiStepLR','milestones':[3,6],'warmup_epochs':1}",
+		"{'type':'MultiStepLR','milestones':[3,6],'gamma':0.1,'warmup_epochs':1.0}");
+	item_stored_as("scheduler", "'scheduler':'ReduceLROnPlateau'",
+		"{'type':'ReduceLROnPlateau','factor':0.1,'patience':10,'threshold':0.0001,'threshold_mode':'rel',"
+		"'cooldown':0,'min_lr':0.0,'eps':1e-08,'monitor':'val_loss','warmup_epochs':0.0}");
+	item_stored_as("scheduler", "'scheduler':{'type':'OneCycleLR','anneal_strategy':'linear'}",
+		"{'type':'OneCycleLR','max_lr':null,'pct_start':0.3,'anneal_strategy':'linear','div_factor':25.0,"
+		"'final_div_factor':10000.0,'three_phase':false,'warmup_epochs':0.0}");
+	refused("'scheduler':'MultiStepLR'", ERR_MISSING_FIELD, "/training/scheduler", "milestones");
+	refused("'scheduler':{'type':'MultiStepLR','milestones':[3,0]}", ERR_OUT_OF_RANGE,
+		"/training/scheduler/milestones/1", "not 0");
+	refused("'scheduler':{'type':'ReduceLROnPlateau','monitor':'accuracy'}", ERR_UNKNOWN_NAME,
+		"/training/scheduler/monitor", "val_loss|loss");
+	refused("'scheduler':{'type':'ReduceLROnPlateau','factor':1}", ERR_OUT_OF_RANGE, "/training/scheduler/factor",
+		"not 1");
+}
+END_TEST
+
 TEST_SUITE(spec_recipe, 20)
 {
+	tcase_add_test(tc, schedules_are_read_and_stored_with_their_defaults);
 	tcase_add_test(tc, weights_are_a_list_a_number_or_a_word);
 	tcase_add_test(tc, balanced_weights_come_from_the_training_samples_and_stay_a_word);
 	tcase_add_test(tc, wrong_weights_are_refused_with_their_pointer);
