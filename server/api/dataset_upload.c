@@ -193,7 +193,6 @@ void api_dataset_put(struct http_request *rq)
 	struct ingest_file file = {.path = http_upload_path(rq)};
 	file.name = label ? label : label_by_magic(file.path);
 	publish(rq, name, &file, 1, NULL, 0);
-	unlink(file.path); /* replies go out after the handler: who has the answer sees no file left */
 }
 
 static bool sync_path(const char *path, int flags)

@@ -206,7 +206,7 @@ bool body_finish(struct http_request *rq)
 }
 
 /* The name was made for this upload alone, so what still bears it is ours to remove. */
-void body_free(struct http_request *rq)
+void body_drop_upload(struct http_request *rq)
 {
 	if (rq->upload_fd >= 0)
 		close(rq->upload_fd);
@@ -215,6 +215,11 @@ void body_free(struct http_request *rq)
 		unlink(rq->upload_path);
 	free(rq->upload_path);
 	rq->upload_path = NULL;
+}
+
+void body_free(struct http_request *rq)
+{
+	body_drop_upload(rq);
 	free(rq->bytes);
 	rq->bytes = NULL;
 	rq->room = 0;

@@ -208,6 +208,7 @@ const char *method_known(const char *method); /* NULL: not one of ours */
 bool body_check(struct http_request *rq);                              /* before the first byte */
 bool body_add(struct http_request *rq, const char *data, size_t size); /* false: end the connection */
 bool body_finish(struct http_request *rq);                             /* after the last byte */
+void body_drop_upload(struct http_request *rq);                        /* unless the handler renamed it away */
 void body_free(struct http_request *rq);
 void uploads_clean(const char *dir); /* what a crash left behind */
 
