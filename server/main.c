@@ -21,6 +21,7 @@
 #include "base/memory.h"
 #include "base/notify.h"
 #include "base/statedir.h"
+#include "cli/cli.h"
 #include "http/http.h"
 #include "hub/hub.h"
 #include "store/store.h"
@@ -218,6 +219,8 @@ int main(int argc, char **argv)
 {
 	struct daemon d = {.lock = -1};
 	sigset_t signals;
+	if (argc > 1 && strcmp(argv[1], "token") == 0)
+		return cli_token(argc, argv);
 	openmp_settle(argv);
 	int rc = config_load(&d.config, argc, argv);
 	if (rc != 0)

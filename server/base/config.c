@@ -271,7 +271,8 @@ static const char *config_flag(int argc, char **argv)
 static void print_help(void)
 {
 	printf("backpropd %s - trains neural networks that are sent to it over HTTP\n\n"
-	       "usage: backpropd [--config FILE] [--NAME=VALUE ...]\n\n"
+	       "usage: backpropd [--config FILE] [--NAME=VALUE ...]\n"
+	       "       backpropd token create|list|revoke ...   makes, lists and revokes API tokens\n\n"
 	       "Each setting may stand in the file (%s; section [backpropd], NAME = VALUE), in the\n"
 	       "environment (" ENV_PREFIX "NAME) and on the command line; the later of these wins.\n\n",
 		BACKPROPD_VERSION, DEFAULT_FILE);

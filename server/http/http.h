@@ -45,7 +45,8 @@ bool http_query_int(const struct http_request *rq, const char *name, int64_t min
 const char *http_header(const struct http_request *rq, const char *name); /* NULL when absent */
 const json_t *http_json(const struct http_request *rq); /* BODY_JSON: parsed, size and depth checked */
 const char *http_body_bytes(const struct http_request *rq, size_t *ret_size); /* BODY_JSON: as received */
-/* BODY_FILE: where the body lies, complete, under the upload directory; the handler may rename it away. */
+/* BODY_FILE: where the body lies, complete, under the upload directory, until the handler returns, which may rename it
+ * away. */
 const char *http_upload_path(const struct http_request *rq);
 int64_t http_upload_size(const struct http_request *rq);
 /* Who asks, as http_options.admit found out; user "" and scope 0 before. */

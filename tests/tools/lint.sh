@@ -32,9 +32,10 @@ allow() {
 	server/ingest) echo base ingest core ;;
 	server/infer) echo base spec ingest infer core ;;
 	server/http) echo base hub http ;;
+	server/cli) echo base cli ;;
 	server/api) echo base hub store spec ingest infer http api ;;
 	server/work) echo base hub store spec ingest infer work core ;;
-	server) echo base hub db store spec ingest infer http api work ;;
+	server) echo base hub db store spec ingest infer http api work cli ;;
 	core/base) echo base ;;
 	core/kernels) echo base kernels ;;
 	core/conv) echo base kernels conv ;;
