@@ -6,6 +6,8 @@
 
 /* A job as shown. Short (in lists): without its model and its history of statuses. history: JSON text or NULL. */
 json_t *job_json(const struct job_row *row, bool brief, const char *history);
+/* Seconds that workers had it, up to now. */
+double job_runtime(const struct job_row *row);
 /* Its resolved spec, with the learning rate and the epochs of now. New reference. */
 json_t *job_spec_json(const struct job_row *row);
 /* The job of the route's {id}; false when it has replied. */

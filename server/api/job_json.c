@@ -1,4 +1,5 @@
 /* job_json.c - a row of jobs as JSON. */
+#include "api/eta.h"
 #include "api/job.h"
 #include "base/clock.h"
 #include "spec/spec.h"
@@ -43,8 +44,7 @@ static json_t *asked_json(const struct job_row *row)
 		row->asked_epochs > 0 ? json_integer(row->asked_epochs) : json_null());
 }
 
-/* Seconds that workers had it, up to now. */
-static double runtime(const struct job_row *row)
+double job_runtime(const struct job_row *row)
 {
 	double now = clock_now();
 	return row->runtime_seconds + (row->claimed_at > 0 && now > row->claimed_at ? now - row->claimed_at : 0);
@@ -55,8 +55,8 @@ static json_t *life_json(const struct job_row *row)
 {
 	return json_pack("{s:b, s:b, s:i, s:o, s:f, s:o, s:o}", "cancel_requested", (int)row->cancel_requested,
 		"stop_requested", (int)row->stop_requested, "retries", row->retries, "not_before",
-		answer_time(row->not_before), "runtime_seconds", runtime(row), "asked", asked_json(row), "diagnosis",
-		row->diagnosis ? answer_stored(row->diagnosis) : json_array());
+		answer_time(row->not_before), "runtime_seconds", job_runtime(row), "asked", asked_json(row),
+		"diagnosis", row->diagnosis ? answer_stored(row->diagnosis) : json_array());
 }
 
 json_t *job_json(const struct job_row *row, bool brief, const char *history)
@@ -72,6 +72,8 @@ json_t *job_json(const struct job_row *row, bool brief, const char *history)
 		(json_int_t)row->version);
 	json_t *life = life_json(row);
 	bool ok = json && more && life && json_object_update(json, more) == 0 && json_object_update(json, life) == 0;
+	if (ok && !brief && row->claimed_at > 0)
+		ok = json_object_set_new(json, "eta_seconds", spec_number(eta_left(row))) == 0;
 	if (ok && !brief)
 		ok = json_object_set_new(json, "model", answer_stored(row->model)) == 0 && add_spec(json, row);
 	if (ok && history)

@@ -8,6 +8,7 @@
 
 #include "api/auth.h"
 #include "api/dataset.h"
+#include "api/eta.h"
 #include "api/handlers.h"
 #include "api/job.h"
 #include "base/sha256.h"
@@ -95,15 +96,33 @@ static void read_dataset(
 	}
 }
 
+/* How long it will take. */
+static json_t *estimate_json(const struct api *api, const struct submission *s)
+{
+	char *model = json_dumps(s->definition, JSON_COMPACT);
+	int64_t val = spec_job_validation_samples(&s->job, s->data.train);
+	struct eta_work work = {.model = model,
+		.training_flops = (double)json_integer_value(json_object_get(s->summary, "training_flops")),
+		.flops = (double)json_integer_value(json_object_get(s->summary, "flops")),
+		.train = s->data.train - val,
+		.val = s->job.validation_on_test ? s->data.test : val,
+		.batch_size = s->job.params.batch_size,
+		.epochs = s->job.params.epochs};
+	json_t *estimate = model ? eta_estimate(api, &work) : NULL;
+	free(model);
+	return estimate;
+}
+
 /* What the job will need, shown with it. */
-static json_t *plan_json(const struct submission *s)
+static json_t *plan_json(const struct api *api, const struct submission *s)
 {
 	const struct bp_memory *m = &s->memory;
 	json_t *memory = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters,
 		"gradients", (json_int_t)m->gradients, "optimizer_state", (json_int_t)m->optimizer_state, "activations",
 		(json_int_t)m->activations, "workspace", (json_int_t)m->workspace, "total", (json_int_t)m->total);
-	return json_pack("{s:O, s:O, s:o}", "parameters", json_object_get(s->summary, "parameters"), "training_flops",
-		json_object_get(s->summary, "training_flops"), "memory", memory);
+	return json_pack("{s:O, s:O, s:o, s:o}", "parameters", json_object_get(s->summary, "parameters"),
+		"training_flops", json_object_get(s->summary, "training_flops"), "memory", memory, "estimate",
+		estimate_json(api, s));
 }
 
 /* Checks the body in full. NULL with problems. */
@@ -126,7 +145,7 @@ static struct submission *submission_read(const struct http_request *rq, const j
 		s->definition = spec_model_to_json(&s->model);
 		s->summary = spec_model_summary(&s->model, s->net);
 		s->spec = spec_job_to_json(&s->job, &s->data);
-		if (!s->definition || !s->summary || json_object_set_new(s->spec, "plan", plan_json(s)) < 0)
+		if (!s->definition || !s->summary || json_object_set_new(s->spec, "plan", plan_json(api, s)) < 0)
 			problems_add(problems, ERR_INTERNAL, "", "The server is out of memory.");
 	}
 	if (!problems_any(problems))

@@ -239,6 +239,17 @@ enum store_status store_job_changed(struct store *s, const char *id, const struc
 /* Something was found wrong: its "diagnosis" event, and all findings so far, a JSON array. */
 enum store_status store_job_diagnosed(
 	struct store *s, const char *id, const char *data, const char *all, int64_t *ret_seq);
+/* A speed that was measured. */
+struct speed {
+	char model_sha256[65]; /* of the resolved definition as in job_row.model */
+	int batch_size;
+	double training_flops; /* of a sample */
+	double samples_per_second;
+};
+enum store_status store_speed_note(struct store *s, const struct speed *v);
+/* Fills samples_per_second of what is wanted, from the same model if it was measured (*ret_exact), else from the one
+ * whose work is the nearest. NOT_FOUND: nothing was measured yet. */
+enum store_status store_speed_find(struct store *s, struct speed *want, bool *ret_exact);
 struct job_counts {
 	int64_t by_status[JOB_STATUS_COUNT];
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "work/calibrate.h"
 #include "work/run.h"
 #include "work/work.h"
 
@@ -36,6 +37,10 @@ static void *worker_main(void *arg)
 			job_row_done(&row);
 			break;
 		case STORE_NOT_FOUND:
+			if (!atomic_exchange(&ctx->calibrated, true)) {
+				calibrate_machine(ctx);
+				break;
+			}
 			/* work_stop sets stopping and then rings: either it is seen here, or the topic has moved on. */
 			if (!atomic_load(&ctx->stopping))
 				hub_wait(ctx->hub, HUB_QUEUE, seen, store_job_next_ms(ctx->store));
@@ -66,6 +71,7 @@ struct work *work_start(const struct work_options *o)
 	w->ctx.threads_per_job = share < 1 ? 1 : share > BP_MAX_THREADS ? BP_MAX_THREADS : share;
 	w->ctx.keep_checkpoints = o->keep_checkpoints;
 	w->ctx.retry_seconds = o->retry_seconds;
+	atomic_init(&w->ctx.calibrated, false);
 	atomic_init(&w->ctx.stopping, false);
 	for (; w->nworkers < o->workers; w->nworkers++) {
 		char name[16];

@@ -19,8 +19,9 @@ struct work_context {
 	const char *state_dir;
 	int threads_per_job; /* that a job may use */
 	int keep_checkpoints;
-	double retry_seconds; /* before the first retry of a failure that may pass */
-	atomic_bool stopping; /* go back to the queue at the next batch */
+	double retry_seconds;   /* before the first retry of a failure that may pass */
+	atomic_bool calibrated; /* a worker looks at the machine's speed when it is first idle */
+	atomic_bool stopping;   /* go back to the queue at the next batch */
 };
 
 /* Why a job failed: a code for programs (job.status_reason) and a sentence for a person (job.status_detail). */

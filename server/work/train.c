@@ -9,9 +9,11 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 
 #define LOOK_SECONDS 0.1
 #define PROGRESS_SECONDS_MIN 1.0
@@ -252,6 +254,19 @@ static bool record_epoch(struct run *r, const struct bp_epoch *m, const struct c
 	return ok;
 }
 
+/* After epochs 1, 2, 4, 8 ...: how fast this net trains here, for the price of others like it. */
+static void note_speed(const struct run *r, const struct bp_epoch *m)
+{
+	struct speed speed = {.batch_size = r->prepared.job.params.batch_size,
+		.training_flops = (double)bp_net_training_flops(r->prepared.net),
+		.samples_per_second = m->samples_per_second};
+	if ((m->epoch & (m->epoch - 1)) != 0 || !(speed.training_flops > 0) || !isnormal(speed.samples_per_second))
+		return;
+	sha256_hex(r->row->model, strlen(r->row->model), speed.model_sha256);
+	if (store_speed_note(r->ctx->store, &speed) != STORE_OK)
+		log_line(LOG_WARNING, "%s: its speed could not be noted", r->row->id);
+}
+
 /* Weights that are not finite cannot learn any more. A loss may be finite once more after they broke. */
 static bool epoch_broken(const struct bp_epoch *m)
 {
@@ -308,6 +323,7 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	}
 	if (due && !saved)
 		return run_stop(r, OUT_FAILED);
+	note_speed(r, m);
 	run_examine(r, m, false);
 	return r->ended ? BP_STOP : BP_CONTINUE;
 }

@@ -77,6 +77,7 @@ START_TEST(a_dry_run_tells_the_plan_and_queues_nothing)
 	ck_assert_int_eq(talk_int(plan, "summary.parameters"), 300);
 	ck_assert_int_eq(talk_int(plan, "plan.parameters"), 300);
 	ck_assert_int_gt(talk_int(plan, "plan.memory.total"), 0);
+	ck_assert_ptr_nonnull(json_object_get(talk_at(plan, "plan.estimate"), "seconds_per_epoch"));
 	ck_assert_int_gt(talk_int(plan, "memory_limit"), talk_int(plan, "plan.memory.total"));
 	ck_assert_str_eq(talk_text(plan, "training.loss.type"), "CrossEntropyLoss");
 	ck_assert_int_eq(talk_int(plan, "training.epochs"), 3);

@@ -157,6 +157,11 @@ START_TEST(the_queue_runs_by_priority_and_says_what_jobs_wait_for)
 	ck_assert_str_eq(talk_text(queue, "data.0.reason"), "waiting_for_worker");
 	ck_assert_str_eq(talk_text(queue, "data.1.id"), low);
 	ck_assert_str_eq(talk_text(queue, "data.1.reason"), "waiting_in_queue");
+	double starts = talk_number(queue, "data.0.starts_in_seconds");
+	ck_assert_double_gt(starts, 0); /* the first has many epochs left */
+	ck_assert_double_gt(talk_number(queue, "data.0.eta_seconds"), starts);
+	ck_assert_double_eq_tol(
+		talk_number(queue, "data.1.starts_in_seconds"), talk_number(queue, "data.0.eta_seconds"), 1e-6);
 	json_decref(queue);
 	json_decref(job);
 	free(body);

@@ -37,6 +37,19 @@ void rig_wait_epoch(struct rig *r, const char *job_id, int epoch);
 void rig_wait_end(struct rig *r, const char *job_id, struct job_row *ret);
 /* Blocks until the job changes from now on, or a second has passed. */
 void rig_wait_change(struct rig *r, const char *job_id);
+/* Blocks until the job has that status; the test fails when it ends with another. */
+void rig_wait_status(struct rig *r, const char *job_id, enum job_status status);
+/* Asks it of the job, which must be allowed, and wakes whoever waits. */
+void rig_ask(struct rig *r, const char *job_id, enum job_verb verb);
+/* Blocks until the job has ended, which must be with that status and reason (NULL: none); the row is the caller's. */
+struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status, const char *reason);
+/* A child process trains and kills itself, as hard as kill -9, once the job has that many epochs in that attempt. The
+ * store is closed then. */
+void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch);
+/* The epoch of its best checkpoint. */
+int rig_best_epoch(struct rig *r, const char *job_id);
+/* What the job's "change" events say, at most max: their number. Their data are the caller's. */
+int rig_changes(struct rig *r, const char *job_id, struct job_change *ret, int64_t *ret_steps, int max);
 /* How many events of that type the job has. */
 int rig_count_events(struct rig *r, const char *job_id, const char *type);
 /* Fails unless the job's "epoch" events are 1, 2, ... epochs. */
