@@ -34,6 +34,10 @@ void answer_store(struct http_request *rq, enum store_status st, const char *wha
 	case STORE_FULL:
 		http_reply_error(rq, ERR_STORAGE_FULL, "", "The server's disk is full; nothing was changed.");
 		return;
+	case STORE_MANY:
+		http_reply_header(rq, "Retry-After", "30");
+		http_reply_error(rq, ERR_TOO_MANY, "", "%s", conflict_detail);
+		return;
 	case STORE_OK:
 	case STORE_ERROR:
 		break;

@@ -13,7 +13,8 @@ struct api *answer_api(const struct http_request *rq);
 
 /* Replies with the problems, if there are any: true. */
 bool answer_refused(struct http_request *rq, const struct problems *problems);
-/* Replies for a store status that is not STORE_OK; CONFLICT becomes a 409 with that detail. */
+/* Replies for a store status that is not STORE_OK; CONFLICT becomes a 409 with that detail,
+ * MANY a 429. */
 void answer_store(struct http_request *rq, enum store_status st, const char *what, const char *conflict_detail);
 /* {"object":"list","data":[...],"has_more":...}; steals data. NULL when out of memory. */
 json_t *answer_list(json_t *data, bool has_more);

@@ -189,17 +189,6 @@ static const char *idempotency_key(const struct http_request *rq, struct problem
 	return key;
 }
 
-static bool queue_is_full(struct http_request *rq, const struct api *api)
-{
-	struct job_counts counts;
-	if (store_job_counts(api->store, &counts) != STORE_OK || counts.by_status[JOB_QUEUED] < api->config->max_queued)
-		return false;
-	http_reply_header(rq, "Retry-After", "30");
-	http_reply_error(rq, ERR_TOO_MANY, "", "%lld jobs are waiting: no more are taken for now.",
-		(long long)counts.by_status[JOB_QUEUED]);
-	return true;
-}
-
 /* Of the request that a key stands for. */
 static void request_sha256(const struct http_request *rq, const char *from, char ret[65])
 {
@@ -227,7 +216,9 @@ static void store_submission(struct http_request *rq, const struct submission *s
 		.priority = s->job.priority,
 		.epochs = s->job.params.epochs,
 		.idempotency_key = key,
-		.request_sha256 = sha256};
+		.request_sha256 = sha256,
+		.max_queued = api->config->max_queued,
+		.max_queued_of_owner = api->config->max_queued_per_user};
 	struct job_row row;
 	bool existing = false;
 	enum store_status st = model && spec ? store_job_add(api->store, &job, &row, &existing) : STORE_ERROR;
@@ -239,7 +230,8 @@ static void store_submission(struct http_request *rq, const struct submission *s
 	} else if (st == STORE_NOT_FOUND) {
 		http_reply_error(rq, ERR_UNKNOWN_NAME, "/dataset", "The data set was deleted meanwhile.");
 	} else if (st != STORE_OK) {
-		answer_store(rq, st, "job", "");
+		answer_store(rq, st, "job",
+			"Too many jobs are waiting, yours or all together (max_queued_per_user, max_queued).");
 	} else {
 		if (!existing)
 			answer_ring(api, row.id);
@@ -262,7 +254,7 @@ void job_submit(struct http_request *rq, const json_t *body, const char *from)
 	if (!answer_refused(rq, &problems)) {
 		if (dry_run)
 			reply_dry(rq, api, s);
-		else if (!queue_is_full(rq, api))
+		else
 			store_submission(rq, s, key, from);
 	}
 	submission_free(s);

@@ -143,6 +143,18 @@ static void keys_expire(struct db_tx *tx, double now)
 	db_run(st);
 }
 
+/* Whether one more job may wait. In the transaction that adds it, so that many at once cannot pass the limits. */
+static bool may_wait(struct db_tx *tx, const struct job_new *n)
+{
+	struct db_stmt *st = db_query(tx, "SELECT count(*) AS n, coalesce(sum(owner = :owner), 0) AS own"
+					  " FROM job WHERE status = 'queued'");
+	db_bind_text(st, ":owner", n->owner);
+	if (!db_step(st))
+		return false;
+	return (n->max_queued == 0 || db_int(st, "n") < n->max_queued) &&
+	       (n->max_queued_of_owner == 0 || db_int(st, "own") < n->max_queued_of_owner);
+}
+
 static enum store_status add(struct db_tx *tx, const struct job_new *n, char ret_id[ID_MAX], bool *ret_existing)
 {
 	double now = clock_now();
@@ -153,6 +165,8 @@ static enum store_status add(struct db_tx *tx, const struct job_new *n, char ret
 		if (status != STORE_NOT_FOUND)
 			return status;
 	}
+	if (!may_wait(tx, n))
+		return STORE_MANY;
 	id_new("job_", ret_id, ID_MAX);
 	if (!insert(tx, n, ret_id, now))
 		return STORE_NOT_FOUND;

@@ -16,6 +16,7 @@ enum store_status {
 	STORE_NOT_FOUND,
 	STORE_CONFLICT, /* the present state does not allow it; or a unique name is taken */
 	STORE_STALE,    /* the object is at another version than the caller named */
+	STORE_MANY,     /* a limit on the number of these is reached */
 	STORE_FULL,     /* disk full */
 	STORE_ERROR     /* logged; the client learns nothing more */
 };
@@ -167,11 +168,12 @@ void job_row_done(struct job_row *row);
 struct job_new {
 	const char *owner, *name, *dataset_id, *model, *spec;
 	int priority, epochs;
-	const char *idempotency_key; /* the owner's, or NULL */
-	const char *request_sha256;  /* of the request body, with the key */
+	const char *idempotency_key;             /* the owner's, or NULL */
+	const char *request_sha256;              /* of the request body, with the key */
+	int64_t max_queued, max_queued_of_owner; /* jobs that may wait, this one among them; 0: any number */
 };
 /* Queues a job and writes its first event. With a known key and the same request: *ret_existing, nothing new;
- * with another request: CONFLICT. NOT_FOUND: the data set is gone or not ready. */
+ * with another request: CONFLICT. NOT_FOUND: the data set is gone or not ready. MANY: too many are waiting. */
 enum store_status store_job_add(struct store *s, const struct job_new *n, struct job_row *ret, bool *ret_existing);
 enum store_status store_job_get(struct store *s, const char *id, struct job_row *ret);
 struct job_filter {

@@ -47,6 +47,7 @@ static void *worker_main(void *arg)
 			break;
 		case STORE_CONFLICT:
 		case STORE_STALE:
+		case STORE_MANY:
 		case STORE_FULL:
 		case STORE_ERROR:
 			hub_wait(ctx->hub, HUB_QUEUE, seen, CLAIM_RETRY_MS);

@@ -119,6 +119,33 @@ START_TEST(a_key_repeats_a_request_of_its_own_user_alone)
 }
 END_TEST
 
+START_TEST(a_user_has_a_share_of_the_queue)
+{
+	char ann[ID_MAX];
+	struct job_row row;
+	bool existing;
+	dataset_of("ann", ann);
+	struct job_new n = {.owner = "ann", .name = "x", .dataset_id = ann, .model = "{}", .spec = "{}", .epochs = 1};
+	n.max_queued = 3;
+	n.max_queued_of_owner = 2;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_OK);
+		job_row_done(&row);
+	}
+	ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_MANY);
+	n.owner = "bob";
+	n.idempotency_key = "again";
+	n.request_sha256 = "aa";
+	ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_OK);
+	job_row_done(&row);
+	ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_OK); /* the same request again: nothing new */
+	ck_assert(existing);
+	job_row_done(&row);
+	n.idempotency_key = NULL;
+	ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_MANY); /* the whole queue is full */
+}
+END_TEST
+
 /* The embedded migrations but the newest ones. */
 static struct db *open_old(const char *path, int nmigrations)
 {
@@ -167,5 +194,6 @@ TEST_SUITE(owner, 30)
 	tcase_add_test(tc, two_users_may_give_the_same_name);
 	tcase_add_test(tc, lists_and_events_are_one_owners_or_everyones);
 	tcase_add_test(tc, a_key_repeats_a_request_of_its_own_user_alone);
+	tcase_add_test(tc, a_user_has_a_share_of_the_queue);
 	tcase_add_test(tc, what_was_there_before_belongs_to_local);
 }
