@@ -6,7 +6,8 @@
 
 For every workload W1..W7 (models/*.json) and thread count the contenders take turns, --repeat times: build/bench_train,
 then PyTorch in each --variant (eager; cl = channels_last; compile_cl = torch.compile on channels_last; bf16_cl = autocast,
-shown for comparison and never the best fp32 peer). Each turn is a fresh process that warms up and times --rounds rounds of
+shown for comparison and never the best fp32 peer, and left out where the processor has no bf16 arithmetic: emulated, a turn
+takes minutes). Each turn is a fresh process that warms up and times --rounds rounds of
 --secs seconds; a contender's figure is the median of its turns' medians. Last the table: ratio to the best fp32 variant,
 share of the FMA peak (measured with build/bench_peak where it is built), peak memory of both.
 
@@ -36,6 +37,11 @@ WORKLOADS = {
     "w6": ("w6.json", 32, "sgd"),
     "w7": ("w7.json", 16, "sgd"),
 }
+
+
+def has_bf16():
+    with open("/proc/cpuinfo") as f:
+        return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", f.read()) is not None
 
 
 def definition(workload):
@@ -235,7 +241,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--workload", default=",".join(WORKLOADS))
     p.add_argument("--threads", default="1,2")
-    p.add_argument("--variant", default="eager,cl,compile_cl,bf16_cl")
+    p.add_argument("--variant", default="eager,cl,compile_cl" + (",bf16_cl" if has_bf16() else ""))
     p.add_argument("--secs", type=float, default=1.0)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--repeat", type=int, default=3)
