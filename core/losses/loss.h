@@ -48,8 +48,20 @@ static inline double bp_loss_scale(const struct bp_loss_batch *b)
 
 /* Value and slope, at d = out - target, of a loss that is a mean of values of single differences. */
 typedef double (*bp_difference_fn)(double d, double arg, double *ret_slope);
-/* The sample of such a loss; arg is handed to fn. */
-void bp_loss_differences(const struct bp_loss_batch *b, int i, bp_difference_fn fn, double arg);
+/* The sample of such a loss; arg is handed to fn, which becomes part of the loop. */
+static inline void bp_loss_differences(const struct bp_loss_batch *b, int i, bp_difference_fn fn, double arg)
+{
+	const bp_real *out = b->out + i * b->size, *target = b->targets + i * b->size;
+	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
+	double sum = 0, scale = bp_loss_scale(b) / (double)b->size;
+	for (int64_t j = 0; j < b->size; j++) {
+		double slope;
+		sum += fn((double)out[j] - (double)target[j], arg, &slope);
+		if (grad)
+			grad[j] = (bp_real)(scale * slope);
+	}
+	b->ret_rows[i] = sum / (double)b->size;
+}
 
 /* The loss of every sample of a batch, and its gradient. */
 void bp_loss_run(const struct bp_item *loss, const struct bp_ctx *ctx, const struct bp_loss_batch *b);

@@ -27,20 +27,6 @@ double bp_loss_weight(const struct bp_item *loss, int32_t label)
 	return loss->weights && losses[loss->type]->info.target == BP_TARGET_LABEL ? loss->weights[label] : 1;
 }
 
-void bp_loss_differences(const struct bp_loss_batch *b, int i, bp_difference_fn fn, double arg)
-{
-	const bp_real *out = b->out + i * b->size, *target = b->targets + i * b->size;
-	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
-	double sum = 0, scale = bp_loss_scale(b) / (double)b->size;
-	for (int64_t j = 0; j < b->size; j++) {
-		double slope;
-		sum += fn((double)out[j] - (double)target[j], arg, &slope);
-		if (grad)
-			grad[j] = (bp_real)(scale * slope);
-	}
-	b->ret_rows[i] = sum / (double)b->size;
-}
-
 struct call {
 	const struct bp_item *loss;
 	const struct bp_kernels *k;

@@ -23,9 +23,9 @@ const struct bp_net *infer_net(const struct infer *in);
 
 /*
  * Body: {"instances":[ ... ]}, nested arrays of the input's shape or flat ones, raw pixel values as uploaded (u8 0..255
- * when the data set was u8). Answer: {"predictions":[{"class":3,"label":"...","probabilities":[...]}]} for
- * CrossEntropyLoss (label only when the classes have names), {"outputs":[[...]]} otherwise. At most max_instances. New
- * reference, NULL with problems.
+ * when the data set was u8). Answer: {"predictions":[{"class":3,"label":"...","probabilities":[...]}]} for losses of
+ * classes (label only when the classes have names), {"outputs":[[...]]} otherwise: of BCEWithLogitsLoss the probability
+ * of each yes, else the net's outputs. At most max_instances. New reference, NULL with problems.
  */
 json_t *infer_predict(struct infer *in, const json_t *body, int max_instances, struct problems *problems);
 /* The same on entries [first, first+n) of a mapped data set split; adds "index", "true_class" and "true_label" to each

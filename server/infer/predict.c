@@ -120,6 +120,13 @@ static int64_t softmax(float *v, int64_t n)
 	return best;
 }
 
+/* The probability of yes of each output of BCEWithLogitsLoss, in place. */
+static void sigmoid(float *v, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		v[i] = (float)(1 / (1 + exp(-(double)v[i])));
+}
+
 static void set_label(const struct infer *in, json_t *obj, const char *name, int64_t class)
 {
 	json_t *label = json_array_get(in->classes, (size_t) class);
@@ -130,8 +137,11 @@ static void set_label(const struct infer *in, json_t *obj, const char *name, int
 /* {"predictions":[]} or {"outputs":[]}, of n rows of out, which is used up. */
 static json_t *answer(const struct infer *in, float *out, int64_t n, int64_t size)
 {
-	bool of_classes = spec_loss_of_classes(&in->job.params.loss);
+	const struct bp_item_info *loss = bp_item_info(BP_LOSS, in->job.params.loss.type);
+	bool of_classes = loss->target == BP_TARGET_LABEL;
 	json_t *list = json_array();
+	if (loss->target == BP_TARGET_SHARES)
+		sigmoid(out, n * size);
 	for (int64_t i = 0; i < n; i++, out += size) {
 		if (!of_classes) {
 			json_array_append_new(list, floats_json(out, size));

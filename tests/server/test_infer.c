@@ -219,6 +219,27 @@ START_TEST(a_regression_gives_its_outputs)
 }
 END_TEST
 
+START_TEST(yes_and_no_are_given_as_probabilities)
+{
+	struct trained t;
+	struct problems problems = {0};
+	float want[SAMPLES * CLASSES];
+	trained_begin(&t, false, false);
+	json_object_set_new(json_object_get(t.spec, "training"), "loss", json_string("BCEWithLogitsLoss"));
+	struct infer *in = open_it(&t);
+	json_t *answer = infer_predict_data(in, &t.data, 0, 2, &problems);
+	problem_none(&problems);
+	scores(&t, want);
+	const json_t *second = json_array_get(json_object_get(answer, "outputs"), 1);
+	for (size_t j = 0; j < CLASSES; j++)
+		ck_assert_double_eq_tol(
+			json_real_value(json_array_get(second, j)), 1 / (1 + exp(-(double)want[CLASSES + j])), 1e-6);
+	json_decref(answer);
+	infer_close(in);
+	trained_end(&t);
+}
+END_TEST
+
 START_TEST(samples_of_a_data_set_come_with_their_true_labels)
 {
 	struct trained t;
@@ -426,6 +447,7 @@ TEST_SUITE(infer, 30)
 {
 	tcase_add_test(tc, instances_of_every_form_give_the_probabilities_of_the_trained_net);
 	tcase_add_test(tc, a_regression_gives_its_outputs);
+	tcase_add_test(tc, yes_and_no_are_given_as_probabilities);
 	tcase_add_test(tc, samples_of_a_data_set_come_with_their_true_labels);
 	tcase_add_test(tc, wrong_instances_are_told_by_their_place);
 	tcase_add_test(tc, a_checkpoint_that_cannot_be_used_is_told_as_unavailable);
