@@ -15,7 +15,8 @@ struct bp_layer_ops; /* layers/layer.h */
 enum bp_order {
 	BP_ORDER_SAME,
 	BP_ORDER_HWIO, /* outside OIHW, or OIW of sequences */
-	BP_ORDER_IO    /* outside (out, in) */
+	BP_ORDER_IO,   /* outside (out, in) */
+	BP_ORDER_LAST  /* outside channels first, like samples; inside channels last */
 };
 
 struct bp_param {

@@ -17,6 +17,9 @@ int64_t bp_param_at(const struct bp_param *p, int64_t i)
 		return i;
 	case BP_ORDER_IO:
 		return i % p->dim[1] * out + i / p->dim[1];
+	case BP_ORDER_LAST:
+		rest = p->size / p->dim[0];
+		return i % rest * p->dim[0] + i / rest;
 	case BP_ORDER_HWIO:
 		for (int d = 2; d < p->ndim; d++)
 			rest *= p->dim[d];

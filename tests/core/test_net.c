@@ -23,11 +23,13 @@ static const char residual[] =
 	" | Linear out_features=10";
 /* What makes maps larger again. */
 static const char widening[] =
-	"3x16x16 | Conv2d out_channels=8 kernel_size=4 stride=4 | ReLU"
-	" | ConvTranspose2d out_channels=24 kernel_size=4 stride=4 | w: ReLU | AdaptiveMaxPool2d output_size=5"
-	" | Flatten | p: Linear out_features=10"
-	" | ConvTranspose2d out_channels=6 kernel_size=3 stride=2 groups=3 < w | AdaptiveMaxPool2d output_size=4,3"
-	" | Flatten | q: Linear out_features=10 | Add < p q";
+	"3x16x16 | Conv2d out_channels=8 kernel_size=4 stride=4 | GroupNorm num_groups=2 | ReLU"
+	" | ConvTranspose2d out_channels=24 kernel_size=4 stride=4 | GroupNorm num_groups=3 | w: ReLU"
+	" | LayerNorm normalized_shape=[16,16] | AdaptiveMaxPool2d output_size=5 | Flatten | p: Linear out_features=10"
+	" | ConvTranspose2d out_channels=6 kernel_size=3 stride=2 groups=3 < w"
+	" | LayerNorm normalized_shape=[6,33,33] | Upsample scale_factor=1.4 mode=bilinear"
+	" | AdaptiveMaxPool2d output_size=4,3 | Flatten | LayerNorm normalized_shape=[72]"
+	" | q: Linear out_features=10 | Add < p q";
 enum { BATCH = 24 };
 
 /* A net, its passes and all that they gave. */
