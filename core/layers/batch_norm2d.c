@@ -17,6 +17,7 @@ const struct bp_layer_ops bp_layer_batch_norm2d = {
 	.shape = shape,
 	.params = bp_norm_params,
 	.plan = bp_norm_plan,
+	.norm_side = bp_norm_side,
 	.forward = bp_norm_forward,
 	.backward = bp_norm_backward,
 };

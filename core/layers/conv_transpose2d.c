@@ -143,6 +143,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 		.groups = (int)a.groups,
 	};
 	enum bp_status st = bp_convolve_plan(s, &cs, ret, err);
+	ret->parts = 0; /* its passes are the other way round: no norms in them */
 	if (st)
 		return st;
 	int64_t channels = node->out.dim[0], rows = output_rows(node, s->max_batch);

@@ -32,6 +32,7 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 	ret->keeps_x = true;
 	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU;
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
+	ret->parts = bp_conv_norms(cv) ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;
 }
 
@@ -42,8 +43,15 @@ void bp_convolve_free(void *own)
 
 void bp_convolve_forward(const struct bp_layer_call *c)
 {
-	bp_conv_forward(
-		c->own, c->ctx, c->pass->n, c->x[0], c->param[WEIGHT], c->param[BIAS], c->act, c->y, c->workspace);
+	const struct bp_conv_call call = {.n = c->pass->n,
+		.x = c->x[0],
+		.w = c->param[WEIGHT],
+		.bias = c->param[BIAS],
+		.act = c->act,
+		.y = c->y,
+		.before = c->before.on ? &c->before.norm : NULL,
+		.parts = c->after.on && c->pass->training ? c->after.parts : NULL};
+	bp_conv_forward_call(c->own, c->ctx, &call, c->workspace);
 }
 
 void bp_convolve_backward(const struct bp_layer_call *c)
@@ -53,10 +61,14 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 	const struct bp_conv_call call = {.n = c->pass->n,
 		.x = c->x[0],
 		.w = c->param[WEIGHT],
+		.y = c->y,
 		.dy = c->dy,
 		.dx = c->dx[0],
 		.dw = c->grad[WEIGHT],
 		.db = c->grad[BIAS],
-		.accumulate = c->accumulate[0]};
+		.accumulate = c->accumulate[0],
+		.before = c->before.on ? &c->before.norm : NULL,
+		.after = c->after.grad ? &c->after.norm : NULL,
+		.parts = c->before.on && c->dx[0] ? c->before.parts : NULL};
 	bp_conv_backward_call(c->own, c->ctx, &call, c->workspace);
 }

@@ -11,6 +11,7 @@
 
 #include "base/item.h"
 #include "conv/conv.h"
+#include "kernels/norm.h"
 #include "net/exec.h"
 #include "net/net.h"
 
@@ -37,6 +38,22 @@ struct bp_layer_plan {
 	bool writes_dy;    /* backward changes dy */
 	int64_t saved;     /* bytes that forward leaves for backward (training) */
 	int64_t workspace; /* bytes of scratch in any one pass, shared by all nodes */
+	int64_t parts;     /* of a convolution that does the batch norms beside it: partial sums, at most; else 0 */
+};
+
+/* A batch norm as the convolution before or after it sees it. Its values are set by its own passes. */
+struct bp_norm_side {
+	bool on;
+	bool grad; /* after: backward takes dy through it */
+	struct bp_norm norm;
+	bp_real *parts; /* where the partial sums go */
+};
+
+/* What the convolutions beside a batch norm do for it. */
+struct bp_norm_help {
+	const struct bp_conv *stats; /* gives the statistics of x in forward; NULL: none does */
+	bool grad;                   /* and takes dy through the norm: dx is not made */
+	const struct bp_conv *sums;  /* applies the norm to its own x, and gives the sums in backward: y is not made */
 };
 
 /* One call of a pass. Pointers a layer has no use for may be NULL. */
@@ -50,11 +67,13 @@ struct bp_layer_call {
 	const bp_real *x[BP_MAX_INPUTS];
 	bp_real *y;
 	bp_real *dy;
-	bp_real *dx[BP_MAX_INPUTS];      /* NULL: not wanted */
-	bool accumulate[BP_MAX_INPUTS];  /* dx += instead of dx = */
-	bp_real *param[BP_LAYER_PARAMS]; /* in the order of ops->params; NULL past the end */
-	bp_real *grad[BP_LAYER_PARAMS];  /* backward: overwritten; NULL for buffers */
-	void *saved, *workspace;         /* 64-byte aligned */
+	bp_real *dx[BP_MAX_INPUTS];        /* NULL: not wanted */
+	bool accumulate[BP_MAX_INPUTS];    /* dx += instead of dx = */
+	bp_real *param[BP_LAYER_PARAMS];   /* in the order of ops->params; NULL past the end */
+	bp_real *grad[BP_LAYER_PARAMS];    /* backward: overwritten; NULL for buffers */
+	void *saved, *workspace;           /* 64-byte aligned */
+	struct bp_norm_side before, after; /* of a convolution */
+	struct bp_norm_help help;          /* of a batch norm */
 };
 
 struct bp_layer_ops {
@@ -71,6 +90,9 @@ struct bp_layer_ops {
 	/* BP_OK, BP_ENOMEM or BP_ELIMIT. NULL: all zero. */
 	enum bp_status (*plan)(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err);
 	void (*plan_free)(void *own); /* NULL when own always is */
+	/* Of a batch norm that lets convolutions do its work: where in saved its values are, and behind which they put
+	 * their parts. NULL: it does not. */
+	void (*norm_side)(const struct bp_node *node, enum bp_act act, void *saved, struct bp_norm_side *ret);
 	void (*forward)(const struct bp_layer_call *c);
 	void (*backward)(const struct bp_layer_call *c);
 };

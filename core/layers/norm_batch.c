@@ -6,6 +6,10 @@
  * applies the ReLU. Backward: one pass for the two sums, one for dx; the mask of the ReLU is made again from x, so y is
  * not kept.
  *
+ * The convolutions beside a norm may do parts of this as its maps pass through them (net/plan.c): the one before gives
+ * the statistics, and takes the gradient through the norm as it reads it; the one after applies the norm as it reads,
+ * and gives the two sums. Then their blocks are the parts that are combined here.
+ *
  * A batch of one row (one sample of a 1x1 map) has no variance: PyTorch refuses it in training. Such a batch can only
  * be the last, short one of an epoch here, so it is taken with variance 0: y is the bias, running_mean moves,
  * running_var does not, and no gradient passes.
@@ -33,7 +37,7 @@ enum {
 
 /* Where the tensors are in a call's param and grad, and what is kept for backward (c values each). */
 enum { RUNNING_MEAN, RUNNING_VAR, NUM_BATCHES, BUFFERS };
-enum { KEPT_MEAN, KEPT_SCALE, KEPT_SHIFT, KEPT_INVSTD, KEPT };
+enum { KEPT_MEAN, KEPT_SCALE, KEPT_SHIFT, KEPT_INVSTD, KEPT_SLOPE, KEPT_OFFSET, KEPT };
 /* Per block: BP_NORM_STATS sums in forward, two in backward. */
 enum { SUMS = BP_NORM_STATS };
 
@@ -79,38 +83,56 @@ enum bp_status bp_norm_plan(const struct bp_layer_setup *s, struct bp_layer_plan
 	ret->inplace = !s->training;
 	ret->dx_inplace = ret->keeps_x = true;
 	ret->saved = KEPT * c;
-	/* Scale and shift when nothing is kept; sums of each block; slope and offset; two totals in
-	 * double. */
-	ret->workspace = (KEPT + (blocks + 1) * SUMS) * c + 2 * channels(s->node) * (int64_t)sizeof(double);
+	/* Scale and shift when nothing is kept; sums of each block; two totals in double. */
+	ret->workspace = (KEPT + blocks * SUMS) * c + 2 * channels(s->node) * (int64_t)sizeof(double);
 	return BP_OK;
+}
+
+void bp_norm_side(const struct bp_node *node, enum bp_act act, void *saved, struct bp_norm_side *ret)
+{
+	bp_real *kept = saved;
+	const size_t n = (size_t)channels(node);
+	ret->parts = kept + KEPT * n;
+	ret->norm = (struct bp_norm){
+		.c = n,
+		.relu = act == BP_ACT_RELU,
+		.scale = kept + KEPT_SCALE * n,
+		.shift = kept + KEPT_SHIFT * n,
+		.mean = kept + KEPT_MEAN * n,
+		.slope = kept + KEPT_SLOPE * n,
+		.offset = kept + KEPT_OFFSET * n,
+	};
 }
 
 struct work {
 	const struct bp_layer_call *call;
+	const struct bp_conv *helper; /* whose parts the sums are, or NULL */
 	struct bp_norm norm;
-	int64_t rows, per_block, blocks;
-	bp_real *sums;       /* of each block: SUMS x c */
+	int64_t rows, per_block, blocks, parts;
+	bp_real *sums;       /* of each part, a block or the helper's: SUMS x c */
 	double *total[SUMS]; /* c values each */
 	bp_real *kept;
 };
 
-static struct work start(const struct bp_layer_call *c)
+static struct work start(const struct bp_layer_call *c, const struct bp_conv *helper)
 {
-	struct work w = {.call = c, .rows = rows_of(c->node, c->pass->n), .per_block = block_rows(c->node)};
+	struct work w = {
+		.call = c, .helper = helper, .rows = rows_of(c->node, c->pass->n), .per_block = block_rows(c->node)};
 	size_t n = (size_t)channels(c->node);
 	w.blocks = bp_blocks_count(w.rows, w.per_block);
 	w.total[0] = c->workspace;
 	w.total[1] = w.total[0] + n;
 	bp_real *rest = (bp_real *)(w.total[1] + n);
 	w.kept = c->saved ? c->saved : rest;
+	struct bp_norm_side side;
+	bp_norm_side(c->node, c->act, w.kept, &side);
+	w.norm = side.norm;
 	w.sums = rest + KEPT * n;
-	w.norm = (struct bp_norm){
-		.c = n,
-		.relu = c->act == BP_ACT_RELU,
-		.scale = w.kept + KEPT_SCALE * n,
-		.shift = w.kept + KEPT_SHIFT * n,
-		.mean = w.kept + KEPT_MEAN * n,
-	};
+	w.parts = w.blocks;
+	if (helper) {
+		w.sums = side.parts;
+		w.parts = (int64_t)bp_conv_parts(helper, c->pass->n);
+	}
 	return w;
 }
 
@@ -128,9 +150,16 @@ static struct bp_norm part(const struct work *w, int64_t block, int64_t *ret_at)
 	return p;
 }
 
-static bp_real *sums_of(const struct work *w, int64_t block, int which)
+/* Rows of a part in forward. */
+static int64_t part_rows(const struct work *w, int64_t part)
 {
-	return w->sums + (block * SUMS + which) * (int64_t)w->norm.c;
+	return w->helper ? (int64_t)bp_conv_part_rows(w->helper, w->call->pass->n, (size_t)part, false)
+			 : bp_block_length(w->rows, w->per_block, part);
+}
+
+static bp_real *sums_of(const struct work *w, int64_t part, int which)
+{
+	return w->sums + (part * SUMS + which) * (int64_t)w->norm.c;
 }
 
 static void stats_block(const void *arg, int64_t block)
@@ -176,16 +205,16 @@ static void combine_stats(const struct work *w)
 	size_t n = w->norm.c;
 	double *restrict mean = w->total[0], *restrict var = w->total[1];
 	memset(mean, 0, 2 * n * sizeof(*mean));
-	for (int64_t b = 0; b < w->blocks; b++) {
+	for (int64_t b = 0; b < w->parts; b++) {
 		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
-		double share = (double)bp_block_length(w->rows, w->per_block, b) / (double)w->rows;
+		double share = (double)part_rows(w, b) / (double)w->rows;
 		for (size_t j = 0; j < n; j++)
 			mean[j] += share * ((double)m[j] + rest[j]);
 	}
-	for (int64_t b = 0; b < w->blocks; b++) {
+	for (int64_t b = 0; b < w->parts; b++) {
 		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
 		const bp_real *m2 = sums_of(w, b, BP_NORM_M2);
-		double rows = (double)bp_block_length(w->rows, w->per_block, b);
+		double rows = (double)part_rows(w, b);
 		for (size_t j = 0; j < n; j++) {
 			double d = (double)m[j] + rest[j] - mean[j];
 			var[j] += m2[j] + rows * d * d;
@@ -233,9 +262,10 @@ static void set_scale(const struct work *w)
 
 void bp_norm_forward(const struct bp_layer_call *c)
 {
-	struct work w = start(c);
+	struct work w = start(c, c->pass->training ? c->help.stats : NULL);
 	if (c->pass->training) {
-		run(&w, stats_block);
+		if (!w.helper)
+			run(&w, stats_block);
 		combine_stats(&w);
 		move_buffers(&w);
 	} else {
@@ -245,7 +275,8 @@ void bp_norm_forward(const struct bp_layer_call *c)
 		}
 	}
 	set_scale(&w);
-	run(&w, apply_block);
+	if (!c->help.sums)
+		run(&w, apply_block);
 }
 
 /*
@@ -255,19 +286,20 @@ void bp_norm_forward(const struct bp_layer_call *c)
  */
 void bp_norm_backward(const struct bp_layer_call *c)
 {
-	struct work w = start(c);
+	struct work w = start(c, c->help.sums);
 	size_t n = w.norm.c;
-	run(&w, sums_block);
+	if (!w.helper)
+		run(&w, sums_block);
 	double *restrict sum = w.total[0], *restrict dot = w.total[1];
 	memset(sum, 0, 2 * n * sizeof(*sum));
-	for (int64_t b = 0; b < w.blocks; b++) {
+	for (int64_t b = 0; b < w.parts; b++) {
 		const bp_real *s = sums_of(&w, b, 0), *d = sums_of(&w, b, 1);
 		for (size_t j = 0; j < n; j++) {
 			sum[j] += s[j];
 			dot[j] += d[j];
 		}
 	}
-	bp_real *slope = sums_of(&w, w.blocks, 0), *offset = sums_of(&w, w.blocks, 1);
+	bp_real *slope = w.kept + KEPT_SLOPE * n, *offset = w.kept + KEPT_OFFSET * n;
 	for (size_t j = 0; j < n; j++) {
 		double invstd = w.kept[KEPT_INVSTD * n + j], scale = w.kept[KEPT_SCALE * n + j];
 		slope[j] = (bp_real)(scale * invstd * invstd * dot[j] / (double)w.rows);
@@ -277,8 +309,6 @@ void bp_norm_backward(const struct bp_layer_call *c)
 			c->grad[1][j] = (bp_real)sum[j];
 		}
 	}
-	w.norm.slope = slope;
-	w.norm.offset = offset;
-	if (c->dx[0])
+	if (c->dx[0] && !c->help.grad)
 		run(&w, grad_block);
 }

@@ -11,6 +11,7 @@ extern const struct bp_arg bp_norm_args[BP_NORM_ARGS];
 
 int bp_norm_params(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAMS]);
 enum bp_status bp_norm_plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err);
+void bp_norm_side(const struct bp_node *node, enum bp_act act, void *saved, struct bp_norm_side *ret);
 void bp_norm_forward(const struct bp_layer_call *c);
 void bp_norm_backward(const struct bp_layer_call *c);
 

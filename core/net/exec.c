@@ -71,6 +71,27 @@ static void fill_call(struct bp_exec *ex, int at)
 	c->workspace = ex->workspace;
 }
 
+/* What a batch norm and the convolutions beside it must know of each other. */
+static void fill_norm(struct bp_exec *ex, int at)
+{
+	const struct bp_step *step = &ex->plan.steps[at];
+	const struct bp_node *node = &ex->net->nodes[at];
+	struct bp_layer_call *c = &ex->calls[at];
+	struct bp_norm_side side = {.on = true};
+	if (!node->ops->norm_side || (step->before < 0 && step->after < 0))
+		return;
+	node->ops->norm_side(node, step->act, c->saved, &side);
+	if (step->after >= 0) {
+		ex->calls[step->after].before = side;
+		c->help.sums = ex->calls[step->after].own;
+	}
+	if (step->before >= 0) {
+		side.grad = c->help.grad = step->grad;
+		ex->calls[step->before].after = side;
+		c->help.stats = ex->calls[step->before].own;
+	}
+}
+
 enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int max_batch, int max_threads,
 	bool training, struct bp_exec **ret, struct bp_error *err)
 {
@@ -97,6 +118,9 @@ enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int m
 	for (int i = 0; i < net->nnodes; i++)
 		if (!ex->plan.steps[i].absorbed)
 			fill_call(ex, i);
+	for (int i = 0; i < net->nnodes; i++)
+		if (!ex->plan.steps[i].absorbed)
+			fill_norm(ex, i);
 	*ret = ex;
 	return BP_OK;
 }

@@ -142,6 +142,46 @@ static enum bp_status make_values(struct planner *p, struct bp_error *err)
 	return st;
 }
 
+/* The node that runs and reads v, when there is one alone; else -1. */
+static int only_reader(const struct planner *p, int v)
+{
+	return p->values[v].uses == 1 ? p->values[v].last_use : -1;
+}
+
+/*
+ * Batch norms whose work is done by the convolutions beside them, which saves sweeps over memory: the one before sees
+ * the norm's input as it makes it, the one after applies the norm as it reads. Training alone is worth it.
+ */
+static void link_norms(struct planner *p)
+{
+	for (int i = 0; i < p->n && p->training; i++) {
+		struct bp_step *step = &p->plan->steps[i];
+		if (step->absorbed || !p->net->nodes[i].ops->norm_side)
+			continue;
+		const int v = value_in(p, i, 0), from = p->values[v].producer, to = only_reader(p, p->value_of[i + 1]);
+		int64_t parts = 0;
+		if (from >= 0 && only_reader(p, v) == i && p->plan->steps[from].layer.parts &&
+			p->plan->steps[from].act == BP_ACT_NONE) {
+			step->before = from;
+			p->plan->steps[from].after = i;
+			parts = p->plan->steps[from].layer.parts;
+		}
+		if (to >= 0 && p->plan->steps[to].layer.parts) {
+			step->after = to;
+			p->plan->steps[to].before = i;
+			parts = p->plan->steps[to].layer.parts > parts ? p->plan->steps[to].layer.parts : parts;
+		}
+		step->layer.saved +=
+			parts * BP_NORM_STATS * bp_shape_c(&p->net->nodes[i].out) * (int64_t)sizeof(bp_real);
+	}
+}
+
+/* Whether node is a batch norm that the convolution after it applies: its output is never made. */
+static bool applied_later(const struct planner *p, int node)
+{
+	return p->net->nodes[node].ops->norm_side && p->plan->steps[node].after >= 0;
+}
+
 /* The input over which node's output may be written: nothing else reads it, in forward or backward. -1 when none. */
 static int overwritten_input(const struct planner *p, int node)
 {
@@ -173,11 +213,18 @@ static void place_values(struct planner *p)
 			if (p->training && step->layer.keeps_x && over < 0)
 				extend(p, block, forward_time(i), backward_time(p, i));
 		}
+		if (over < 0 && applied_later(p, i))
+			over = 0; /* nothing is written: who reads the output reads the input */
 		out->block = over >= 0 ? step->x[over] : add_block(p, out->bytes, forward_time(i), forward_time(i));
 		step->y = out->block;
 		extend(p, step->y, forward_time(i), p->training && step->layer.keeps_y ? backward_time(p, i) : 0);
 		if (p->training && step->layer.saved > 0)
 			step->saved = add_block(p, step->layer.saved, forward_time(i), backward_time(p, i));
+		/* The convolution before writes its parts earlier, and reads the norm's values and input later. */
+		if (p->net->nodes[i].ops->norm_side && step->before >= 0) {
+			extend(p, step->saved, forward_time(step->before), backward_time(p, step->before));
+			extend(p, step->x[0], forward_time(i), backward_time(p, step->before));
+		}
 	}
 	p->plan->output = p->values[p->value_of[p->n]].block;
 	extend(p, p->plan->output, end_time(p), end_time(p));
@@ -270,6 +317,10 @@ static void place_gradients(struct planner *p)
 			step->dx[in] = val->gradient;
 			extend(p, val->gradient, now, now);
 		}
+		/* The gradient goes through the norm where the convolution before reads it, unless others read it too.
+		 */
+		if (p->net->nodes[i].ops->norm_side && step->before >= 0)
+			step->grad = step->dx[0] == step->dy && !p->values[p->value_of[i + 1]].shared;
 	}
 }
 
@@ -281,7 +332,7 @@ static bool planner_init(struct planner *p)
 	p->plan->steps = calloc(n, sizeof(*p->plan->steps));
 	p->plan->blocks = calloc(3 * n, sizeof(*p->plan->blocks)); /* a value, a gradient and a saved array each */
 	for (size_t i = 0; p->plan->steps && i < n; i++)
-		p->plan->steps[i].saved = BP_BLOCK_NONE;
+		p->plan->steps[i].saved = p->plan->steps[i].before = p->plan->steps[i].after = BP_BLOCK_NONE;
 	return p->value_of && p->values && p->plan->steps && p->plan->blocks;
 }
 
@@ -302,6 +353,7 @@ enum bp_status bp_plan_init(
 		st = make_values(&p, err);
 	if (st)
 		goto out;
+	link_norms(&p);
 	place_values(&p);
 	if (p.training)
 		place_gradients(&p);

@@ -25,6 +25,10 @@ struct bp_step {
 	int dy, dx[BP_MAX_INPUTS]; /* blocks, or the above */
 	bool accumulate[BP_MAX_INPUTS];
 	int saved; /* block or BP_BLOCK_NONE */
+	/* Of a batch norm: the convolutions before and after it that do its work, node or -1; and whether the one
+	 * before takes its gradient too. Of a convolution: the norms that it does. */
+	int before, after;
+	bool grad;
 };
 
 struct bp_plan {

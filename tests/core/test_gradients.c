@@ -161,6 +161,26 @@ START_TEST(winograds_convolution_has_the_gradient_of_its_function)
 }
 END_TEST
 
+/* Batch norms between convolutions that do their work; also one that is added to, and one whose input is read twice. */
+START_TEST(norms_done_by_convolutions_have_the_gradient_of_their_function)
+{
+	struct rig r;
+	rig_init(&r,
+		"4x7x6 | Conv2d out_channels=6 kernel_size=1 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=6 kernel_size=3 padding=1 groups=6 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=5 kernel_size=1 bias=false | BatchNorm2d"
+		" | Conv2d out_channels=5 kernel_size=3 stride=2 padding=1 groups=5 bias=false"
+		" | BatchNorm2d affine=false | ReLU | p: Conv2d out_channels=7 kernel_size=1 bias=false"
+		" | q: BatchNorm2d | Conv2d out_channels=7 kernel_size=5,3 padding=same groups=7 bias=false"
+		" | s: BatchNorm2d | t: BatchNorm2d < p | Add < q s t | ReLU"
+		" | Conv2d out_channels=3 kernel_size=2 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=2 kernel_size=1",
+		3);
+	check_all(&r);
+	rig_done(&r);
+}
+END_TEST
+
 /* The test of the test: whatever is done to a right gradient must be noticed. */
 START_TEST(a_wrong_gradient_is_noticed)
 {
@@ -208,6 +228,7 @@ TEST_SUITE(gradients, 60)
 	tcase_add_test(tc, every_registered_layer_has_a_case);
 	tcase_add_test(tc, a_deep_graph_with_fan_out_has_the_gradient_of_its_function);
 	tcase_add_test(tc, winograds_convolution_has_the_gradient_of_its_function);
+	tcase_add_test(tc, norms_done_by_convolutions_have_the_gradient_of_their_function);
 	tcase_add_test(tc, a_wrong_gradient_is_noticed);
 	tcase_add_test(tc, a_gradient_lost_in_noise_is_not_certified);
 #else

@@ -10,7 +10,7 @@
 
 enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
 
-static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet", "sequence", "decoder"};
+static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet", "sequence", "decoder", "separable"};
 enum { NETS = sizeof(nets) / sizeof(nets[0]) };
 
 struct setting {
