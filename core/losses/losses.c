@@ -22,11 +22,6 @@ const struct bp_loss_ops *bp_loss_at(int type)
 	return type >= 0 && type < bp_loss_items.count ? losses[type] : NULL;
 }
 
-double bp_loss_weight(const struct bp_item *loss, int32_t label)
-{
-	return loss->weights && losses[loss->type]->info.target == BP_TARGET_LABEL ? loss->weights[label] : 1;
-}
-
 struct call {
 	const struct bp_item *loss;
 	const struct bp_kernels *k;

@@ -166,8 +166,10 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 		b->labels[i] = feed->data.labels[place(feed, pick, i)];
 	if (kind != BP_TARGET_LABEL)
 		gather_targets(b, feed, pick);
-	for (int i = 0; i < pick->n; i++)
-		lb.weight += kind == BP_TARGET_LABEL ? bp_loss_weight(loss, b->labels[i]) : 1;
+	bool weighted = kind == BP_TARGET_LABEL && loss->weights;
+	lb.weight = weighted ? 0 : pick->n;
+	for (int i = 0; i < pick->n && weighted; i++)
+		lb.weight += bp_loss_weight(loss, b->labels[i]);
 	bp_loss_run(loss, &b->ctx, &lb);
 	double sum = 0;
 	for (int i = 0; i < pick->n; i++)

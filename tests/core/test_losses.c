@@ -81,7 +81,7 @@ static void rig_init(struct rig *r, int i, const struct bp_kernels *k)
 		.ret_rows = r->rows,
 		.ret_gradient = r->gradient};
 	for (int j = 0; j < N; j++)
-		r->batch.weight += bp_loss_weight(&r->item, r->labels[j]);
+		r->batch.weight += ops->info.target == BP_TARGET_LABEL ? bp_loss_weight(&r->item, r->labels[j]) : 1;
 }
 
 static double value(void *user)

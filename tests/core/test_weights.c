@@ -74,6 +74,31 @@ START_TEST(what_a_training_reports_is_weighted_too)
 }
 END_TEST
 
+/* LogSoftmax and NLLLoss are CrossEntropyLoss in two parts. */
+START_TEST(a_net_that_ends_with_log_softmax_learns_the_same_from_nll)
+{
+	static const double weights[CLASSES] = {0.5, 3, 0, 1.25};
+	struct training whole, parts;
+	double loss[2];
+	bp_real gradient[2][12];
+	training_init(&whole, net, 20);
+	training_init(&parts, "3 | Linear out_features=4 | LogSoftmax", 20);
+	weigh(&whole, "CrossEntropyLoss", weights, CLASSES);
+	weigh(&parts, "NLLLoss", weights, CLASSES);
+	training_start(&whole);
+	training_start(&parts);
+	ck_assert_int_eq(bp_trainer_step(whole.trainer, 2, 7, &loss[0], NULL), BP_OK);
+	ck_assert_int_eq(bp_trainer_step(parts.trainer, 2, 7, &loss[1], NULL), BP_OK);
+	bp_trainer_gradient_get(whole.trainer, 0, gradient[0]);
+	bp_trainer_gradient_get(parts.trainer, 0, gradient[1]);
+	ck_assert_double_eq_tol(loss[0], loss[1], 1e-6);
+	for (int i = 0; i < 12; i++)
+		ck_assert_double_eq_tol((double)gradient[0][i], (double)gradient[1][i], 1e-6);
+	training_done(&whole);
+	training_done(&parts);
+}
+END_TEST
+
 START_TEST(balanced_weights_count_the_view)
 {
 	static const int32_t labels[] = {0, 1, 1, 1, 2, 2, 9};
@@ -217,6 +242,7 @@ TEST_SUITE(weights, 30)
 {
 	tcase_add_test(tc, the_mean_over_batches_is_that_over_samples);
 	tcase_add_test(tc, what_a_training_reports_is_weighted_too);
+	tcase_add_test(tc, a_net_that_ends_with_log_softmax_learns_the_same_from_nll);
 	tcase_add_test(tc, balanced_weights_count_the_view);
 	tcase_add_test(tc, weights_that_make_no_sense_are_refused);
 	tcase_add_test(tc, a_checkpoint_of_other_weights_is_refused);

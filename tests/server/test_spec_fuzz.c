@@ -26,8 +26,10 @@ static const char *const model_text =
 
 static const char *const job_text =
 	"{'name':'j','dataset':'d','model':'mdl_1','training':{'epochs':3,'batch_size':7,'seed':1,'shuffle':true,"
-	"'loss':{'type':'CrossEntropyLoss'},'optimizer':{'type':'SGD','lr':0.1,'momentum':0.9,'nesterov':true},"
-	"'scheduler':{'type':'StepLR','step_size':2,'warmup_epochs':1},'clip_grad_norm':null,'clip_grad_value':1,"
+	"'loss':{'type':'CrossEntropyLoss','weight':[1,2,0.5],'label_smoothing':0.1},"
+	"'optimizer':{'type':'SGD','lr':0.1,'momentum':0.9,'nesterov':true},"
+	"'scheduler':{'type':'MultiStepLR','milestones':[2,4],'warmup_epochs':1},'clip_grad_norm':null,'clip_grad_"
+	"value':1,"
 	"'validation':{'split':0.2},'normalize':true,'checkpoint':{'every_epochs':1}},'resources':{'threads':'auto'},'"
 	"priority':"
 	"5}";
