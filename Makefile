@@ -5,6 +5,7 @@
 #? make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
+#? make torture    the daemon is killed 200 times while jobs run (TORTURE_KILLS=n)
 #? make bench      speed of training beside PyTorch, in the same run
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
@@ -159,6 +160,9 @@ check-unit: $(UNIT_TESTS) $(B)/example_train
 	@set -e; ./$(B)/example_train; for t in $(UNIT_TESTS); do ./$$t; done
 check-http: $(B)/test_http $(B)/backpropd
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
+.PHONY: torture
+torture: $(B)/test_http $(B)/backpropd
+	TORTURE_KILLS=$(or $(TORTURE_KILLS),200) BACKPROPD=$(B)/backpropd ./$(B)/test_http kill
 check-page: $(B)/backpropd
 	@BACKPROPD=$(B)/backpropd $(PYTHON) tests/web/test_page.py
 check-systemd: $(B)/backpropd

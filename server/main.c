@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/cpus.h"
+#include "base/crash.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -65,7 +66,7 @@ static void signals_block(sigset_t *ret)
 
 static bool store_start(struct daemon *d)
 {
-	char path[sizeof(d->config.state_dir) + 16];
+	char path[sizeof(d->config.state_dir) + 16], ids[CRASH_JOBS_MAX][CRASH_ID_MAX];
 	int requeued;
 	snprintf(path, sizeof(path), "%s/backpropd.db", d->config.state_dir);
 	id_new("boot_", d->boot_id, sizeof(d->boot_id));
@@ -73,8 +74,14 @@ static bool store_start(struct daemon *d)
 	if (!d->store)
 		return false;
 	sweep_state(d->store, d->config.state_dir);
-	if (store_job_requeue(d->store, &requeued) != STORE_OK)
+	snprintf(path, sizeof(path), "%s/crashed", d->config.state_dir);
+	struct job_blamed blamed = {.ids = (const char(*)[ID_MAX])ids, .n = crash_read(path, ids)};
+	for (int i = 0; i < blamed.n; i++)
+		log_line(LOG_WARNING, "%s: its thread crashed the server", ids[i]);
+	if (store_job_requeue(d->store, &blamed, &requeued) != STORE_OK)
 		return false;
+	if (!crash_watch(path))
+		log_line(LOG_WARNING, "crashes are not told apart: %s", strerror(errno));
 	if (requeued > 0)
 		log_line(LOG_NOTICE, "%d job(s) of the last run go on", requeued);
 	return true;

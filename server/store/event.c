@@ -74,6 +74,7 @@ enum store_status store_event_append(struct store *s, const char *job_id, const 
 	struct db_stmt *st = db_query(tx, "UPDATE job SET last_seq = last_seq + 1, version = version + 1,"
 					  " epoch = CASE WHEN :epoch < 0 THEN epoch ELSE :epoch END,"
 					  " retries = CASE WHEN :saved THEN 0 ELSE retries END,"
+					  " deaths = CASE WHEN :saved THEN 0 ELSE deaths END,"
 					  " metrics = coalesce(:metrics, metrics) WHERE id = :job RETURNING last_seq");
 	db_bind_text(st, ":job", job_id);
 	db_bind_int(st, ":saved", ckpt != NULL);

@@ -1,4 +1,6 @@
 /* job_queue.c - which job a worker gets, and what becomes of jobs whose daemon died. */
+#include <string.h>
+
 #include "store/rows.h"
 
 #include "base/clock.h"
@@ -59,22 +61,33 @@ int store_job_next_ms(struct store *s)
 	return ms < 1 ? 1 : ms > WAIT_MAX_SECONDS * 1000 ? 1 : (int)ms + 1;
 }
 
+static bool is_blamed(const struct job_blamed *blamed, const char *id)
+{
+	for (int i = 0; i < blamed->n; i++)
+		if (strcmp(blamed->ids[i], id) == 0)
+			return true;
+	return false;
+}
+
 /* What becomes of a job whose worker is certainly dead, and perhaps took the daemon with it. */
-static struct job_transition after_death(struct db_tx *tx, const char *id, enum job_status from)
+static struct job_transition after_death(
+	struct db_tx *tx, const char *id, enum job_status from, const struct job_blamed *blamed)
 {
 	struct job_transition move = {.id = id, .to = JOB_QUEUED, .reason = "server_restart"};
 	if (from == JOB_PAUSING)
 		move.to = JOB_PAUSED;
 	else if (from == JOB_CANCELLING)
 		move.to = JOB_CANCELLED;
-	struct db_stmt *st =
-		db_query(tx, "UPDATE job SET retries = retries + :counted WHERE id = :id RETURNING retries,"
-			     " (SELECT max(created_at) FROM event WHERE job_id = :id) AS left_at");
+	bool again = move.to == JOB_QUEUED;
+	struct db_stmt *st = db_query(tx, "UPDATE job SET retries = retries + :caused, deaths = deaths + :died"
+					  " WHERE id = :id RETURNING retries, deaths,"
+					  " (SELECT max(created_at) FROM event WHERE job_id = :id) AS left_at");
 	db_bind_text(st, ":id", id);
-	db_bind_int(st, ":counted", move.to == JOB_QUEUED);
+	db_bind_int(st, ":caused", again && is_blamed(blamed, id));
+	db_bind_int(st, ":died", again && blamed->n == 0);
 	if (db_step(st)) {
 		move.left_at = db_real(st, "left_at");
-		if (move.to == JOB_QUEUED && db_int(st, "retries") > JOB_RETRIES_MAX) {
+		if (again && (db_int(st, "retries") > JOB_RETRIES_MAX || db_int(st, "deaths") > JOB_DEATHS_MAX)) {
 			move.to = JOB_FAILED;
 			move.reason = "worker_crash";
 			move.detail =
@@ -85,7 +98,7 @@ static struct job_transition after_death(struct db_tx *tx, const char *id, enum 
 	return move;
 }
 
-enum store_status store_job_requeue(struct store *s, int *ret_n)
+enum store_status store_job_requeue(struct store *s, const struct job_blamed *blamed, int *ret_n)
 {
 	enum store_status status = STORE_OK;
 	int n = 0;
@@ -100,7 +113,7 @@ enum store_status store_job_requeue(struct store *s, int *ret_n)
 			break;
 		db_text_into(st, "id", id, sizeof id);
 		db_text_into(st, "status", from, sizeof from);
-		struct job_transition move = after_death(tx, id, (enum job_status)job_status_find(from));
+		struct job_transition move = after_death(tx, id, (enum job_status)job_status_find(from), blamed);
 		status = job_move(s, tx, &move);
 		n++;
 	}

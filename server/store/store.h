@@ -218,9 +218,15 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret);
 /* Milliseconds until a queued job that waits for its time may be claimed; -1: none waits. */
 int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
- * server_restart), or fail (worker_crash) when that was so JOB_RETRIES_MAX times since their last checkpoint; pausing
- * ones go to paused, cancelling ones to cancelled. */
-enum store_status store_job_requeue(struct store *s, int *ret_n);
+ * server_restart), pausing ones go to paused, cancelling ones to cancelled. A job among the blamed crashed the server:
+ * after JOB_RETRIES_MAX retries since its last checkpoint it fails (worker_crash). When nobody is blamed (a kill, no
+ * memory, no power) it may have been any of them: each fails after JOB_DEATHS_MAX deaths since its last checkpoint. */
+enum { JOB_DEATHS_MAX = 15 }; /* a machine that is switched off and on must not fail its jobs */
+struct job_blamed {
+	const char (*ids)[ID_MAX];
+	int n;
+};
+enum store_status store_job_requeue(struct store *s, const struct job_blamed *blamed, int *ret_n);
 struct job_asked {
 	enum job_status status; /* running, pausing, stopping, cancelling */
 	double lr;              /* 0 = nothing */
@@ -277,7 +283,7 @@ struct checkpoint_new {
 	const char *metrics; /* JSON or NULL */
 };
 /* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. A checkpoint is progress: it
- * sets the job's retries to 0. */
+ * sets the job's retries and deaths to 0. */
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
 	int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */, const struct checkpoint_new *ckpt,
 	int64_t *ret_seq);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "work/calibrate.h"
 #include "work/run.h"
@@ -31,7 +32,9 @@ static void *worker_main(void *arg)
 		switch (store_job_claim(ctx->store, &row)) {
 		case STORE_OK:
 			run_ring(ctx, row.id);
+			crash_job_set(row.id);
 			train_job(ctx, &row);
+			crash_job_set(NULL);
 			run_ring(ctx, row.id);
 			hub_ring(ctx->hub, HUB_QUEUE);
 			job_row_done(&row);

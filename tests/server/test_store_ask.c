@@ -1,4 +1,5 @@
 /* test_store_ask.c - verbs in every status, changes until they are taken up, retries, and running time. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,7 @@ START_TEST(a_stop_is_told_to_the_next_worker_also_after_a_death)
 	ck_assert(store_job_asked(s, id, &asked) && asked.status == JOB_STOPPING);
 	store_close(s);
 	s = seed_open("boot_2");
-	ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	ck_assert_int_eq(seed_status(s, id), JOB_QUEUED);
 	ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
 	ck_assert_int_eq(row.status, JOB_STOPPING);
@@ -217,11 +218,49 @@ START_TEST(a_job_that_waits_for_its_time_lets_others_go_first)
 }
 END_TEST
 
+/* The server dies while the queue's first job runs, and starts anew. */
+static void die(int times, const struct job_blamed *blamed)
+{
+	char boot[24];
+	int n;
+	struct job_row row = claimed();
+	job_row_done(&row);
+	store_close(s);
+	snprintf(boot, sizeof boot, "boot_%d", 10 + times);
+	s = seed_open(boot);
+	ck_assert_int_eq(store_job_requeue(s, blamed, &n), STORE_OK);
+}
+
+START_TEST(who_crashed_the_server_fails_after_three_retries_and_nobody_else)
+{
+	const char *guilty = seed_job(s, dataset, 90), *other = seed_job(s, dataset, 10);
+	char ids[2][ID_MAX];
+	snprintf(ids[0], ID_MAX, "%s", "job_that_is_gone");
+	snprintf(ids[1], ID_MAX, "%s", guilty);
+	struct job_blamed blamed = {.ids = (const char(*)[ID_MAX])ids, .n = 2};
+	seed_execute(s, "UPDATE job SET status = 'queued'");
+	for (int i = 0; i <= JOB_RETRIES_MAX; i++) {
+		ck_assert_int_eq(seed_status(s, guilty), JOB_QUEUED);
+		seed_execute(s, "UPDATE job SET status = 'running', boot_id = 'boot_old' WHERE priority = 10");
+		die(i, &blamed);
+		ck_assert_int_eq(seed_status(s, other), JOB_QUEUED);
+	}
+	struct job_row row = seed_get(s, guilty);
+	ck_assert_int_eq(row.status, JOB_FAILED);
+	ck_assert_str_eq(row.status_reason, "worker_crash");
+	job_row_done(&row);
+	row = seed_get(s, other);
+	ck_assert_int_eq(row.retries, 0);
+	job_row_done(&row);
+	ck_assert_int_eq(seed_count(s, "SELECT sum(deaths) AS n FROM job"), 0);
+}
+END_TEST
+
 START_TEST(deaths_without_progress_end_a_job_and_running_time_ends_with_its_last_event)
 {
 	const char *id = seed_job(s, dataset, 50);
 	int n;
-	for (int death = 0; death <= JOB_RETRIES_MAX; death++) {
+	for (int death = 0; death <= JOB_DEATHS_MAX; death++) {
 		char boot[16] = "boot_x";
 		struct job_row row = claimed();
 		ck_assert_int_eq(row.attempt, death + 1);
@@ -232,11 +271,11 @@ START_TEST(deaths_without_progress_end_a_job_and_running_time_ends_with_its_last
 		store_close(s);
 		boot[5] = (char)('a' + death);
 		s = seed_open(boot);
-		ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+		ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 		ck_assert_int_eq(n, 1);
 		row = seed_get(s, id);
-		ck_assert_int_eq(row.status, death < JOB_RETRIES_MAX ? JOB_QUEUED : JOB_FAILED);
-		ck_assert_str_eq(row.status_reason, death < JOB_RETRIES_MAX ? "server_restart" : "worker_crash");
+		ck_assert_int_eq(row.status, death < JOB_DEATHS_MAX ? JOB_QUEUED : JOB_FAILED);
+		ck_assert_str_eq(row.status_reason, death < JOB_DEATHS_MAX ? "server_restart" : "worker_crash");
 		ck_assert_double_eq_tol(row.runtime_seconds, 10.0 * (death + 1), 0.5);
 		ck_assert_double_eq(row.claimed_at, 0);
 		job_row_done(&row);
@@ -294,6 +333,7 @@ TEST_SUITE(store_ask, 20)
 	tcase_add_test(tc, a_failure_that_may_pass_is_tried_again_three_times);
 	tcase_add_test(tc, a_checkpoint_is_progress_and_a_full_disk_is_waited_for);
 	tcase_add_test(tc, a_job_that_waits_for_its_time_lets_others_go_first);
+	tcase_add_test(tc, who_crashed_the_server_fails_after_three_retries_and_nobody_else);
 	tcase_add_test(tc, deaths_without_progress_end_a_job_and_running_time_ends_with_its_last_event);
 	tcase_add_test(tc, running_time_is_that_of_workers_alone);
 	tcase_add_test(tc, findings_are_in_the_row_and_the_log);

@@ -153,7 +153,7 @@ START_TEST(jobs_of_a_dead_daemon_move_on_at_the_next_start)
 	store_close(s);
 	s = seed_open("boot_2");
 	int n = 0;
-	ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	ck_assert_int_eq(n, 4);
 	for (int i = 0; i < 6; i++) {
 		struct job_row row = seed_get(s, ids[i]);
@@ -164,7 +164,7 @@ START_TEST(jobs_of_a_dead_daemon_move_on_at_the_next_start)
 			ck_assert_ptr_null(row.status_reason);
 		job_row_done(&row);
 	}
-	ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	ck_assert_int_eq(n, 0);
 }
 END_TEST
@@ -174,7 +174,7 @@ START_TEST(jobs_of_this_boot_are_left_alone)
 	const char *id = seed_job(s, dataset, 50);
 	expect_claim(id);
 	int n = 7;
-	ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	ck_assert_int_eq(n, 0);
 	ck_assert_int_eq(seed_status(s, id), JOB_RUNNING);
 }
@@ -230,7 +230,7 @@ START_TEST(what_was_answered_is_there_after_a_death_without_closing)
 	ck_assert_int_eq(row.last_seq, 3);
 	ck_assert_int_eq(row.epoch, 1);
 	job_row_done(&row);
-	ck_assert_int_eq(store_job_requeue(s, &n), STORE_OK);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	ck_assert_int_eq(n, 1);
 	expect_claim(id);
 	row = seed_get(s, id);

@@ -1,4 +1,5 @@
 /* test_work_life.c - what is done to a job while it runs: pause, stop, changes, dying often. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,13 +173,13 @@ START_TEST(what_was_changed_before_the_start_holds_from_the_first_step)
 }
 END_TEST
 
-START_TEST(a_job_that_dies_again_and_again_without_a_checkpoint_fails)
+START_TEST(a_job_that_crashes_again_and_again_without_a_checkpoint_fails)
 {
 	struct job_row job, end;
 	rig_submit(
 		&rig, "{" ENDLESS OPTIONS ",\"checkpoint\":{\"every_epochs\":1000000,\"every_seconds\":null}}", &job);
 	for (int attempt = 1; attempt <= 1 + JOB_RETRIES_MAX; attempt++)
-		rig_train_and_die(&rig, job.id, attempt, 1);
+		rig_train_and_crash(&rig, job.id, attempt, attempt % 2 ? SIGSEGV : SIGABRT);
 	rig_start(&rig, KEEP);
 	end = rig_end(&rig, job.id, JOB_FAILED, "worker_crash");
 	ck_assert_int_eq(end.attempt, 1 + JOB_RETRIES_MAX);
@@ -232,6 +233,6 @@ TEST_SUITE(work_life, 60)
 	tcase_add_test(tc, a_stop_asked_for_before_the_server_died_is_done_at_the_next_start);
 	tcase_add_test(tc, a_changed_rate_and_length_are_told_and_survive_a_restart_to_the_same_bits);
 	tcase_add_test(tc, what_was_changed_before_the_start_holds_from_the_first_step);
-	tcase_add_test(tc, a_job_that_dies_again_and_again_without_a_checkpoint_fails);
+	tcase_add_test(tc, a_job_that_crashes_again_and_again_without_a_checkpoint_fails);
 	tcase_add_test(tc, a_job_that_makes_progress_may_die_often);
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/statedir.h"
@@ -125,7 +126,11 @@ void rig_start(struct rig *r, int keep_checkpoints)
 {
 	int n;
 	rig_open(r);
-	ck_assert_int_eq(store_job_requeue(r->store, &n), STORE_OK);
+	char crashed[96], ids[CRASH_JOBS_MAX][CRASH_ID_MAX];
+	snprintf(crashed, sizeof(crashed), "%s/crashed", r->dir);
+	struct job_blamed blamed = {.ids = (const char(*)[ID_MAX])ids, .n = crash_read(crashed, ids)};
+	ck_assert_int_eq(store_job_requeue(r->store, &blamed, &n), STORE_OK);
+	ck_assert(crash_watch(crashed));
 	r->hub = hub_new();
 	rig_restart(r, keep_checkpoints);
 }

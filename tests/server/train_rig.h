@@ -46,6 +46,8 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 /* A child process trains and kills itself, as hard as kill -9, once the job has that many epochs in that attempt. The
  * store is closed then. */
 void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch);
+/* The same with that signal. */
+void rig_train_and_crash(struct rig *r, const char *job_id, int attempt, int sig);
 /* The epoch of its best checkpoint. */
 int rig_best_epoch(struct rig *r, const char *job_id);
 /* What the job's "change" events say, at most max: their number. Their data are the caller's. */

@@ -41,7 +41,7 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 	return end;
 }
 
-void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch)
+static void train_and_end(struct rig *r, const char *job_id, int attempt, int epoch, int sig)
 {
 	store_close(r->store); /* a connection must not cross a fork */
 	r->store = NULL;
@@ -58,11 +58,22 @@ void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch
 			if (!there)
 				hub_wait(r->hub, job_id, seen, -1);
 		}
-		kill(getpid(), SIGKILL);
+		kill(getpid(), sig);
+		pause();
 	}
 	int status;
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == sig);
+}
+
+void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch)
+{
+	train_and_end(r, job_id, attempt, epoch, SIGKILL);
+}
+
+void rig_train_and_crash(struct rig *r, const char *job_id, int attempt, int sig)
+{
+	train_and_end(r, job_id, attempt, 1, sig);
 }
 
 int rig_best_epoch(struct rig *r, const char *job_id)

@@ -1,0 +1,95 @@
+/* crash.c - see crash.h. */
+#include "base/crash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const int watched[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+enum { WATCHED = sizeof(watched) / sizeof(watched[0]) };
+
+static int file = -1;
+static struct sigaction before[WATCHED];
+static struct slot {
+	atomic_bool taken, ready;
+	char id[CRASH_ID_MAX];
+} slots[CRASH_JOBS_MAX];
+static __thread struct slot *mine;
+
+/* Async-signal-safe. */
+static void blame(const struct slot *s)
+{
+	size_t n = 0;
+	while (n < CRASH_ID_MAX && s->id[n])
+		n++;
+	if (write(file, s->id, n) < 0 || write(file, "\n", 1) < 0)
+		return; /* nothing more can be done here */
+}
+
+static void on_crash(int sig, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	int saved = errno;
+	for (int i = 0; !mine && i < CRASH_JOBS_MAX; i++)
+		if (atomic_load(&slots[i].ready))
+			blame(&slots[i]);
+	if (mine)
+		blame(mine);
+	for (int i = 0; i < WATCHED; i++)
+		if (watched[i] == sig)
+			sigaction(sig, &before[i], NULL);
+	errno = saved;
+	raise(sig); /* pending until this returns; then it does what it would have done */
+}
+
+bool crash_watch(const char *path)
+{
+	struct sigaction act = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO};
+	sigemptyset(&act.sa_mask);
+	file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	if (file < 0)
+		return false;
+	for (int i = 0; i < WATCHED; i++)
+		if (sigaction(watched[i], &act, &before[i]) != 0)
+			return false;
+	return true;
+}
+
+void crash_job_set(const char *id)
+{
+	if (mine) {
+		atomic_store(&mine->ready, false);
+		atomic_store(&mine->taken, false);
+		mine = NULL;
+	}
+	for (int i = 0; id && !mine && i < CRASH_JOBS_MAX; i++)
+		if (!atomic_exchange(&slots[i].taken, true))
+			mine = &slots[i];
+	if (!mine)
+		return;
+	snprintf(mine->id, sizeof(mine->id), "%s", id);
+	atomic_store(&mine->ready, true);
+}
+
+int crash_read(const char *path, char ret[CRASH_JOBS_MAX][CRASH_ID_MAX])
+{
+	char line[CRASH_ID_MAX + 2];
+	int n = 0;
+	FILE *f = fopen(path, "re");
+	while (f && n < CRASH_JOBS_MAX && fgets(line, sizeof(line), f)) {
+		bool known = false;
+		line[strcspn(line, "\n")] = '\0';
+		for (int i = 0; i < n; i++)
+			known |= strcmp(ret[i], line) == 0;
+		if (!known && line[0] && strlen(line) < CRASH_ID_MAX)
+			memcpy(ret[n++], line, strlen(line) + 1);
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
