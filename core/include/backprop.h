@@ -36,8 +36,9 @@ enum {
 	BP_MAX_EPOCHS = 1000000,
 	BP_MAX_BATCH = 65536,
 	BP_MAX_THREADS = 256,
-	BP_NAME_MAX = 63, /* bytes of a layer's name, without the end */
-	BP_INPUT = -1,    /* as an input of a layer: the input of the net */
+	BP_MAX_INDEX = 1 << 24, /* indices of an embedding: single precision holds each */
+	BP_NAME_MAX = 63,       /* bytes of a layer's name, without the end */
+	BP_INPUT = -1,          /* as an input of a layer: the input of the net */
 };
 
 enum bp_status {
@@ -168,6 +169,9 @@ struct bp_layer_info {
 int bp_net_layers(const struct bp_net *net);
 void bp_net_layer_info(const struct bp_net *net, int layer, struct bp_layer_info *ret);
 struct bp_shape bp_net_input_shape(const struct bp_net *net);
+/* How many indices the net's input may hold: its samples are whole numbers from 0 to less than that, which enter as
+ * they are (a byte as 0 to 255; mean and std are not applied). 0: they are ordinary numbers. */
+int64_t bp_net_input_indices(const struct bp_net *net);
 struct bp_shape bp_net_output_shape(const struct bp_net *net);
 int64_t bp_net_parameters(const struct bp_net *net);
 int64_t bp_net_flops(const struct bp_net *net);          /* forward, one sample */
@@ -196,7 +200,8 @@ enum bp_dtype { BP_U8, BP_F32 };
 
 /*
  * Samples in memory, borrowed for as long as the object that was given them lives. A sample enters the net as
- * (x - mean[c]) / std[c] by channel (by feature for flat samples), where x is u/255 for BP_U8.
+ * (x - mean[c]) / std[c] by channel (by feature for flat samples), where x is u/255 for BP_U8; but see
+ * bp_net_input_indices.
  */
 struct bp_data {
 	struct bp_shape shape;

@@ -87,6 +87,8 @@ struct bp_layer_ops {
 	/* Describes the tensors (name, trainable, dims, order, initial values; dims up to 4) in PyTorch's order,
 	 * returns how many. NULL: none. */
 	int (*params)(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAMS]);
+	/* Of a layer that reads whole numbers from the net's input: how many different ones. NULL: it reads numbers. */
+	int64_t (*indices)(const struct bp_node *node);
 	/* BP_OK, BP_ENOMEM or BP_ELIMIT. NULL: all zero. */
 	enum bp_status (*plan)(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err);
 	void (*plan_free)(void *own); /* NULL when own always is */

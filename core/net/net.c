@@ -100,6 +100,8 @@ static enum bp_status build_node(struct bp_net *net, const struct bp_layer_spec 
 	struct bp_error why = {.status = BP_OK};
 	enum bp_status st = node->ops->shape(node, &why);
 	why.layer = at;
+	if (!st && node->ops->indices && (net->indices == 0 || node->ops->indices(node) < net->indices))
+		net->indices = node->ops->indices(node);
 	if (!st)
 		st = check_shape(&node->out, "the output", at, &why);
 	if (st && err)
@@ -209,17 +211,34 @@ void bp_net_free(struct bp_net *net)
 	free(net);
 }
 
+/* From four random numbers, what is added to init_value of four elements; normal ones by the method of Box and Muller.
+ */
+static void init_draw(const struct bp_param *p, const uint32_t r[4], double ret[4])
+{
+	for (int i = 0; i < 4; i++)
+		ret[i] = p->init_bound * (2.0 * bp_rng_unit(r[i]) - 1.0);
+	for (int i = 0; i < 4 && p->init_deviation != 0; i += 2) {
+		double radius = p->init_deviation * sqrt(-2 * log(1.0 - bp_rng_unit(r[i])));
+		double angle = 2 * M_PI * bp_rng_unit(r[i + 1]);
+		ret[i] = radius * cos(angle);
+		ret[i + 1] = radius * sin(angle);
+	}
+}
+
 void bp_net_init(struct bp_net *net, uint64_t seed)
 {
 	for (int t = 0; t < net->nparams; t++) {
 		const struct bp_param *p = &net->params[t];
 		bp_real *flat = p->trainable ? net->weights : net->buffers;
 		uint32_t r[4];
+		double drawn[4];
 		for (int64_t i = 0; i < p->size; i++) {
-			if (i % 4 == 0)
+			if (i % 4 == 0) {
 				bp_rng_block(seed, BP_RNG_INIT, (uint32_t)t, (uint64_t)i / 4, r);
-			double u = 2.0 * bp_rng_unit(r[i % 4]) - 1.0;
-			flat[p->offset + bp_param_at(p, i)] = (bp_real)(p->init_value + p->init_bound * u);
+				init_draw(p, r, drawn);
+			}
+			bool zero = i >= p->zeros_at && i < p->zeros_at + p->zeros;
+			flat[p->offset + bp_param_at(p, i)] = zero ? 0 : (bp_real)(p->init_value + drawn[i % 4]);
 		}
 	}
 }
@@ -232,6 +251,11 @@ int bp_net_layers(const struct bp_net *net)
 struct bp_shape bp_net_input_shape(const struct bp_net *net)
 {
 	return net->input;
+}
+
+int64_t bp_net_input_indices(const struct bp_net *net)
+{
+	return net->indices;
 }
 
 struct bp_shape bp_net_output_shape(const struct bp_net *net)

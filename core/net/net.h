@@ -28,6 +28,8 @@ struct bp_param {
 	int64_t dim[4]; /* PyTorch's order */
 	enum bp_order order;
 	double init_value, init_bound; /* starts as init_value + U(-init_bound, init_bound) */
+	double init_deviation;         /* when not 0: as init_value + N(0, init_deviation^2) */
+	int64_t zeros_at, zeros;       /* but these elements start as 0 */
 };
 
 struct bp_node {
@@ -46,6 +48,7 @@ struct bp_node {
 
 struct bp_net {
 	struct bp_shape input;
+	int64_t indices; /* see bp_net_input_indices */
 	int nnodes;
 	struct bp_node *nodes;
 	int nparams;

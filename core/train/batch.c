@@ -24,12 +24,15 @@ static bp_real normal(bp_real x, const float *mean, const float *std, int64_t c)
 	return (x - (mean ? (bp_real)mean[c] : 0)) / (std ? (bp_real)std[c] : 1);
 }
 
-void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, bp_real *table)
+void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, const struct bp_net *net, bp_real *table)
 {
 	feed->data = *data;
 	feed->channels = data->shape.dim[0];
 	feed->size = bp_shape_size(&data->shape);
 	feed->area = feed->size / feed->channels;
+	feed->indices = bp_net_input_indices(net) > 0;
+	if (feed->indices)
+		feed->data.mean = feed->data.std = NULL;
 	feed->table = NULL;
 	if (data->dtype != BP_U8 || data->shape.ndim == 1)
 		return;
@@ -52,7 +55,8 @@ static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *
 {
 	if (!f->table) {
 		for (int64_t i = 0; i < f->size; i++)
-			to[i] = normal((bp_real)from[i] / 255, f->data.mean, f->data.std, i);
+			to[i] = f->indices ? (bp_real)from[i]
+					   : normal((bp_real)from[i] / 255, f->data.mean, f->data.std, i);
 		return;
 	}
 	for (int64_t c = 0; c < f->channels; c++, from += f->area)

@@ -12,13 +12,14 @@
 struct bp_feed {
 	struct bp_data data; /* its arrays are borrowed */
 	int64_t channels, area, size;
+	bool indices;   /* the net's input is whole numbers: they enter as they are */
 	bp_real *table; /* BP_U8 maps: the input for each channel and byte, channels x 256 */
 };
 
 /* Elements of a table for samples of that shape; 0 for flat ones. */
 int64_t bp_feed_table(const struct bp_shape *shape);
 /* table: bp_feed_table() elements, borrowed. */
-void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, bp_real *table);
+void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, const struct bp_net *net, bp_real *table);
 
 /* n entries of a feed's view: first, first + 1, ... of the view, or of order when it is not NULL. */
 struct bp_pick {

@@ -182,6 +182,22 @@ static enum bp_status check_normalisation(const struct bp_data *d, struct bp_err
 	return BP_OK;
 }
 
+enum bp_status bp_indices_check(
+	const struct bp_data *d, const struct bp_net *net, int64_t first, int64_t n, struct bp_error *err)
+{
+	int64_t size = bp_shape_size(&d->shape), indices = bp_net_input_indices(net);
+	for (int64_t i = first; i < first + n && indices > 0; i++)
+		for (int64_t at = place(d, i) * size, end = at + size; at < end; at++) {
+			double x = d->dtype == BP_U8 ? ((const uint8_t *)d->samples)[at]
+						     : (double)((const float *)d->samples)[at];
+			if (!(x >= 0 && x < (double)indices && x == floor(x)))
+				return bp_fail(err, BP_EINVAL, -1, "samples",
+					"sample %lld holds %g, and the net takes whole numbers from 0 to %lld",
+					(long long)place(d, i), x, (long long)indices - 1);
+		}
+	return BP_OK;
+}
+
 enum bp_status bp_data_check(
 	const struct bp_data *data, const struct bp_net *net, const struct bp_item *loss, struct bp_error *err)
 {

@@ -14,6 +14,9 @@ enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *ne
 /* Shape and normalisation against the net; with loss, every label or target of the view too. */
 enum bp_status bp_data_check(
 	const struct bp_data *data, const struct bp_net *net, const struct bp_item *loss, struct bp_error *err);
+/* Samples of entries [first, first + n) are indices that the net's input can hold, when it holds indices. */
+enum bp_status bp_indices_check(
+	const struct bp_data *d, const struct bp_net *net, int64_t first, int64_t n, struct bp_error *err);
 /* Whether any training sample counts; labels have been checked. */
 enum bp_status bp_weights_check(const struct bp_data *train, const struct bp_item *loss, struct bp_error *err);
 /* A hash of what makes the next bit beside the net: the parameters but those that may change on the way (epochs, the

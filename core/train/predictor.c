@@ -89,8 +89,11 @@ enum bp_status bp_predictor_run(struct bp_predictor *p, const struct bp_data *da
 		return bp_fail(err, BP_EINVAL, -1, "first",
 			"%lld samples from %lld on were asked for, and there are %lld", (long long)n, (long long)first,
 			(long long)data->count);
+	st = bp_indices_check(data, p->net, first, n, err);
+	if (st)
+		return st;
 	uint64_t mode = bp_fpu_enter(p->batcher.ctx.threads);
-	bp_feed_init(&feed, data, p->table);
+	bp_feed_init(&feed, data, p->net, p->table);
 	for (int64_t done = 0; done < n;) {
 		int64_t left = n - done;
 		struct bp_pick pick = {.first = first + done, .n = left < p->max_batch ? (int)left : p->max_batch};
@@ -110,10 +113,12 @@ enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_dat
 	enum bp_status st = bp_loss_check(loss, p->net, err);
 	if (!st)
 		st = bp_data_check(data, p->net, loss, err);
+	if (!st)
+		st = bp_indices_check(data, p->net, 0, data->count, err);
 	if (st)
 		return st;
 	uint64_t mode = bp_fpu_enter(p->batcher.ctx.threads);
-	bp_feed_init(&feed, data, p->table);
+	bp_feed_init(&feed, data, p->net, p->table);
 	bp_batcher_evaluate(&p->batcher, &feed, loss, p->max_batch, ret);
 	bp_fpu_leave(mode);
 	return BP_OK;

@@ -74,9 +74,13 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 	if (!st)
 		st = bp_data_check(train, net, &params->loss, err);
 	if (!st)
+		st = bp_indices_check(train, net, 0, train->count, err);
+	if (!st)
 		st = bp_weights_check(train, &params->loss, err);
 	if (!st && val)
 		st = bp_data_check(val, net, &params->loss, err);
+	if (!st && val)
+		st = bp_indices_check(val, net, 0, val->count, err);
 	if (st)
 		return st;
 	struct bp_trainer *tr = calloc(1, sizeof(*tr));
@@ -97,9 +101,9 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 		bp_trainer_free(tr);
 		return st;
 	}
-	bp_feed_init(&tr->train, train, (bp_real *)(tr->block + tr->layout.tables[0]));
+	bp_feed_init(&tr->train, train, net, (bp_real *)(tr->block + tr->layout.tables[0]));
 	if (val)
-		bp_feed_init(&tr->val, val, (bp_real *)(tr->block + tr->layout.tables[1]));
+		bp_feed_init(&tr->val, val, net, (bp_real *)(tr->block + tr->layout.tables[1]));
 	*ret = tr;
 	return BP_OK;
 }

@@ -52,6 +52,9 @@ static void rig_init(struct rig *r, const char *text, int n)
 	r->factor = calloc(r->nout, sizeof(bp_real));
 	r->grads = calloc((size_t)r->net->nweights + 1, sizeof(bp_real));
 	draw_reals(&d, r->input, r->nin);
+	/* Cases have the last index for padding, whose gradient is 0 by definition and not by its function. */
+	for (size_t i = 0; i < r->nin && bp_net_input_indices(r->net) > 0; i++)
+		r->input[i] = (bp_real)draw_int(&d, 0, (int)bp_net_input_indices(r->net) - 2);
 	draw_reals(&d, r->factor, r->nout);
 	/* Weights that start at 0 or 1 would hide mistakes. */
 	for (int64_t i = 0; i < r->net->nweights; i++)
@@ -83,7 +86,8 @@ static struct gradcheck tensor_check(struct rig *r, const struct bp_param *p)
 static void check_all(struct rig *r)
 {
 	rig_backward(r);
-	gradcheck_assert(&(struct gradcheck){"dx", r->nin, r->input, r->dx, loss, r});
+	if (bp_net_input_indices(r->net) == 0)
+		gradcheck_assert(&(struct gradcheck){"dx", r->nin, r->input, r->dx, loss, r});
 	for (int t = 0; t < r->net->nparams; t++) {
 		struct gradcheck g = tensor_check(r, &r->net->params[t]);
 		if (r->net->params[t].trainable)
