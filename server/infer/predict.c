@@ -1,6 +1,7 @@
 /* predict.c - answers of a net, for values in a request and for samples of a data set. Called by api's slow threads. */
 #include "infer/infer.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,13 +88,12 @@ static float *new_outputs(const struct infer *in, int64_t n, int64_t *ret_size)
 	return calloc((size_t)n, (size_t)*ret_size * sizeof(float));
 }
 
-static bool run(struct infer *in, const struct bp_data *data, int64_t first, int n, float *ret)
+static enum bp_status run(
+	struct infer *in, const struct bp_data *data, int64_t first, int n, float *ret, struct bp_error *err)
 {
-	struct bp_error err;
 	/* One thread: the others are training. */
-	if (!in->predictor && bp_predictor_new(in->net, INFER_BATCH, 1, &in->predictor, &err) != BP_OK)
-		return false;
-	return bp_predictor_run(in->predictor, data, first, n, ret, &err) == BP_OK;
+	enum bp_status st = in->predictor ? BP_OK : bp_predictor_new(in->net, INFER_BATCH, 1, &in->predictor, err);
+	return st ? st : bp_predictor_run(in->predictor, data, first, n, ret, err);
 }
 
 static json_t *floats_json(const float *v, int64_t n)
@@ -161,10 +161,15 @@ static json_t *predict(struct infer *in, const struct bp_data *data, int64_t fir
 	int64_t size = 0;
 	json_t *ret = NULL;
 	float *out = new_outputs(in, n, &size);
-	if (out && run(in, data, first, n, out))
+	struct bp_error err = {.status = BP_OK};
+	if (out && run(in, data, first, n, out, &err) == BP_OK)
 		ret = answer(in, out, n, size);
 	free(out);
-	if (!ret)
+	/* Samples that are no indices, of a net that reads some. */
+	if (!ret && err.status == BP_EINVAL)
+		problems_add(problems, ERR_INVALID_DATA, "", "%c%s.", toupper((unsigned char)err.message[0]),
+			err.message + 1);
+	else if (!ret)
 		problems_add(problems, ERR_UNAVAILABLE, "", "There is no memory for the prediction.");
 	return ret;
 }

@@ -95,6 +95,8 @@ static json_t *info_json(const struct run *r)
 		"dtype", n->dtype == BP_U8 ? "u8" : "f32", "train", (json_int_t)n->count[SPLIT_TRAIN], "test",
 		(json_int_t)n->count[SPLIT_TEST], "classes", n->classes, "targets", n->ntargets, "mean", means, "std",
 		stds, "class_counts", counts, "ignored", r->ignored);
+	json_object_set_new(ret, "range", json_pack("[f, f]", (double)r->stats.min, (double)r->stats.max));
+	json_object_set_new(ret, "whole", json_boolean(r->stats.whole));
 	json_object_set_new(ret, "class_names", r->class_names ? json_incref(r->class_names) : json_null());
 	return ret;
 }

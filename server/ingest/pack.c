@@ -140,6 +140,7 @@ static bool copy_samples(struct copying *c, int split)
 		if (r->to_chw)
 			turn(c, n, size);
 		const void *block = r->to_chw ? c->turned : c->out;
+		stats_range(&r->stats, block, n);
 		if (split == SPLIT_TRAIN)
 			stats_add(&r->stats, block, n);
 		size_t bytes = (size_t)(n * c->row) * size;

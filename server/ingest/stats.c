@@ -6,7 +6,12 @@
 
 bool stats_init(struct stats *s, const struct bp_shape *shape, enum bp_dtype dtype)
 {
-	*s = (struct stats){.dtype = dtype, .channels = 1, .plane = bp_shape_size(shape)};
+	*s = (struct stats){.dtype = dtype,
+		.channels = 1,
+		.plane = bp_shape_size(shape),
+		.min = INFINITY,
+		.max = -INFINITY,
+		.whole = true};
 	if (shape->dim[0] <= STATS_MAX_CHANNELS) {
 		s->channels = (int)shape->dim[0];
 		s->plane /= shape->dim[0];
@@ -62,6 +67,36 @@ void stats_add(struct stats *s, const void *samples, int64_t n)
 	else
 		add_f32(s, samples, n);
 	s->samples += n;
+}
+
+static void range_f32(struct stats *s, const float *x, int64_t n)
+{
+	float min = s->min, max = s->max;
+	for (int64_t i = 0; i < n; i++) {
+		min = x[i] < min ? x[i] : min;
+		max = x[i] > max ? x[i] : max;
+	}
+	for (int64_t i = 0; i < n && s->whole; i++)
+		s->whole = x[i] == floorf(x[i]);
+	s->min = min;
+	s->max = max;
+}
+
+void stats_range(struct stats *s, const void *samples, int64_t n)
+{
+	int64_t values = n * s->channels * s->plane;
+	if (s->dtype == BP_F32) {
+		range_f32(s, samples, values);
+		return;
+	}
+	const uint8_t *x = samples;
+	int min = 255, max = 0;
+	for (int64_t i = 0; i < values; i++) {
+		min = x[i] < min ? x[i] : min;
+		max = x[i] > max ? x[i] : max;
+	}
+	s->min = values > 0 && (float)min < s->min ? (float)min : s->min;
+	s->max = values > 0 && (float)max > s->max ? (float)max : s->max;
 }
 
 void stats_get(const struct stats *s, float *ret_mean, float *ret_std)

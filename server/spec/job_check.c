@@ -53,6 +53,11 @@ bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret)
 	ret->classes = (int)classes;
 	ret->ntargets = (int)targets;
 	ret->u8 = strcmp(dtype, "u8") == 0;
+	const json_t *range = json_object_get(info, "range");
+	ret->has_range = json_array_size(range) == 2;
+	ret->min = json_number_value(json_array_get(range, 0));
+	ret->max = json_number_value(json_array_get(range, 1));
+	ret->whole = json_is_true(json_object_get(info, "whole"));
 	const json_t *names = json_object_get(info, "class_names");
 	ret->class_names = json_is_array(names) ? names : NULL;
 	return ok;
@@ -203,6 +208,24 @@ static void check_weights(const struct checking *c)
 			arg->name, value->n, (long long)want, of_classes ? "a class" : "an output, or one for all");
 }
 
+/* The samples of a model that begins with an Embedding are indices. */
+static void check_indices(const struct checking *c)
+{
+	int64_t indices = bp_net_input_indices(c->net);
+	const struct spec_dataset *ds = c->ds;
+	if (indices == 0 || !ds->has_range || (ds->whole && ds->min >= 0 && ds->max < (double)indices))
+		return;
+	char at[sizeof("/model/num_embeddings") + SPEC_POINTER] = "/model";
+	for (int i = c->model->net.nlayers - 1; i >= 0; i--) {
+		const struct bp_value *n = bp_item_arg(BP_LAYER, &c->model->layers[i].item, "num_embeddings");
+		if (n && (int64_t)n->v[0] == indices)
+			snprintf(at, sizeof(at), "/model%s/num_embeddings", c->model->places[i].at);
+	}
+	problems_add(c->problems, ERR_INVALID_DATA, in_model(c, at),
+		"The model takes whole numbers from 0 to %lld, but the data set holds %s from %.10g to %.10g.",
+		(long long)indices - 1, ds->whole ? "numbers" : "fractions", ds->min, ds->max);
+}
+
 static void check_samples(struct checking *c)
 {
 	struct spec_job *job = c->job;
@@ -265,6 +288,7 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 			&job->params.loss);
 	check_input(&c);
 	check_output(&c);
+	check_indices(&c);
 	if (problems->count == before)
 		check_weights(&c);
 	/* A net whose output does not fit the loss has no training to plan. */

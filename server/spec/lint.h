@@ -4,7 +4,8 @@
 
 #include "spec/spec.h"
 
-/* Array of {"layer","param","detail"}; param is a pointer into the definition. New reference. */
-json_t *lint_model(const struct spec_model *m);
+/* Array of {"code","layer","param","detail","suggestion"}; param is a pointer into the definition as it was sent. New
+ * reference. */
+json_t *lint_model(const struct spec_model *m, const struct bp_net *net);
 
 #endif

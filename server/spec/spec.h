@@ -53,6 +53,9 @@ struct spec_dataset {
 	float mean[SPEC_MAX_CHANNELS], std[SPEC_MAX_CHANNELS];
 	int nmean; /* values in mean and std: shape.dim[0], or 1 that stands for all */
 	bool u8;
+	bool has_range;            /* min, max and whole are known; data sets of older versions have none */
+	double min, max;           /* of all samples as uploaded, bytes 0 to 255 */
+	bool whole;                /* all are whole numbers */
 	const json_t *class_names; /* array of strings, borrowed from info; or NULL */
 };
 bool spec_dataset_parse(const json_t *info, struct spec_dataset *ret);

@@ -59,5 +59,5 @@ json_t *spec_model_summary(const struct spec_model *m, const struct bp_net *net)
 	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "input_shape", shape_json(&in), "output_shape",
 		shape_json(&out), "parameters", (json_int_t)bp_net_parameters(net), "flops",
 		(json_int_t)bp_net_flops(net), "training_flops", (json_int_t)bp_net_training_flops(net), "layers",
-		layers, "warnings", lint_model(m));
+		layers, "warnings", lint_model(m, net));
 }

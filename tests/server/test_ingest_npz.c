@@ -80,6 +80,42 @@ START_TEST(channels_last_is_turned_to_channels_first)
 }
 END_TEST
 
+/* What info says of the range: "[min, max] whole". */
+static void expect_range(const struct upload *u, double min, double max, bool whole)
+{
+	const json_t *range = json_object_get(u->result.info, "range");
+	ck_assert_double_eq(json_number_value(json_array_get(range, 0)), min);
+	ck_assert_double_eq(json_number_value(json_array_get(range, 1)), max);
+	ck_assert_int_eq(json_is_true(json_object_get(u->result.info, "whole")), whole);
+}
+
+START_TEST(the_range_is_of_all_samples_and_tells_whole_numbers)
+{
+	static const uint8_t bytes[4] = {7, 200, 3, 9};
+	for (int fraction = 0; fraction < 2; fraction++) {
+		struct upload u;
+		float train[4] = {1, 2, 3, 4}, test[2] = {fraction ? -0.5f : -2, 9};
+		struct upload_member members[] = {
+			{"x_train.npy", bytes_npy("<f4", "2, 2", train, sizeof(train))},
+			{"y_train.npy", two_labels()},
+			{"x_test.npy", bytes_npy("<f4", "1, 2", test, sizeof(test))},
+			{"y_test.npy", bytes_npy("|u1", "1,", "\1", 1)},
+		};
+		upload_begin(&u);
+		upload_take(&u, "data.npz", bytes_zip(members, 4, false));
+		ck_assert_msg(upload_ingest(&u), "%s", u.problems.list[0].detail);
+		expect_range(&u, fraction ? -0.5 : -2, 9, !fraction);
+		upload_end(&u);
+	}
+	struct upload u;
+	upload_begin(&u);
+	add_npz(&u, bytes_npy("|u1", "2, 2", bytes, sizeof(bytes)), two_labels());
+	ck_assert_msg(upload_ingest(&u), "%s", u.problems.list[0].detail);
+	expect_range(&u, 3, 200, true);
+	upload_end(&u);
+}
+END_TEST
+
 START_TEST(channels_first_stays)
 {
 	struct upload u;
@@ -339,6 +375,7 @@ TEST_SUITE(ingest_npz, 60)
 	tcase_add_test(tc, all_four_arrays_of_an_npz_are_read_stored_or_deflated);
 	tcase_add_test(tc, channels_last_is_turned_to_channels_first);
 	tcase_add_test(tc, channels_first_stays);
+	tcase_add_test(tc, the_range_is_of_all_samples_and_tells_whole_numbers);
 	tcase_add_test(tc, a_shape_that_was_given_is_taken);
 	tcase_add_test(tc, a_shape_of_another_size_is_refused);
 	tcase_add_test(tc, every_type_of_element_is_read_in_both_byte_orders);

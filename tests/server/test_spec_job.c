@@ -290,6 +290,38 @@ START_TEST(shapes_of_model_and_data_set_must_agree)
 }
 END_TEST
 
+START_TEST(samples_of_an_embedding_must_be_indices_below_its_number)
+{
+	static const struct {
+		double min, max;
+		bool whole;
+		const char *part; /* of the refusal; NULL when it fits */
+	} cases[] = {{0, 4, true, NULL}, {0, 5, true, "from 0 to 4, but the data set holds numbers from 0 to 5"},
+		{-1, 4, true, "numbers from -1 to 4"}, {0, 3.5, false, "fractions from 0 to 3.5"}};
+	struct problems problems;
+	struct spec_job job;
+	struct check c = good();
+	c.ds.shape = (struct bp_shape){1, {6}};
+	c.input = "[6]";
+	c.layers = "{'type':'Repeat','n':1,'body':[{'type':'Embedding','num_embeddings':5,'embedding_dim':3}]},"
+		   "{'type':'Flatten'},{'type':'Linear','out_features':10}";
+	run_check(&c, &problems, &job); /* a data set that tells no range is checked when the training starts */
+	problem_none(&problems);
+	c.ds.has_range = true;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		c.ds.min = cases[i].min;
+		c.ds.max = cases[i].max;
+		c.ds.whole = cases[i].whole;
+		if (cases[i].part) {
+			check_refused(&c, ERR_INVALID_DATA, "/model/layers/0/body/0/num_embeddings", cases[i].part);
+			continue;
+		}
+		run_check(&c, &problems, &job);
+		problem_none(&problems);
+	}
+}
+END_TEST
+
 START_TEST(the_loss_must_fit_the_answers_of_the_data_set)
 {
 	struct check c = good();
@@ -376,6 +408,7 @@ TEST_SUITE(spec_job, 20)
 	tcase_add_test(tc, wrong_jobs_are_refused_with_their_pointer);
 	tcase_add_test(tc, a_job_that_fits_passes_and_gets_the_loss_of_its_data);
 	tcase_add_test(tc, shapes_of_model_and_data_set_must_agree);
+	tcase_add_test(tc, samples_of_an_embedding_must_be_indices_below_its_number);
 	tcase_add_test(tc, the_loss_must_fit_the_answers_of_the_data_set);
 	tcase_add_test(tc, samples_must_suffice_for_batches_and_validation);
 	tcase_add_test(tc, a_batch_norm_over_one_value_is_refused);
