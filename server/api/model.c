@@ -9,9 +9,12 @@
 
 static json_t *model_json(const struct model_row *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "object", "model", "id", row->id, "owner", row->owner,
-		"name", row->name, "definition", answer_stored(row->definition), "summary", answer_stored(row->summary),
-		"created_at", answer_time(row->created_at));
+	/* Models that were stored before sources were kept had no blocks. */
+	const char *source = row->source ? row->source : row->definition;
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "object", "model", "id", row->id, "owner",
+		row->owner, "name", row->name, "source", answer_stored(source), "definition",
+		answer_stored(row->definition), "summary", answer_stored(row->summary), "created_at",
+		answer_time(row->created_at));
 }
 
 /* The definition in full and its summary, from the body; false when it has replied with the problems. */
@@ -58,11 +61,12 @@ void api_model_create(struct http_request *rq)
 		return;
 	char *definition_text = definition ? json_dumps(definition, JSON_COMPACT) : NULL;
 	char *summary_text = summary ? json_dumps(summary, JSON_COMPACT) : NULL;
+	char *source_text = json_dumps(http_json(rq), JSON_COMPACT);
 	enum store_status st = STORE_ERROR;
-	if (definition_text && summary_text)
+	if (definition_text && summary_text && source_text)
 		st = store_model_add(answer_api(rq)->store,
-			&(struct model_new){
-				auth_user(rq), model.name[0] ? model.name : "model", definition_text, summary_text},
+			&(struct model_new){auth_user(rq), model.name[0] ? model.name : "model", definition_text,
+				summary_text, source_text},
 			&row);
 	if (st == STORE_OK) {
 		char location[ID_MAX + 16];
@@ -75,6 +79,7 @@ void api_model_create(struct http_request *rq)
 	}
 	free(definition_text);
 	free(summary_text);
+	free(source_text);
 	json_decref(definition);
 	json_decref(summary);
 	spec_model_done(&model);

@@ -84,6 +84,7 @@ static void lint_last_layer(struct linting *l)
 }
 
 #define NORMS "BatchNorm1d|BatchNorm2d|LayerNorm|GroupNorm"
+#define UNSATURATED "ReLU|LeakyReLU|PReLU|ReLU6|ELU|SELU|Softplus|GELU|SiLU|Mish|Hardswish"
 #define DENSE "Conv1d|Conv2d|ConvTranspose2d|Linear"
 
 static void lint_bias_before_norm(struct linting *l, int i)
@@ -136,7 +137,7 @@ static void lint_vanishing(struct linting *l, int *count)
 		count[i] = count_before(l, count, i, false);
 		if (is_one_of(l, i, "Sigmoid|Tanh"))
 			count[i]++;
-		else if (is_one_of(l, i, NORMS "|ReLU|LeakyReLU|PReLU|ReLU6|ELU|SELU|Softplus|GELU|SiLU|Mish|Hardswish"))
+		else if (is_one_of(l, i, NORMS "|" UNSATURATED))
 			count[i] = 0;
 		if (count[i] == SATURATING_MAX + 1 && is_one_of(l, i, "Sigmoid|Tanh"))
 			warn(l, i, "vanishing_gradients",

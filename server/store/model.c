@@ -7,6 +7,7 @@
 
 void model_row_done(struct model_row *row)
 {
+	free(row->source);
 	free(row->definition);
 	free(row->summary);
 	*row = (struct model_row){0};
@@ -18,6 +19,7 @@ static void read_row(struct db_stmt *st, void *row)
 	db_text_into(st, "id", ret->id, sizeof ret->id);
 	db_text_into(st, "owner", ret->owner, sizeof ret->owner);
 	db_text_into(st, "name", ret->name, sizeof ret->name);
+	ret->source = db_text(st, "source");
 	ret->definition = db_text(st, "definition");
 	ret->summary = db_text(st, "summary");
 	ret->created_at = db_real(st, "created_at");
@@ -46,11 +48,12 @@ enum store_status store_model_add(struct store *s, const struct model_new *n, st
 	id_new("mdl_", id, sizeof id);
 	*ret = (struct model_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "INSERT INTO model (id, owner, name, definition, summary, created_at)"
-					  " VALUES (:id, :owner, :name, :definition, :summary, :now)");
+	struct db_stmt *st = db_query(tx, "INSERT INTO model (id, owner, name, source, definition, summary, created_at)"
+					  " VALUES (:id, :owner, :name, :source, :definition, :summary, :now)");
 	db_bind_text(st, ":id", id);
 	db_bind_text(st, ":owner", n->owner);
 	db_bind_text(st, ":name", n->name);
+	db_bind_text(st, ":source", n->source);
 	db_bind_text(st, ":definition", n->definition);
 	db_bind_text(st, ":summary", n->summary);
 	db_bind_real(st, ":now", clock_now());

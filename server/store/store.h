@@ -111,6 +111,7 @@ bool store_dataset_has_upload(struct store *s, const char *stored_as);
 
 struct model_row {
 	char id[ID_MAX], owner[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
+	char *source;     /* JSON, as sent; NULL: as resolved */
 	char *definition; /* JSON, as resolved */
 	char *summary;    /* JSON: layers with shapes, parameters, flops */
 	double created_at;
@@ -118,6 +119,7 @@ struct model_row {
 void model_row_done(struct model_row *row);
 struct model_new {
 	const char *owner, *name, *definition, *summary;
+	const char *source; /* the definition as sent */
 };
 enum store_status store_model_add(struct store *s, const struct model_new *n, struct model_row *ret);
 enum store_status store_model_get(struct store *s, const char *id, struct model_row *ret);

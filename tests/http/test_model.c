@@ -32,6 +32,28 @@ START_TEST(a_model_is_stored_shown_listed_and_deleted)
 }
 END_TEST
 
+START_TEST(a_model_with_blocks_shows_what_was_sent_and_what_it_amounts_to)
+{
+	struct daemon d;
+	daemon_start(&d, NULL);
+	json_t *model = talk(d.port, "POST", "/v1/models",
+		"{\"input\":{\"shape\":[4]},\"layers\":[{\"name\":\"b\",\"type\":\"Repeat\",\"n\":2,\"body\":["
+		"{\"type\":\"Residual\",\"body\":[{\"type\":\"Linear\",\"out_features\":4},{\"type\":\"Tanh\"}]}]}]}",
+		201);
+	ck_assert_uint_eq(json_array_size(talk_at(model, "source.layers")), 1);
+	ck_assert_int_eq(talk_int(model, "source.layers.0.n"), 2);
+	ck_assert_uint_eq(json_array_size(talk_at(model, "definition.layers")), 6);
+	ck_assert_str_eq(talk_text(model, "definition.layers.3.name"), "b.1.residual_1.linear_1");
+	ck_assert_str_eq(talk_text(model, "summary.layers.5.name"), "b.1.residual_1");
+	json_decref(model);
+	talk_refused(d.port, "POST", "/v1/models/validate",
+		"{\"input\":{\"shape\":[4]},\"layers\":[{\"type\":\"Repeat\",\"n\":9,\"body\":["
+		"{\"type\":\"Linear\",\"out_features\":0}]}]}",
+		400, "out_of_range", "/layers/0/body/0/out_features");
+	daemon_done(&d);
+}
+END_TEST
+
 START_TEST(validation_tells_shapes_parameters_and_flops_and_stores_nothing)
 {
 	struct daemon d;
@@ -79,6 +101,7 @@ END_TEST
 TEST_SUITE(model, 60)
 {
 	tcase_add_test(tc, a_model_is_stored_shown_listed_and_deleted);
+	tcase_add_test(tc, a_model_with_blocks_shows_what_was_sent_and_what_it_amounts_to);
 	tcase_add_test(tc, validation_tells_shapes_parameters_and_flops_and_stores_nothing);
 	tcase_add_test(tc, a_job_names_a_stored_model_and_outlives_it);
 }

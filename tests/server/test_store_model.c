@@ -24,14 +24,16 @@ static void close_it(void)
 START_TEST(a_model_is_read_back_as_it_was_given)
 {
 	struct model_row row, got;
-	ck_assert_int_eq(
-		store_model_add(
-			s, &(struct model_new){"local", "résumé \"net\"", "{\"layers\":[]}", "{\"flops\":5}"}, &row),
+	ck_assert_int_eq(store_model_add(s,
+				 &(struct model_new){"local", "résumé \"net\"", "{\"layers\":[]}", "{\"flops\":5}",
+					 "{\"layers\":[{}]}"},
+				 &row),
 		STORE_OK);
 	ck_assert(strncmp(row.id, "mdl_", 4) == 0);
 	ck_assert_int_eq(store_model_get(s, row.id, &got), STORE_OK);
 	ck_assert_str_eq(got.name, "résumé \"net\"");
 	ck_assert_str_eq(got.definition, "{\"layers\":[]}");
+	ck_assert_str_eq(got.source, "{\"layers\":[{}]}");
 	ck_assert_str_eq(got.summary, "{\"flops\":5}");
 	ck_assert(got.created_at > 1.6e9);
 	model_row_done(&row);
@@ -45,8 +47,8 @@ START_TEST(names_may_repeat_and_lists_come_newest_first)
 	for (int i = 0; i < 4; i++) {
 		char definition[16];
 		snprintf(definition, sizeof definition, "%d", i);
-		ck_assert_int_eq(
-			store_model_add(s, &(struct model_new){"local", "same", definition, "{}"}, &row), STORE_OK);
+		ck_assert_int_eq(store_model_add(s, &(struct model_new){"local", "same", definition, "{}", NULL}, &row),
+			STORE_OK);
 		model_row_done(&row);
 	}
 	struct page page = {.limit = 3};
@@ -75,7 +77,7 @@ END_TEST
 START_TEST(a_deleted_model_is_gone)
 {
 	struct model_row row, got;
-	ck_assert_int_eq(store_model_add(s, &(struct model_new){"local", "m", "{}", "{}"}, &row), STORE_OK);
+	ck_assert_int_eq(store_model_add(s, &(struct model_new){"local", "m", "{}", "{}", "{}"}, &row), STORE_OK);
 	ck_assert_int_eq(store_model_delete(s, row.id), STORE_OK);
 	ck_assert_int_eq(store_model_delete(s, row.id), STORE_NOT_FOUND);
 	ck_assert_int_eq(store_model_get(s, row.id, &got), STORE_NOT_FOUND);
@@ -88,11 +90,11 @@ START_TEST(a_full_disk_is_told_apart_and_reading_goes_on)
 	struct model_row row;
 	static char big[300001];
 	memset(big, ' ', sizeof big - 1);
-	ck_assert_int_eq(store_model_add(s, &(struct model_new){"local", "m", "{}", "{}"}, &row), STORE_OK);
+	ck_assert_int_eq(store_model_add(s, &(struct model_new){"local", "m", "{}", "{}", "{}"}, &row), STORE_OK);
 	seed_execute(s, "PRAGMA max_page_count = 60");
 	capture_begin(2);
 	struct model_row none;
-	enum store_status status = store_model_add(s, &(struct model_new){"local", "big", big, "{}"}, &none);
+	enum store_status status = store_model_add(s, &(struct model_new){"local", "big", big, "{}", "{}"}, &none);
 	capture_end();
 	ck_assert_int_eq(status, STORE_FULL);
 	ck_assert_ptr_null(none.definition);
