@@ -21,11 +21,12 @@ enum {
 	OUT = BP_WINOGRAD_OUT,
 	IN = BP_WINOGRAD_IN,
 	TAPS = 9,
-	BLOCK = 96,              /* tiles of a sweep: long enough that tiles of U' are rarely loaded and stored */
-	RANGE_BYTES = 2 << 20,   /* of a task's U', about ... */
-	RANGE = 48,              /* ... but so many source channels at least: each range transforms dY again */
-	PARTIAL_BYTES = 8 << 20, /* of all partial dW */
-	MAX_CHUNKS = 16,
+	BLOCK = 48,               /* tiles of a sweep at most: V and M' stay near L2 while U' passes by */
+	SHORT_CHUNK = 24,         /* tiles that are worth a chunk */
+	RANGE_BYTES = 10 << 20,   /* of a task's U': each range more transforms dY again (256 channels on AVX2: 5 ranges
+				   * 1.9, 2 ranges 2.1, one 2.4 times as fast as direct) */
+	PARTIAL_BYTES = 24 << 20, /* of all partial dW */
+	MAX_CHUNKS = 16,          /* a power of two, as all numbers of chunks: they divide among 2 or 4 threads */
 	TASKS = 16,
 	TASK_WORK = 500000, /* multiply-adds that are worth a task */
 	SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */
@@ -34,7 +35,7 @@ enum {
 struct job {
 	const struct bp_conv *cv;
 	struct weights_call call;
-	size_t tiles, chunks, chunk; /* of the batch; how many chunks, of how many tiles */
+	size_t tiles, chunks, chunk, block; /* of the batch; how many chunks, of how many tiles; of a sweep */
 	bp_real *parts, *bias_parts, *zeros;
 };
 
@@ -48,9 +49,8 @@ void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch)
 	const size_t tiles = max_batch * p->tiles.down * p->tiles.across;
 	p->tiles.block = BLOCK < tiles ? BLOCK : tiles;
 	p->u_ld = round_up(oc, vlen);
-	size_t range = RANGE_BYTES / (PLACES * p->u_ld * sizeof(bp_real));
-	range = range < RANGE ? RANGE : range;
-	p->ranges = divide_up(c, range);
+	p->ranges = divide_up(PLACES * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
+	p->ranges = p->ranges < c ? p->ranges : c;
 	const size_t rows = divide_up(c, p->ranges);
 	p->x_ld = round_up(rows, vlen);
 	p->x_step = bp_winograd_step(p->tiles.block * p->x_ld);
@@ -58,9 +58,10 @@ void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch)
 	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
 	p->scratch = (p->x_step + p->dy_step + p->u_step) * PLACES * sizeof(bp_real);
-	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real)), blocks = divide_up(tiles, p->tiles.block);
-	fit = fit < 1 ? 1 : fit > MAX_CHUNKS ? MAX_CHUNKS : fit;
-	p->max_chunks = fit < blocks ? fit : blocks;
+	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real));
+	p->max_chunks = 1;
+	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
+		p->max_chunks *= 2;
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
@@ -166,8 +167,8 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	struct place pl = {.j = j, .from = range * c / p->ranges, .end = (range + 1) * c / p->ranges, .v = scratch};
 	pl.m = pl.v + PLACES * p->x_step;
 	pl.u = pl.m + PLACES * p->dy_step;
-	for (pl.first = first; pl.first < end; pl.first += p->tiles.block) {
-		pl.tiles = end - pl.first < p->tiles.block ? end - pl.first : p->tiles.block;
+	for (pl.first = first; pl.first < end; pl.first += j->block) {
+		pl.tiles = end - pl.first < j->block ? end - pl.first : j->block;
 		block_transform(&pl);
 		block_sums(&pl, pl.first > first);
 	}
@@ -200,6 +201,20 @@ static void sum_task(const void *job, size_t i, void *scratch)
 	j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
 }
 
+/* Chunks as even as can be, and even sweeps of each. */
+static void cut_work(struct job *j, size_t multiply_adds)
+{
+	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
+	size_t want = multiply_adds / TASK_WORK;
+	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges);
+	j->chunks = 1;
+	while (j->chunks < want && j->chunks < p->max_chunks && 2 * j->chunks * SHORT_CHUNK <= j->tiles)
+		j->chunks *= 2;
+	j->chunk = divide_up(j->tiles, j->chunks);
+	j->chunks = divide_up(j->tiles, j->chunk);
+	j->block = divide_up(j->chunk, divide_up(j->chunk, p->tiles.block));
+}
+
 void bp_winograd_weights_run(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws)
 {
@@ -209,12 +224,8 @@ void bp_winograd_weights_run(
 	j.bias_parts = (bp_real *)((char *)ws + part_bytes(cv, size));
 	j.zeros = (bp_real *)((char *)j.bias_parts + part_bytes(cv, cv->s.oc));
 	memset(j.zeros, 0, zeros_bytes(cv));
-	const size_t work = j.tiles * PLACES * cv->s.c * cv->s.oc, blocks = divide_up(j.tiles, p->tiles.block);
-	size_t want = work / TASK_WORK;
-	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges);
-	want = want < p->max_chunks ? want : p->max_chunks;
-	j.chunk = divide_up(blocks, want < blocks ? want : blocks) * p->tiles.block;
-	j.chunks = divide_up(j.tiles, j.chunk);
+	const size_t work = j.tiles * PLACES * cv->s.c * cv->s.oc;
+	cut_work(&j, work);
 	size_t sums = j.chunks == 1 ? 0 : divide_up(size, SUM_ELEMENTS) + (call->db ? 1 : 0);
 	const struct phase phases[] = {{j.chunks * p->ranges, chunk_task}, {sums, sum_task}};
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(cv), p->scratch};
