@@ -82,6 +82,15 @@ static json_t *statuses_json(void)
 	return list;
 }
 
+static json_t *reasons_json(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; job_reason_at(i); i++)
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "code", job_reason_at(i)->code, "help", job_reason_at(i)->help));
+	return list;
+}
+
 static json_t *routes_json(void)
 {
 	json_t *list = json_array();
@@ -100,8 +109,9 @@ void api_catalog(struct http_request *rq)
 	for (int i = 0; i < WEIGHTS_FORMAT_COUNT; i++)
 		json_array_append_new(formats, json_string(weights_formats[i]));
 	json_t *catalog = spec_catalog();
-	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:o}", "object", "catalog", "errors", errors_json(),
-		"job_statuses", statuses_json(), "routes", routes_json(), "weights_formats", formats);
+	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "object", "catalog", "errors", errors_json(),
+		"job_statuses", statuses_json(), "status_reasons", reasons_json(), "routes", routes_json(),
+		"weights_formats", formats);
 	if (json_object_update(catalog, more) < 0) {
 		json_decref(catalog);
 		catalog = NULL;

@@ -52,6 +52,15 @@ bool job_status_terminal(enum job_status st)
 	return table[st];
 }
 
+const struct job_reason *job_reason_at(int i)
+{
+	static const struct job_reason table[] = {
+#define REASON(code, help) {code, help},
+#include "store/job_reason.def"
+	};
+	return i >= 0 && i < (int)(sizeof(table) / sizeof(table[0])) ? &table[i] : NULL;
+}
+
 /*
  * Where each status may go. Back to the queue: the daemon stops, or died, or the job is tried again. A job that is
  * pausing, stopping or cancelling may still succeed or fail: the training ended before it saw the request. A stopping

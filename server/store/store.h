@@ -137,6 +137,11 @@ enum job_status {
 const char *job_status_name(enum job_status st); /* "queued" */
 int job_status_find(const char *name);           /* -1 when unknown */
 bool job_status_terminal(enum job_status st);
+/* Reasons are listed in job_reason.def; i from 0, NULL past the end. Static. */
+struct job_reason {
+	const char *code, *help;
+};
+const struct job_reason *job_reason_at(int i);
 bool job_status_move_legal(enum job_status from, enum job_status to);
 
 struct job_row {

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/sha256.h"
 #include "runner.h"
@@ -223,8 +224,55 @@ START_TEST(an_idle_worker_looks_how_fast_the_machine_is_and_a_job_notes_its_own_
 }
 END_TEST
 
+/* So that no further file can be opened: what fails then may pass. The limit of before. */
+static struct rlimit no_more_files(void)
+{
+	struct rlimit before, none;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	return before;
+}
+
+static void wait_reason(const char *job_id, const char *reason)
+{
+	for (bool there = false; !there;) {
+		struct job_row row;
+		uint64_t seen = hub_seq(rig.hub, job_id);
+		ck_assert_int_eq(store_job_get(rig.store, job_id, &row), STORE_OK);
+		there = row.status_reason && strcmp(row.status_reason, reason) == 0;
+		ck_assert_msg(!job_status_terminal(row.status), "%s", row.status_detail);
+		job_row_done(&row);
+		if (!there)
+			hub_wait(rig.hub, job_id, seen, -1);
+	}
+}
+
+START_TEST(a_failure_that_passes_is_tried_again_to_the_same_bits)
+{
+	static const char longer[] = "{\"epochs\":60," OPTIONS "}";
+	struct job_row job, end;
+	rig.retry_seconds = 1;
+	rig_start(&rig, KEEP);
+	rig_submit(&rig, longer, &job);
+	rig_wait_epoch(&rig, job.id, 2);
+	struct rlimit before = no_more_files();
+	wait_reason(job.id, "checkpoint_failed");
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	end = rig_end(&rig, job.id, JOB_SUCCEEDED, NULL);
+	ck_assert_int_eq(end.attempt, 2);
+	ck_assert_int_eq(end.retries, 0);
+	rig_check_epochs(&rig, job.id, 60);
+	check_as_undisturbed(job.id, longer, NULL, 0);
+	job_row_done(&job);
+	job_row_done(&end);
+}
+END_TEST
+
 TEST_SUITE(work_life, 60)
 {
+	tcase_add_test(tc, a_failure_that_passes_is_tried_again_to_the_same_bits);
 	tcase_add_test(tc, an_idle_worker_looks_how_fast_the_machine_is_and_a_job_notes_its_own_speed);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_paused_job_lets_others_run_and_goes_on_to_the_same_bits);

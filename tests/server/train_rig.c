@@ -142,7 +142,8 @@ void rig_restart(struct rig *r, int keep_checkpoints)
 		.state_dir = r->dir,
 		.workers = 1,
 		.threads = 2,
-		.keep_checkpoints = keep_checkpoints};
+		.keep_checkpoints = keep_checkpoints,
+		.retry_seconds = r->retry_seconds};
 	r->work = work_start(&o);
 	ck_assert_ptr_nonnull(r->work);
 }

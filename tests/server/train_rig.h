@@ -16,6 +16,7 @@ struct rig {
 	struct store *store;
 	struct hub *hub;
 	struct work *work;
+	int retry_seconds;
 	char dataset_id[ID_MAX], dataset_sha256[65];
 };
 

@@ -36,6 +36,10 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 	struct job_row end;
 	rig_wait_end(r, job_id, &end);
 	ck_assert_msg(end.status == status, "%s: %s", job_status_name(end.status), end.status_detail);
+	bool listed = !reason;
+	for (int i = 0; reason && job_reason_at(i); i++)
+		listed |= strcmp(job_reason_at(i)->code, reason) == 0;
+	ck_assert_msg(listed, "%s is not in job_reason.def", reason);
 	ck_assert_msg(!reason ? !end.status_reason : end.status_reason && strcmp(end.status_reason, reason) == 0, "%s",
 		end.status_reason ? end.status_reason : "no reason");
 	return end;
