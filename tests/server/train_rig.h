@@ -47,7 +47,7 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 /* A child process trains and kills itself, as hard as kill -9, once the job has that many epochs in that attempt. The
  * store is closed then. */
 void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch);
-/* The same with that signal. */
+/* The same with that signal, once the job has one epoch more than before. */
 void rig_train_and_crash(struct rig *r, const char *job_id, int attempt, int sig);
 /* The epoch of its best checkpoint. */
 int rig_best_epoch(struct rig *r, const char *job_id);

@@ -45,6 +45,7 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 	return end;
 }
 
+/* epoch 0: one more than before. */
 static void train_and_end(struct rig *r, const char *job_id, int attempt, int epoch, int sig)
 {
 	store_close(r->store); /* a connection must not cross a fork */
@@ -52,6 +53,12 @@ static void train_and_end(struct rig *r, const char *job_id, int attempt, int ep
 	pid_t pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
+		struct job_row first;
+		rig_open(r);
+		store_job_get(r->store, job_id, &first);
+		if (epoch == 0)
+			epoch = first.epoch + 1;
+		job_row_done(&first);
 		rig_start(r, 2);
 		for (bool there = false; !there;) {
 			struct job_row row;
@@ -77,7 +84,7 @@ void rig_train_and_die(struct rig *r, const char *job_id, int attempt, int epoch
 
 void rig_train_and_crash(struct rig *r, const char *job_id, int attempt, int sig)
 {
-	train_and_end(r, job_id, attempt, 1, sig);
+	train_and_end(r, job_id, attempt, 0, sig);
 }
 
 int rig_best_epoch(struct rig *r, const char *job_id)
