@@ -65,18 +65,64 @@ void KERNEL_NAME(product)(size_t n, int k, const bp_real *const *x, bool acc, bp
 		product_all(n, k, x, acc, y);
 }
 
+typedef bp_real quad __attribute__((vector_size(4 * sizeof(bp_real))));
+typedef bp_real quad_memory __attribute__((vector_size(4 * sizeof(bp_real)), aligned(sizeof(bp_real)), may_alias));
+
+/* Four lines of four elements at x, each ldx after the one before, to the columns of those at y. */
+VEC_INLINE void turn_quad(const bp_real *x, size_t ldx, bool acc, bp_real *y, size_t ldy)
+{
+	quad a = *(const quad_memory *)x, b = *(const quad_memory *)(x + ldx);
+	quad c = *(const quad_memory *)(x + 2 * ldx), d = *(const quad_memory *)(x + 3 * ldx);
+	quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+	quad cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+	quad t[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+		__builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
+	for (int i = 0; i < 4; i++) {
+		quad_memory *at = (quad_memory *)(y + (size_t)i * ldy);
+		if (acc)
+			t[i] += *at;
+		*at = t[i];
+	}
+}
+
+/* A part of two maps: lines of x are ldx apart, those of y ldy. */
+struct tile {
+	const bp_real *x;
+	bp_real *y;
+	size_t ldx, ldy;
+};
+
+VEC_INLINE void turn_tile(const struct tile *t, size_t rows, size_t cols, bool acc)
+{
+	const bp_real *x = t->x;
+	bp_real *y = t->y;
+	const size_t ldx = t->ldx, ldy = t->ldy;
+	const size_t whole_rows = rows & ~(size_t)3, whole_cols = cols & ~(size_t)3;
+	for (size_t c = 0; c < whole_cols; c += 4)
+		for (size_t r = 0; r < whole_rows; r += 4)
+			turn_quad(x + r * ldx + c, ldx, acc, y + c * ldy + r, ldy);
+	for (size_t c = 0; c < cols; c++)
+		for (size_t r = c < whole_cols ? whole_rows : 0; r < rows; r++)
+			y[c * ldy + r] = x[r * ldx + c] + (acc ? y[c * ldy + r] : 0);
+}
+
 /* Square tiles, so that lines of both arrays are used whole while they are in the first-level cache. */
 enum { TILE = 16 };
 
+VEC_INLINE void transpose(size_t rows, size_t cols, const bp_real *x, bool acc, bp_real *y)
+{
+	for (size_t r = 0; r < rows; r += TILE)
+		for (size_t c = 0; c < cols; c += TILE) {
+			const size_t high = rows - r < TILE ? rows - r : TILE, wide = cols - c < TILE ? cols - c : TILE;
+			const struct tile t = {x + r * cols + c, y + c * rows + r, cols, rows};
+			turn_tile(&t, high, wide, acc);
+		}
+}
+
 void KERNEL_NAME(transpose)(size_t rows, size_t cols, const bp_real *x, bool acc, bp_real *y)
 {
-	for (size_t r0 = 0; r0 < rows; r0 += TILE) {
-		size_t r1 = rows - r0 < TILE ? rows : r0 + TILE;
-		for (size_t c0 = 0; c0 < cols; c0 += TILE) {
-			size_t c1 = cols - c0 < TILE ? cols : c0 + TILE;
-			for (size_t c = c0; c < c1; c++)
-				for (size_t r = r0; r < r1; r++)
-					y[c * rows + r] = x[r * cols + c] + (acc ? y[c * rows + r] : 0);
-		}
-	}
+	if (acc)
+		transpose(rows, cols, x, true, y);
+	else
+		transpose(rows, cols, x, false, y);
 }

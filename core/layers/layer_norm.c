@@ -25,7 +25,7 @@ static const struct bp_arg args[] = {
 };
 
 enum { WEIGHT, BIAS };
-enum { MAX_PARTS = 32 }; /* of a batch, each with sums of its own for the weights */
+enum { MAX_PARTS = 16 }; /* of a batch, each with sums of its own for the weights, and room for a turned sample */
 
 static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
@@ -92,12 +92,12 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 {
 	(void)err;
 	struct cut c = cut_of(s->node);
-	const int64_t real = sizeof(bp_real), turned = c.turned ? c.size * s->max_batch : 0;
+	const int64_t real = sizeof(bp_real), parts = s->max_batch < MAX_PARTS ? s->max_batch : MAX_PARTS;
 	ret->inplace = !s->training;
 	ret->dx_inplace = ret->keeps_x = true;
 	ret->saved = 2 * c.rows * s->max_batch * real;
-	/* x and dy turned; weight and bias sums of each part. */
-	ret->workspace = ((s->training ? 2 : 1) * turned + (s->training ? 2 * MAX_PARTS * c.n : 0)) * real;
+	/* x and dy turned; weight and bias sums. */
+	ret->workspace = parts * ((c.turned ? 2 * c.size : 0) + (s->training ? 2 * c.n : 0)) * real;
 	return BP_OK;
 }
 
@@ -106,19 +106,17 @@ struct work {
 	struct cut cut;
 	struct bp_norm_rows norm; /* of the whole batch */
 	int64_t per_block, blocks;
-	bp_real *x, *dy; /* turned */
+	bp_real *turned; /* of each block: x, then dy of a sample */
 	bp_real *sums;   /* of each block: weight's, then bias's */
 };
 
 static struct work start(const struct bp_layer_call *c)
 {
 	struct work w = {.call = c, .cut = cut_of(c->node)};
-	const int64_t n = c->pass->n;
-	w.per_block = block_samples(&w.cut, n);
-	w.blocks = bp_blocks_count(n, w.per_block);
-	w.x = c->workspace;
-	w.dy = w.x + (w.cut.turned ? n * w.cut.size : 0);
-	w.sums = w.dy + (w.cut.turned ? n * w.cut.size : 0);
+	w.per_block = block_samples(&w.cut, c->pass->n);
+	w.blocks = bp_blocks_count(c->pass->n, w.per_block);
+	w.turned = c->workspace;
+	w.sums = w.turned + (w.cut.turned ? w.blocks * 2 * w.cut.size : 0);
 	w.norm = (struct bp_norm_rows){
 		.n = (size_t)w.cut.n,
 		.eps = bp_item_real(&c->node->item, EPS),
@@ -129,14 +127,11 @@ static struct work start(const struct bp_layer_call *c)
 	return w;
 }
 
-/* The block's part of w->norm; *ret_at is its first element, *ret_samples how many samples it has. */
-static struct bp_norm_rows part(const struct work *w, int64_t block, int64_t *ret_at, int64_t *ret_samples)
+/* The part of w->norm that belongs to some samples. */
+static struct bp_norm_rows part(const struct work *w, int64_t first, int64_t samples)
 {
 	struct bp_norm_rows p = w->norm;
-	const int64_t first = block * w->per_block;
-	*ret_samples = bp_block_length(w->call->pass->n, w->per_block, block);
-	*ret_at = first * w->cut.size;
-	p.rows = (size_t)(*ret_samples * w->cut.rows);
+	p.rows = (size_t)(samples * w->cut.rows);
 	if (p.mean) {
 		p.mean += first * w->cut.rows;
 		p.invstd = p.mean + w->call->pass->n * w->cut.rows;
@@ -144,50 +139,67 @@ static struct bp_norm_rows part(const struct work *w, int64_t block, int64_t *re
 	return p;
 }
 
-/* Samples from channels last to channels first, or back. */
-static void turn(const struct work *w, int64_t samples, bool back, const bp_real *from, bool acc, bp_real *to)
+/* A sample from channels last to channels first, or back. */
+static void turn(const struct work *w, bool back, const bp_real *from, bool acc, bp_real *to)
 {
 	const size_t pixels = (size_t)w->cut.pixels, channels = (size_t)(w->cut.size / w->cut.pixels);
-	for (int64_t i = 0; i < samples; i++, from += w->cut.size, to += w->cut.size)
-		w->call->ctx->k->transpose(back ? channels : pixels, back ? pixels : channels, from, acc, to);
+	w->call->ctx->k->transpose(back ? channels : pixels, back ? pixels : channels, from, acc, to);
 }
 
 static void forward_block(const void *arg, int64_t block)
 {
 	const struct work *w = arg;
 	const struct bp_layer_call *c = w->call;
-	int64_t at, samples;
-	struct bp_norm_rows p = part(w, block, &at, &samples);
+	const int64_t first = block * w->per_block, n = bp_block_length(c->pass->n, w->per_block, block);
+	const int64_t size = w->cut.size;
+	bp_real *turned = w->turned + block * 2 * size;
 	if (!w->cut.turned) {
-		c->ctx->k->norm_rows(&p, c->x[0] + at, c->y + at);
+		struct bp_norm_rows p = part(w, first, n);
+		c->ctx->k->norm_rows(&p, c->x[0] + first * size, c->y + first * size);
 		return;
 	}
-	turn(w, samples, false, c->x[0] + at, false, w->x + at);
-	c->ctx->k->norm_rows(&p, w->x + at, w->x + at);
-	turn(w, samples, true, w->x + at, false, c->y + at);
+	for (int64_t i = first; i < first + n; i++) {
+		struct bp_norm_rows p = part(w, i, 1);
+		turn(w, false, c->x[0] + i * size, false, turned);
+		c->ctx->k->norm_rows(&p, turned, turned);
+		turn(w, true, turned, false, c->y + i * size);
+	}
+}
+
+/* The gradient of some samples, that of the weights added to sums. */
+static void backward_samples(const struct work *w, int64_t first, int64_t n, bp_real *turned, bp_real *sums)
+{
+	const struct bp_layer_call *c = w->call;
+	const int64_t at = first * w->cut.size;
+	bp_real *dx = c->dx[0] ? c->dx[0] + at : NULL, *turned_dy = turned ? turned + w->cut.size : NULL;
+	struct bp_norm_rows p = part(w, first, n);
+	if (p.weight) {
+		p.dweight = sums;
+		p.dbias = sums + p.n;
+	}
+	if (!w->cut.turned) {
+		c->ctx->k->norm_rows_grad(&p, c->x[0] + at, c->dy + at, c->accumulate[0], dx);
+		return;
+	}
+	turn(w, false, c->x[0] + at, false, turned);
+	turn(w, false, c->dy + at, false, turned_dy);
+	c->ctx->k->norm_rows_grad(&p, turned, turned_dy, false, dx ? turned_dy : NULL);
+	if (dx)
+		turn(w, true, turned_dy, c->accumulate[0], dx);
 }
 
 static void backward_block(const void *arg, int64_t block)
 {
 	const struct work *w = arg;
-	const struct bp_layer_call *c = w->call;
-	int64_t at, samples;
-	struct bp_norm_rows p = part(w, block, &at, &samples);
-	if (p.weight) {
-		p.dweight = w->sums + block * 2 * w->cut.n;
-		p.dbias = p.dweight + w->cut.n;
-		memset(p.dweight, 0, 2 * p.n * sizeof(bp_real));
-	}
-	bp_real *dx = c->dx[0] ? c->dx[0] + at : NULL;
+	const int64_t first = block * w->per_block, n = bp_block_length(w->call->pass->n, w->per_block, block);
+	bp_real *turned = w->turned + block * 2 * w->cut.size, *sums = w->sums + block * 2 * w->cut.n;
+	memset(sums, 0, 2 * w->norm.n * sizeof(*sums));
 	if (!w->cut.turned) {
-		c->ctx->k->norm_rows_grad(&p, c->x[0] + at, c->dy + at, c->accumulate[0], dx);
+		backward_samples(w, first, n, NULL, sums);
 		return;
 	}
-	turn(w, samples, false, c->x[0] + at, false, w->x + at);
-	turn(w, samples, false, c->dy + at, false, w->dy + at);
-	c->ctx->k->norm_rows_grad(&p, w->x + at, w->dy + at, false, dx ? w->dy + at : NULL);
-	if (dx)
-		turn(w, samples, true, w->dy + at, c->accumulate[0], dx);
+	for (int64_t i = first; i < first + n; i++)
+		backward_samples(w, i, 1, turned, sums);
 }
 
 static void run(const struct work *w, bp_block_fn fn)

@@ -13,7 +13,7 @@
 
 enum { ROUNDS = 100000, DEPTH_MAX = 12 };
 
-static const char *const model_text =
+static const char *const model_texts[] = {
 	"{'name':'m','input':{'shape':[3,16,16]},'layers':["
 	"{'name':'conv1','type':'Conv2d','out_channels':4,'kernel_size':[3,3],'padding':'same','bias':false},"
 	"{'type':'BatchNorm2d','eps':0.001},{'name':'r1','type':'ReLU'},"
@@ -22,7 +22,22 @@ static const char *const model_text =
 	"{'name':'rep','type':'Repeat','n':2,'body':[{'type':'Residual','body':[{'type':'Tanh'},{'type':'ReLU',"
 	"'inputs':['tanh_1']}],'shortcut':[{'name':'s','type':'Sigmoid','inputs':['input']}]}],'inputs':['l']},"
 	"{'type':'MaxPool2d','kernel_size':2,'stride':null},{'type':'AdaptiveAvgPool2d','output_size':[2,2]},"
-	"{'type':'Flatten'},{'type':'Dropout','p':0.5},{'name':'fc','type':'Linear','out_features':10}]}";
+	"{'type':'Flatten'},{'type':'Dropout','p':0.5},{'name':'fc','type':'Linear','out_features':10}]}",
+	"{'name':'sequence','input':{'shape':[4,32]},'layers':["
+	"{'type':'Conv1d','out_channels':6,'kernel_size':5,'stride':2,'padding':2,'dilation':1,'groups':2},"
+	"{'type':'LayerNorm','normalized_shape':[16],'eps':0.001},{'type':'MaxPool1d','kernel_size':3,'stride':2,'"
+	"padding':1},"
+	"{'type':'Upsample','scale_factor':1.5,'mode':'linear','align_corners':true},{'type':'AvgPool1d','kernel_size':"
+	"2},"
+	"{'type':'BatchNorm1d'},{'type':'AdaptiveAvgPool1d','output_size':3},{'type':'Flatten'},"
+	"{'type':'Linear','out_features':10}]}",
+	"{'name':'maps','input':{'shape':[2,8,8]},'layers':["
+	"{'type':'ConvTranspose2d','out_channels':4,'kernel_size':[3,2],'stride':2,'padding':1,'output_padding':[1,0],"
+	"'groups':2,'dilation':1,'bias':false},{'type':'GroupNorm','num_groups':2,'affine':false},{'type':'ReLU'},"
+	"{'type':'Upsample','size':[9,11],'mode':'bilinear'},{'type':'LayerNorm','normalized_shape':[9,11],'bias':"
+	"false},"
+	"{'type':'AdaptiveMaxPool2d','output_size':[2,3]},{'type':'Flatten'},{'type':'Linear','out_features':10}]}"};
+enum { MODELS = sizeof(model_texts) / sizeof(model_texts[0]) };
 
 static const char *const job_text =
 	"{'name':'j','dataset':'d','model':'mdl_1','training':{'epochs':3,'batch_size':7,'seed':1,'shuffle':true,"
@@ -120,10 +135,11 @@ static void check_problems(const struct problems *p)
 
 START_TEST(no_changed_definition_breaks_parsing_or_building)
 {
-	json_t *good = json_of(model_text);
-	uint32_t state = 1;
+	json_t *good = json_of(model_texts[_i]);
+	const int rounds = _i == 0 ? ROUNDS : ROUNDS / 4;
+	uint32_t state = (uint32_t)_i + 1;
 	int parsed = 0, built = 0;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < rounds; round++) {
 		json_t *json = json_deep_copy(good);
 		struct problems problems = {0};
 		struct spec_model m;
@@ -142,7 +158,7 @@ START_TEST(no_changed_definition_breaks_parsing_or_building)
 		check_problems(&problems);
 		json_decref(json);
 	}
-	ck_assert_int_gt(parsed, ROUNDS / 100);
+	ck_assert_int_gt(parsed, rounds / 100);
 	ck_assert_int_gt(built, 100);
 	json_decref(good);
 }
@@ -235,7 +251,7 @@ END_TEST
 
 TEST_SUITE(spec_fuzz, 120)
 {
-	tcase_add_test(tc, no_changed_definition_breaks_parsing_or_building);
+	tcase_add_loop_test(tc, no_changed_definition_breaks_parsing_or_building, 0, MODELS);
 	tcase_add_test(tc, no_changed_job_breaks_parsing);
 	tcase_add_test(tc, hostile_frames_are_answered);
 	tcase_add_test(tc, long_names_are_cut_between_characters);
