@@ -195,6 +195,23 @@ struct work {
 };
 void bp_work_run(const struct bp_ctx *ctx, size_t multiply_adds, const struct work *w);
 
+enum { BP_AHEAD_STREAMS = 4 };
+
+/*
+ * The maps of the next block of a task, asked for line by line between the tiles of this one, so that memory works
+ * while the processor does.
+ */
+struct ahead {
+	struct stream {
+		const char *at;
+		size_t lines, each; /* left; asked for at a time */
+	} streams[BP_AHEAD_STREAMS];
+};
+/* Adds n elements at p, if it is not NULL, to what is asked for in so many times. */
+void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times);
+/* Asks for the next share of every stream. */
+void bp_ahead_ask(struct ahead *a);
+
 /* The three directions, each with what it needs of the workspace in bytes. */
 size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads);
 struct gemm_call {

@@ -23,6 +23,7 @@ enum {
 	PANEL_BYTES = 16 << 10,   /* of a piece of a packed panel: half of L1 */
 	PARTIAL_BYTES = 16 << 20, /* of all partial sums of dW */
 	LARGEST = 1 << 18,        /* weights: more leave too few partial sums */
+	FORWARD_BLOCKS = 8,       /* of a task */
 	CHUNKS = 32
 };
 
@@ -39,6 +40,7 @@ struct product {
 	const bp_real *a, *b, *bias;
 	bp_real *c;
 	bool acc, relu;
+	struct ahead *ahead;
 };
 
 bool bp_pointwise_fits(const struct bp_conv *cv)
@@ -131,6 +133,7 @@ static void multiply(const struct bp_conv *cv, const struct product *p, void *ta
 				g.a = a + from;
 				g.c = c + from;
 				k->igemm(&g);
+				bp_ahead_ask(p->ahead);
 			}
 		}
 	}
@@ -166,11 +169,17 @@ static const bp_real *load_x(const struct job *j, size_t block, bp_real *room)
 	return room;
 }
 
-static void forward_task(const void *job, size_t i, void *scratch)
+/* Tiles of a product of a block with so many columns. */
+static size_t tile_count(const struct bp_conv *cv, size_t rows, int n)
 {
-	const struct job *j = job;
+	return divide_up(rows, cv->k->mr) * panel_count(cv, n);
+}
+
+static void forward_block(const struct job *j, size_t i, bool more, void *scratch)
+{
 	const struct bp_conv *cv = j->cv;
 	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block;
+	struct ahead ahead = {0};
 	bp_real *room = (bp_real *)((void **)scratch + 2 * block), *y = j->call.y + i * block * oc;
 	struct product p = {
 		.rows = block_rows(j, i),
@@ -181,7 +190,13 @@ static void forward_task(const void *job, size_t i, void *scratch)
 		.bias = j->call.bias,
 		.c = y,
 		.relu = j->call.act == BP_ACT_RELU,
+		.ahead = &ahead,
 	};
+	if (more) {
+		const size_t rows = block_rows(j, i + 1), times = tile_count(cv, p.rows, cv->s.oc);
+		bp_ahead_add(&ahead, j->call.x + (i + 1) * block * c, rows * c, times);
+		bp_ahead_add(&ahead, y + block * oc, rows * oc, times);
+	}
 	multiply(cv, &p, scratch);
 	if (j->call.parts) {
 		bp_real *part = j->call.parts + i * BP_NORM_STATS * oc;
@@ -189,7 +204,16 @@ static void forward_task(const void *job, size_t i, void *scratch)
 	}
 }
 
-static void block_dx(const struct job *j, size_t block, const bp_real *g, void *tables)
+static void forward_task(const void *job, size_t i, void *scratch)
+{
+	const struct job *j = job;
+	const size_t first = i * FORWARD_BLOCKS, left = j->blocks - first;
+	const size_t end = first + (left < FORWARD_BLOCKS ? left : FORWARD_BLOCKS);
+	for (size_t b = first; b < end; b++)
+		forward_block(j, b, b + 1 < end, scratch);
+}
+
+static void block_dx(const struct job *j, size_t block, const bp_real *g, struct ahead *ahead, void *tables)
 {
 	const struct bp_conv *cv = j->cv;
 	const size_t c = cv->s.c, at = block * cv->rows.block * c;
@@ -201,6 +225,7 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, void *
 		.b = j->packed,
 		.c = j->call.dx + at,
 		.acc = j->call.accumulate,
+		.ahead = ahead,
 	};
 	multiply(cv, &p, tables);
 	if (j->call.parts) {
@@ -211,31 +236,52 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, void *
 	}
 }
 
-/* dw += (or =) the block's x transposed times g. A panel of g is packed, because every tile reads it. */
-static void block_dw(const struct bp_conv *cv, size_t rows, const bp_real *x, const bp_real *g, bool acc, bp_real *dw,
-	bp_real *panel)
+struct dw_block {
+	size_t rows;
+	const bp_real *x, *g;
+	bool acc;
+	bp_real *dw, *panel; /* panel: scratch for rows x nr */
+	struct ahead *ahead;
+};
+
+/* dw += (or =, without acc) the block's x transposed times g. A panel of g is packed, because every tile reads it. */
+static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 {
 	const size_t c = cv->s.c, oc = cv->s.oc, nr = cv->k->nr, tiles = divide_up(c, cv->k->mr);
-	const struct bp_run run = {x, 0, rows};
+	const struct bp_run run = {d->x, 0, d->rows};
 	for (size_t col = 0; col < oc; col += nr) {
 		struct bp_outer p = {
 			.cols = (int)(oc - col < nr ? oc - col : nr),
 			.nruns = 1,
 			.runs = &run,
 			.x_step = c,
-			.dy = panel,
+			.dy = d->panel,
 			.dy_step = nr,
 			.ldc = oc,
-			.acc = acc,
+			.acc = d->acc,
 		};
-		cv->k->pack(panel, g + col, oc, rows, p.cols);
+		cv->k->pack(d->panel, d->g + col, oc, d->rows, p.cols);
 		for (size_t t = 0; t < tiles; t++) {
 			p.x_off = t * c / tiles;
 			p.rows = (int)((t + 1) * c / tiles - p.x_off);
-			p.c = dw + p.x_off * oc + col;
+			p.c = d->dw + p.x_off * oc + col;
 			cv->k->outer(&p);
+			bp_ahead_ask(d->ahead);
 		}
 	}
+}
+
+/* All that the next block reads, while this one is worked on. */
+static void backward_ahead(const struct job *j, size_t block, struct ahead *ret)
+{
+	const struct bp_conv *cv = j->cv;
+	const size_t rows = block_rows(j, block + 1), at = (block + 1) * cv->rows.block, c = cv->s.c, oc = cv->s.oc;
+	size_t times = j->call.dx ? tile_count(cv, rows, cv->s.c) : 0;
+	times += j->call.dw ? panel_count(cv, cv->s.oc) * divide_up(c, cv->k->mr) : 0;
+	bp_ahead_add(ret, j->call.dy + at * oc, rows * oc, times);
+	bp_ahead_add(ret, j->call.after ? j->call.y + at * oc : NULL, rows * oc, times);
+	bp_ahead_add(ret, j->call.dw ? j->call.x + at * c : NULL, rows * c, times);
+	bp_ahead_add(ret, j->call.dx ? j->call.dx + at * c : NULL, rows * c, times);
 }
 
 /* A chunk of blocks: dx of each, and their sum of dW. */
@@ -246,8 +292,12 @@ static void backward_task(const void *job, size_t i, void *scratch)
 	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block, first = i * j->blocks / j->chunks;
 	bp_real *x_room = (bp_real *)((void **)scratch + 2 * block), *g_room = x_room + block * c;
 	bp_real *panel = g_room + block * oc, *dw = j->parts + i * c * oc, *db = j->bias_parts + i * oc;
-	for (size_t b = first; b < (i + 1) * j->blocks / j->chunks; b++) {
+	const size_t end = (i + 1) * j->blocks / j->chunks;
+	for (size_t b = first; b < end; b++) {
 		const size_t rows = block_rows(j, b), at = b * block * oc;
+		struct ahead ahead = {0};
+		if (b + 1 < end)
+			backward_ahead(j, b, &ahead);
 		const bp_real *g = j->call.dy + at;
 		if (j->call.after) {
 			struct bp_norm p = *j->call.after;
@@ -256,11 +306,11 @@ static void backward_task(const void *job, size_t i, void *scratch)
 			g = g_room;
 		}
 		if (j->call.dw)
-			block_dw(cv, rows, load_x(j, b, x_room), g, b > first, dw, panel);
+			block_dw(cv, &(struct dw_block){rows, load_x(j, b, x_room), g, b > first, dw, panel, &ahead});
 		if (j->call.db)
 			cv->k->column_sums(rows, oc, g, oc, b > first, db);
 		if (j->call.dx)
-			block_dx(j, b, g, scratch);
+			block_dx(j, b, g, &ahead, scratch);
 	}
 }
 
@@ -282,7 +332,8 @@ static void sum_task(const void *job, size_t i, void *scratch)
 void bp_pointwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = start(cv, call, ws);
-	const struct phase phases[] = {{panel_count(cv, cv->s.oc), pack_forward}, {j.blocks, forward_task}};
+	const struct phase phases[] = {
+		{panel_count(cv, cv->s.oc), pack_forward}, {divide_up(j.blocks, FORWARD_BLOCKS), forward_task}};
 	struct work w = {&j, phases, 2, scratch_of(&j), cv->rows.scratch};
 	bp_work_run(ctx, j.rows * cv->s.c * cv->s.oc, &w);
 }

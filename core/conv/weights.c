@@ -16,6 +16,7 @@
 enum {
 	BLOCK_PIXELS = 256,      /* of a sweep: long enough that tiles are rarely loaded and stored */
 	RUN_BYTES = 128 << 10,   /* of a block's lists of runs, about */
+	PATCH_BYTES = 96 << 10,  /* of a block's patches: 7x7x3 kernels gain 13 % over blocks of the size of L1 */
 	PARTIAL_BYTES = 8 << 20, /* of all partial sums */
 	MAX_CHUNKS = 16,
 	TASKS = 32,
@@ -40,6 +41,7 @@ struct place {
 	size_t *nruns;       /* of each tap */
 	bp_real *dy;         /* a panel of dY, or NULL when read in place */
 	bp_real *patches;
+	struct ahead ahead; /* of the next block's dY */
 };
 
 static size_t zeros_size(const struct bp_conv *cv)
@@ -57,7 +59,8 @@ void bp_weights_plan(struct bp_conv *cv, size_t max_batch)
 	const size_t taps = sd->patches ? 1 : lattice_taps(l), row = lattice_taps(l) * sd->kg;
 	size_t points = max_batch * lattice_points(l), block = BLOCK_PIXELS;
 	if (sd->patches)
-		block = sd->block;
+		block = PATCH_BYTES / (row * sizeof(bp_real));
+	block = block < 1 ? 1 : block < BLOCK_PIXELS ? block : BLOCK_PIXELS;
 	while (!sd->patches && block > 16 && taps * (block / l->w + 2) * sizeof(struct bp_run) > RUN_BYTES)
 		block /= 2;
 	block = block < points ? block : points;
@@ -134,8 +137,8 @@ struct range {
 };
 
 /* The block's tiles of a range into the chunk's partial dW. */
-static void sweep(const struct job *j, const struct place *pl, const struct range *r, size_t pixel, size_t count,
-	bool acc, bp_real *dw)
+static void sweep(
+	const struct job *j, struct place *pl, const struct range *r, size_t pixel, size_t count, bool acc, bp_real *dw)
 {
 	const struct bp_conv *cv = j->cv;
 	const struct side *sd = &cv->forward;
@@ -163,6 +166,7 @@ static void sweep(const struct job *j, const struct place *pl, const struct rang
 		p.x_off = from + (sd->patches ? 0 : r->group * sd->kg);
 		p.c = dw + (tap * j->kc + from) * oc + column;
 		cv->k->outer(&p);
+		bp_ahead_ask(&pl->ahead);
 	}
 }
 
@@ -205,7 +209,11 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	bp_real *db = j->chunks == 1 ? j->call.db : j->bias_parts + chunk * oc;
 	struct place pl = place_at(j, scratch);
 	for (size_t at = first; at < end; at += block) {
-		size_t count = end - at < block ? end - at : block;
+		size_t count = end - at < block ? end - at : block, next = end - at - count;
+		pl.ahead = (struct ahead){0};
+		if (j->cuts == 1)
+			bp_ahead_add(&pl.ahead, j->call.dy + (at + count) * oc, (next < block ? next : block) * oc,
+				side_units(cv, &cv->forward) * j->taps * j->tap_tiles);
 		if (!cv->forward.patches)
 			find_runs(j, at, count, &pl);
 		block_tiles(j, &pl, at, count, cut, dw, at > first);

@@ -1,10 +1,13 @@
 /*
- * work.c - runs the tasks of a pass on the threads it was given. The one place in this room that knows OpenMP.
+ * work.c - runs the tasks of a pass on the threads it was given, and asks for memory ahead of its use. The one place in
+ * this room that knows OpenMP.
  *
  * Which thread runs a task makes no difference to the result: tasks write disjoint memory, and how work is cut into
  * tasks depends on shapes alone.
  */
 #include "conv/plan.h"
+
+#include "base/mem.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -36,4 +39,25 @@ void bp_work_run(const struct bp_ctx *ctx, size_t multiply_adds, const struct wo
 	(void)ctx, (void)multiply_adds;
 #endif
 	run_alone(w);
+}
+
+void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times)
+{
+	int i = 0;
+	while (a->streams[i].at)
+		i++;
+	size_t lines = divide_up(n * sizeof *p, BP_ALIGN);
+	if (p && lines)
+		a->streams[i] = (struct stream){(const char *)p, lines, divide_up(lines, times)};
+}
+
+void bp_ahead_ask(struct ahead *a)
+{
+	for (struct stream *s = a->streams; s < a->streams + BP_AHEAD_STREAMS && s->at; s++) {
+		size_t n = s->each < s->lines ? s->each : s->lines;
+		for (size_t i = 0; i < n; i++)
+			__builtin_prefetch(s->at + i * BP_ALIGN, 0, 2);
+		s->at += n * BP_ALIGN;
+		s->lines -= n;
+	}
 }
