@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "base/cpus.h"
 #include "base/crash.h"
+#include "base/files.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -29,7 +30,10 @@
 #include "work/sweep.h"
 #include "work/work.h"
 
-enum { STATUS_SECONDS = 10 };
+enum {
+	STATUS_SECONDS = 10,
+	OTHER_FILES = 300 /* beside connections: databases, data sets, checkpoints, uploads */
+};
 
 struct daemon {
 	struct config config;
@@ -152,6 +156,7 @@ static bool daemon_start(struct daemon *d)
 	if (d->lock < 0)
 		return false;
 	json_object_seed(0);
+	files_allow(c->max_connections + OTHER_FILES);
 	d->api = (struct api){.config = c,
 		.state_dir = c->state_dir,
 		.boot_id = d->boot_id,

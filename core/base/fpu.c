@@ -38,6 +38,7 @@ static void mode_set(uint64_t mode)
 uint64_t bp_fpu_enter(int threads)
 {
 	uint64_t before = mode_get();
+	(void)threads; /* of a build without OpenMP */
 	mode_set(before | FLUSH);
 	if (threads == 1)
 		return before;

@@ -17,6 +17,8 @@ static const struct bp_item_table *table_of(enum bp_item_kind kind)
 		return &bp_optimizer_items;
 	case BP_SCHEDULER:
 		return &bp_scheduler_items;
+	case BP_INIT:
+		return &bp_init_items;
 	}
 	return NULL;
 }

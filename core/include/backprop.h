@@ -36,6 +36,7 @@ enum {
 	BP_MAX_EPOCHS = 1000000,
 	BP_MAX_BATCH = 65536,
 	BP_MAX_THREADS = 256,
+	BP_MAX_ACCUMULATE = 65536,
 	BP_MAX_INDEX = 1 << 24, /* indices of an embedding: single precision holds each */
 	BP_NAME_MAX = 63,       /* bytes of a layer's name, without the end */
 	BP_INPUT = -1,          /* as an input of a layer: the input of the net */
@@ -61,9 +62,10 @@ struct bp_error {
 
 const char *bp_version(void);
 
-/* ---- items: layers, losses, optimizers and schedulers, all described by tables ------------------------- */
+/* ---- items: layers, losses, optimizers, schedulers and initialisations, all described by tables
+ * ------------------------- */
 
-enum bp_item_kind { BP_LAYER, BP_LOSS, BP_OPTIMIZER, BP_SCHEDULER };
+enum bp_item_kind { BP_LAYER, BP_LOSS, BP_OPTIMIZER, BP_SCHEDULER, BP_INIT };
 
 enum bp_arg_kind {
 	BP_ARG_BOOL,      /* v[0]: 0 or 1 */
@@ -139,11 +141,26 @@ struct bp_shape {
 /* Number of elements, -1 when it is not positive or does not fit in 2^40. */
 int64_t bp_shape_size(const struct bp_shape *s);
 
+#define BP_LR_SCALE_MAX 1e4
+#define BP_WEIGHT_DECAY_MAX 1e4
+
+/* How the tensors of a layer start and are trained. All zero: as its type, the optimizer and the schedule say. */
+struct bp_layer_options {
+	/* Its tensors get no gradient and never change, as with PyTorch's requires_grad False: a batch norm still takes
+	 * the statistics of each batch in training, and moves its running ones. */
+	bool frozen;
+	bool has_lr_scale, has_weight_decay, has_init, has_bias_init; /* which of these are given */
+	double lr_scale;                /* times the schedule's rate; 0..BP_LR_SCALE_MAX */
+	double weight_decay;            /* instead of the optimizer's; 0..BP_WEIGHT_DECAY_MAX */
+	struct bp_item init, bias_init; /* of the tensors "weight" and "bias" */
+};
+
 struct bp_layer_spec {
 	char name[BP_NAME_MAX + 1]; /* unique in the net, [A-Za-z0-9_.-]+ */
 	struct bp_item item;
 	int ninputs;
 	int inputs[BP_MAX_INPUTS]; /* indices of layers above, or BP_INPUT */
+	struct bp_layer_options options;
 };
 
 /* A net is a graph in topological order; the last layer is the output. Borrowed for the call only. */
@@ -165,6 +182,7 @@ struct bp_layer_info {
 	int64_t parameters; /* trainable */
 	int64_t buffers;    /* running statistics and counters */
 	int64_t flops;      /* forward, one sample, one multiply-add counts 2 */
+	bool frozen;        /* the parameters stay as they are */
 };
 int bp_net_layers(const struct bp_net *net);
 void bp_net_layer_info(const struct bp_net *net, int layer, struct bp_layer_info *ret);
@@ -177,8 +195,9 @@ int64_t bp_net_parameters(const struct bp_net *net);
 int64_t bp_net_flops(const struct bp_net *net);          /* forward, one sample */
 int64_t bp_net_training_flops(const struct bp_net *net); /* forward + both backwards, none into the net's input */
 
-/* PyTorch's default initialisation of each layer, drawn from Philox4x32-10 keyed by seed. */
-void bp_net_init(struct bp_net *net, uint64_t seed);
+/* The initialisation each layer asks for, else PyTorch's default, drawn from Philox4x32-10 keyed by seed. ENOMEM when
+ * there is no room to make a weight orthogonal; other initialisations need none. */
+enum bp_status bp_net_init(struct bp_net *net, uint64_t seed);
 
 /* Parameters, then buffers, named "layer.weight", "layer.bias", "layer.running_mean", ... as in a state_dict. */
 struct bp_tensor_info {
@@ -227,14 +246,20 @@ struct bp_train_params {
 				 */
 	double clip_grad_norm;  /* global L2 norm; 0 = none */
 	double clip_grad_value; /* 0 = none; applied before the norm */
-	bool statistics;        /* gradient norms and the layers' health; without them no weight is another */
-	int threads;            /* to start with; see bp_trainer_set_threads */
-	int max_threads;        /* memory is planned for that many */
-	unsigned isa_mask;      /* instruction sets that may be used, BP_ISA_ALL by default */
+	int accumulate_steps;   /* batches whose gradients are added up for one optimizer step: it is the step on one
+				 * batch of all their samples, but for batch norms. An epoch's last step takes what is
+				 * left */
+	double ema_decay;  /* how much of the averaged weights is kept in a step (torch.optim.swa_utils); validation
+			    * and bp_net_load take the average. 0 = none */
+	bool statistics;   /* gradient norms and the layers' health; without them no weight is another */
+	int threads;       /* to start with; see bp_trainer_set_threads */
+	int max_threads;   /* memory is planned for that many */
+	unsigned isa_mask; /* instruction sets that may be used, BP_ISA_ALL by default */
 };
 #define BP_ISA_ALL (~0u)
 
-/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping, statistics. */
+/* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping, statistics, a
+ * step each batch, no average. */
 void bp_train_params_defaults(struct bp_train_params *ret);
 
 /* The weights that the word "balanced" stands for: of a class with c of the view's n samples n / (classes * c), and 1
@@ -242,7 +267,8 @@ void bp_train_params_defaults(struct bp_train_params *ret);
 void bp_balanced_weights(const struct bp_data *train, int classes, double *ret_weights);
 
 /* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that
- * the trainer then allocates. parameters are the net's own, there already. */
+ * the trainer then allocates. parameters are the net's own, there already; gradients hold those added up over batches
+ * too, and optimizer_state the averaged weights. */
 struct bp_memory {
 	int64_t parameters, gradients, optimizer_state, activations, workspace, total;
 };
@@ -322,22 +348,30 @@ double bp_trainer_lr(const struct bp_trainer *tr);
  * or the warm-up, or out of 1..BP_MAX_EPOCHS. */
 enum bp_status bp_trainer_set_epochs(struct bp_trainer *tr, int epochs, struct bp_error *err);
 
-/* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order. */
+/* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order; zeros when its layer is
+ * frozen. */
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
 
-/* Name of the instruction set in use: "baseline", "avx2", "avx512". Static. */
+/* Averaged weights of a trainable tensor (ema_decay), in PyTorch's order. Without averages, or before the first step:
+ * the weights themselves. */
+void bp_trainer_average_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
+
+/* Name of the instruction set that a mask chooses on this machine: "baseline", "avx2", "avx512". Static. */
+const char *bp_isa_name(unsigned mask);
+/* The one a trainer uses. */
 const char *bp_trainer_isa(const struct bp_trainer *tr);
 
 /*
- * A checkpoint is one file that holds all that makes the next bit: weights, buffers, optimizer state, step,
- * place in the epoch with its running sums, generator key. It is written to a temporary name beside path,
- * checksummed, fsynced, renamed, and its directory fsynced.
+ * A checkpoint is one file that holds all that makes the next bit: weights, buffers, optimizer state, averaged weights,
+ * the gradient added up so far, step, place in the epoch with its running sums, generator key. It is written to a
+ * temporary name beside path, checksummed, fsynced, renamed, and its directory fsynced.
  */
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, the optimizer's lr,
  * threads and instruction sets may differ, and stay the trainer's. On failure the trainer is unchanged. */
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err);
-/* Weights and buffers alone, into a net of the same shape. On failure the net is unchanged. */
+/* Weights (the averaged ones where there are any) and buffers alone, into a net of the same shape. On failure the net
+ * is unchanged. */
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err);
 
 /* ---- evaluation ---------------------------------------------------------------------------------------- */

@@ -44,6 +44,11 @@ bool bp_kernels_runs(int i)
 	return i >= 0 && i < BUILT && (bp_cpu_features() & built[i].needs) == built[i].needs;
 }
 
+const char *bp_isa_name(unsigned mask)
+{
+	return bp_kernels_choose(mask)->name;
+}
+
 const struct bp_kernels *bp_kernels_choose(unsigned mask)
 {
 	for (int i = BUILT - 1; i > 0; i--)

@@ -235,8 +235,11 @@ static void backward(const struct bp_layer_call *c)
 {
 	if (c->act == BP_ACT_RELU)
 		bp_relu_undo(c);
-	bp_conv_backward_weights(c->own, c->ctx, c->pass->n, c->dy, c->x[0], c->grad[WEIGHT], NULL, c->workspace);
-	if (c->grad[BIAS]) {
+	bool learns = !c->node->options.frozen;
+	if (learns)
+		bp_conv_backward_weights(
+			c->own, c->ctx, c->pass->n, c->dy, c->x[0], c->grad[WEIGHT], NULL, c->workspace);
+	if (learns && c->grad[BIAS]) {
 		struct sweep w = sweep_of(c);
 		size_t blocks = (size_t)bp_blocks_count(w.rows, w.per_block);
 		sweep_run(&w, sums_block);

@@ -29,10 +29,10 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 	if (!cv)
 		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
 	ret->own = cv;
-	ret->keeps_x = true;
+	ret->keeps_x = !s->node->options.frozen;
 	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU;
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
-	ret->parts = bp_conv_norms(cv) ? (int64_t)bp_conv_max_parts(cv) : 0;
+	ret->parts = bp_conv_norms(cv) && !s->node->options.frozen ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;
 }
 
@@ -58,6 +58,12 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 {
 	if (c->act == BP_ACT_RELU)
 		bp_relu_undo(c);
+	if (c->node->options.frozen) {
+		if (c->dx[0])
+			bp_conv_backward_data(c->own, c->ctx, c->pass->n, c->dy, c->param[WEIGHT], c->accumulate[0],
+				c->dx[0], c->workspace);
+		return;
+	}
 	const struct bp_conv_call call = {.n = c->pass->n,
 		.x = c->x[0],
 		.w = c->param[WEIGHT],

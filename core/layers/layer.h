@@ -70,7 +70,7 @@ struct bp_layer_call {
 	bp_real *dx[BP_MAX_INPUTS];        /* NULL: not wanted */
 	bool accumulate[BP_MAX_INPUTS];    /* dx += instead of dx = */
 	bp_real *param[BP_LAYER_PARAMS];   /* in the order of ops->params; NULL past the end */
-	bp_real *grad[BP_LAYER_PARAMS];    /* backward: overwritten; NULL for buffers */
+	bp_real *grad[BP_LAYER_PARAMS];    /* backward: overwritten (a frozen layer may leave them); NULL for buffers */
 	void *saved, *workspace;           /* 64-byte aligned */
 	struct bp_norm_side before, after; /* of a convolution */
 	struct bp_norm_help help;          /* of a batch norm */

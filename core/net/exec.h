@@ -38,7 +38,8 @@ bp_real *bp_exec_input(struct bp_exec *ex);
 const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass);
 /* Where the caller puts the gradient of the loss through the output before backward; laid out as the output. */
 bp_real *bp_exec_output_gradient(struct bp_exec *ex);
-/* Fills grads (laid out as net->weights; every element of every trainable tensor is overwritten). The pass is the
+/* Fills grads (laid out as net->weights; every element of every trainable tensor is overwritten, but for those of
+ * frozen layers, where anything may be left). The pass is the
  * forward's. ret_dx: gradient through the input, or NULL when it is not wanted. */
 void bp_exec_backward(
 	struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, bp_real *grads, bp_real *ret_dx);

@@ -5,12 +5,10 @@
 #include "net/net.h"
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/shape.h"
 #include "base/status.h"
 #include "layers/layer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +89,7 @@ static enum bp_status build_node(struct bp_net *net, const struct bp_layer_spec 
 	struct bp_node *node = &net->nodes[at];
 	memcpy(node->name, l->name, sizeof(node->name));
 	node->item = l->item;
+	node->options = l->options;
 	node->ops = bp_layers[l->item.type];
 	node->ninputs = l->ninputs;
 	for (int i = 0; i < l->ninputs; i++) {
@@ -130,7 +129,7 @@ static enum bp_status add_params(struct bp_net *net, int at, bool trainable, str
 		if (p->size < 0 || p->size > BP_MAX_ELEMENTS - TENSOR_ALIGN - *total)
 			return bp_fail(err, BP_ELIMIT, at, p->name, "the net has more than 2^40 parameters");
 		*total += (p->size + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
-		if (trainable)
+		if (trainable && !node->options.frozen)
 			node->learns = true;
 	}
 	return BP_OK;
@@ -149,6 +148,8 @@ static enum bp_status build_params(struct bp_net *net, struct bp_error *err)
 		st = add_params(net, i, false, err);
 		net->nodes[i].nbuffers = net->nparams - net->nodes[i].first_buffer;
 	}
+	for (int i = 0; i < net->nnodes && !st; i++)
+		st = bp_node_options(net, i, err);
 	return st;
 }
 
@@ -211,38 +212,6 @@ void bp_net_free(struct bp_net *net)
 	free(net);
 }
 
-/* From four random numbers, what is added to init_value of four elements; normal ones by the method of Box and Muller.
- */
-static void init_draw(const struct bp_param *p, const uint32_t r[4], double ret[4])
-{
-	for (int i = 0; i < 4; i++)
-		ret[i] = p->init_bound * (2.0 * bp_rng_unit(r[i]) - 1.0);
-	for (int i = 0; i < 4 && p->init_deviation != 0; i += 2) {
-		double radius = p->init_deviation * sqrt(-2 * log(1.0 - bp_rng_unit(r[i])));
-		double angle = 2 * M_PI * bp_rng_unit(r[i + 1]);
-		ret[i] = radius * cos(angle);
-		ret[i + 1] = radius * sin(angle);
-	}
-}
-
-void bp_net_init(struct bp_net *net, uint64_t seed)
-{
-	for (int t = 0; t < net->nparams; t++) {
-		const struct bp_param *p = &net->params[t];
-		bp_real *flat = p->trainable ? net->weights : net->buffers;
-		uint32_t r[4];
-		double drawn[4];
-		for (int64_t i = 0; i < p->size; i++) {
-			if (i % 4 == 0) {
-				bp_rng_block(seed, BP_RNG_INIT, (uint32_t)t, (uint64_t)i / 4, r);
-				init_draw(p, r, drawn);
-			}
-			bool zero = i >= p->zeros_at && i < p->zeros_at + p->zeros;
-			flat[p->offset + bp_param_at(p, i)] = zero ? 0 : (bp_real)(p->init_value + drawn[i % 4]);
-		}
-	}
-}
-
 int bp_net_layers(const struct bp_net *net)
 {
 	return net->nnodes;
@@ -281,6 +250,7 @@ void bp_net_layer_info(const struct bp_net *net, int layer, struct bp_layer_info
 		.parameters = param_sizes(net, node->first_param, node->nparams),
 		.buffers = param_sizes(net, node->first_buffer, node->nbuffers),
 		.flops = node->flops,
+		.frozen = node->options.frozen,
 	};
 }
 

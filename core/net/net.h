@@ -30,11 +30,13 @@ struct bp_param {
 	double init_value, init_bound; /* starts as init_value + U(-init_bound, init_bound) */
 	double init_deviation;         /* when not 0: as init_value + N(0, init_deviation^2) */
 	int64_t zeros_at, zeros;       /* but these elements start as 0 */
+	const struct bp_item *init;    /* or, when it is not NULL, as that says */
 };
 
 struct bp_node {
 	char name[BP_NAME_MAX + 1];
 	struct bp_item item;
+	struct bp_layer_options options;
 	const struct bp_layer_ops *ops;
 	int ninputs;
 	int inputs[BP_MAX_INPUTS];
@@ -43,7 +45,7 @@ struct bp_node {
 	int first_buffer, nbuffers;             /* buffers, in net->params */
 	int64_t flops;                          /* forward, one sample */
 	int64_t flops_backward;                 /* without what leads only to the net's input */
-	bool learns;                            /* this node or one it feeds on has trainable parameters */
+	bool learns;                            /* this node or one it feeds on has tensors that change */
 };
 
 struct bp_net {
@@ -62,6 +64,10 @@ int64_t bp_param_at(const struct bp_param *p, int64_t i);
 /* PyTorch's order <-> inside, for any flat vector laid out like weights (or buffers for non-trainable ones). */
 void bp_param_get(const struct bp_param *p, const bp_real *flat, bp_real *ret_data);
 void bp_param_set(const struct bp_param *p, bp_real *flat, const bp_real *data);
+/* Whether a step changes the tensor. */
+bool bp_param_learns(const struct bp_net *net, const struct bp_param *p);
+/* Checks the options of a layer whose tensors are known, and points those at the initialisation they ask for. */
+enum bp_status bp_node_options(struct bp_net *net, int layer, struct bp_error *err);
 /* A hash of the net's description, for checkpoints: same layers, arguments, graph and shapes. */
 uint64_t bp_net_fingerprint(const struct bp_net *net);
 

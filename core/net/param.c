@@ -40,6 +40,11 @@ void bp_param_set(const struct bp_param *p, bp_real *flat, const bp_real *data)
 		flat[p->offset + bp_param_at(p, i)] = data[i];
 }
 
+bool bp_param_learns(const struct bp_net *net, const struct bp_param *p)
+{
+	return p->trainable && !net->nodes[p->layer].options.frozen;
+}
+
 int bp_net_tensors(const struct bp_net *net)
 {
 	return net->nparams;

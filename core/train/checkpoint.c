@@ -2,7 +2,8 @@
  * checkpoint.c - a training in one file. Called on the trainer's thread, also from its callback; bp_net_load by whoever
  * owns the net.
  *
- *	struct header, struct bp_progress, struct bp_health by slot, weights, buffers, optimizer states, CRC-32C
+ *	struct header, struct bp_progress, struct bp_health by slot, weights, buffers, optimizer states, the sum of the
+ *	gradients of a step that is not done, averaged weights, CRC-32C
  *
  * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
  * verified first, then its size must be what this net and these parameters make it, and only then is memory taken.
@@ -18,7 +19,7 @@
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 2, ORDER = 0x01020304 };
+enum { VERSION = 3, ORDER = 0x01020304 };
 
 struct header {
 	char magic[8];
@@ -26,37 +27,54 @@ struct header {
 	uint64_t file_bytes;
 	uint64_t net, training; /* fingerprints */
 	int64_t weights, buffers, slots;
+	uint32_t summed, averaged; /* 1: that vector is there */
 };
 
-/* Of a file for this net; states and slots as given. */
-static struct header header_of(const struct bp_net *net, uint32_t states, int64_t slots)
+/* Vectors as long as the weights, those included. */
+static int64_t vectors_in(const struct header *h)
+{
+	return 1 + (int64_t)h->states + h->summed + h->averaged;
+}
+
+/* Of a file for this net; what else there is as in *like. */
+static struct header header_of(const struct bp_net *net, const struct header *like)
 {
 	struct header h = {.version = VERSION,
 		.byte_order = ORDER,
 		.real_bytes = sizeof(bp_real),
-		.states = states,
+		.states = like->states,
 		.net = bp_net_fingerprint(net),
 		.weights = net->nweights,
 		.buffers = net->nbuffers,
-		.slots = slots};
+		.slots = like->slots,
+		.summed = like->summed,
+		.averaged = like->averaged};
 	memcpy(h.magic, MAGIC, sizeof(h.magic));
 	/* The net exists, with its weights in memory: none of this can overflow. */
-	h.file_bytes = sizeof(h) + sizeof(struct bp_progress) + (uint64_t)slots * sizeof(struct bp_health) +
-		       (uint64_t)(net->nweights * (1 + (int64_t)states) + net->nbuffers) * sizeof(bp_real) +
-		       sizeof(uint32_t);
+	h.file_bytes = sizeof(h) + sizeof(struct bp_progress) + (uint64_t)h.slots * sizeof(struct bp_health) +
+		       (uint64_t)(net->nweights * vectors_in(&h) + net->nbuffers) * sizeof(bp_real) + sizeof(uint32_t);
 	return h;
+}
+
+/* What a trainer's file has beside the net's own. */
+static struct header header_like(const struct bp_trainer *tr)
+{
+	return (struct header){.states = (uint32_t)tr->layout.states,
+		.slots = tr->layout.nslots,
+		.summed = tr->vectors.sum != NULL,
+		.averaged = tr->vectors.average != NULL};
 }
 
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err)
 {
 	const struct bp_net *net = tr->net;
-	struct header h = header_of(net, (uint32_t)tr->layout.states, tr->layout.nslots);
+	struct header like = header_like(tr), h = header_of(net, &like);
 	size_t bytes = (size_t)net->nweights * sizeof(bp_real);
 	struct bp_writer w;
 	enum bp_status st = bp_writer_open(&w, path, err);
 	if (st)
 		return st;
-	h.training = bp_train_fingerprint(&tr->params, tr->train.data.count);
+	h.training = bp_train_fingerprint(&tr->params, net, tr->train.data.count);
 	bp_writer_add(&w, &h, sizeof(h), err);
 	bp_writer_add(&w, &tr->progress, sizeof(tr->progress), err);
 	bp_writer_add(&w, tr->epoch_health, (size_t)tr->layout.nslots * sizeof(*tr->epoch_health), err);
@@ -64,6 +82,10 @@ enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, st
 	bp_writer_add(&w, net->buffers, (size_t)net->nbuffers * sizeof(bp_real), err);
 	for (int s = 0; s < tr->layout.states; s++)
 		bp_writer_add(&w, tr->vectors.state[s], bytes, err);
+	if (h.summed)
+		bp_writer_add(&w, tr->vectors.sum, bytes, err);
+	if (h.averaged)
+		bp_writer_add(&w, bp_trainer_average(tr), bytes, err);
 	return bp_writer_close(&w, err);
 }
 
@@ -79,9 +101,9 @@ static enum bp_status header_read(
 	if (ret->version != VERSION || ret->real_bytes != sizeof(bp_real))
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint is of another version of the format");
 	if (ret->file_bytes != r->size || ret->states > BP_UPDATE_STATES || ret->slots < 0 ||
-		ret->slots > BP_MAX_LAYERS)
+		ret->slots > BP_MAX_LAYERS || ret->summed > 1 || ret->averaged > 1)
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint's sizes are not those of the file");
-	struct header want = header_of(net, ret->states, ret->slots);
+	struct header want = header_of(net, ret);
 	if (ret->net != want.net || ret->weights != want.weights || ret->buffers != want.buffers)
 		return bp_fail(err, BP_EMISMATCH, -1, "", "the checkpoint is of another net");
 	if (ret->file_bytes != want.file_bytes)
@@ -93,7 +115,7 @@ static enum bp_status header_read(
 struct content {
 	struct bp_progress progress;
 	struct bp_health *health;
-	bp_real *weights, *buffers, *states;
+	bp_real *weights, *buffers, *states, *sum, *average; /* the last two: NULL when they are not there */
 	void *block;
 };
 
@@ -101,7 +123,7 @@ static enum bp_status content_read(
 	struct bp_reader *r, const struct header *h, struct content *ret, struct bp_error *err)
 {
 	size_t health = (size_t)h->slots * sizeof(struct bp_health);
-	size_t reals = (size_t)(h->weights * (1 + (int64_t)h->states) + h->buffers) * sizeof(bp_real);
+	size_t reals = (size_t)(h->weights * vectors_in(h) + h->buffers) * sizeof(bp_real);
 	ret->block = bp_mem_new(health + reals);
 	if (!ret->block)
 		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory to read the checkpoint");
@@ -109,6 +131,9 @@ static enum bp_status content_read(
 	ret->weights = (bp_real *)((char *)ret->block + health);
 	ret->buffers = ret->weights + h->weights;
 	ret->states = ret->buffers + h->buffers;
+	bp_real *next = ret->states + h->weights * h->states;
+	ret->sum = h->summed ? next : NULL;
+	ret->average = h->averaged ? next + h->weights * h->summed : NULL;
 	enum bp_status st = bp_reader_get(r, &ret->progress, sizeof(ret->progress), err);
 	if (!st)
 		st = bp_reader_get(r, ret->block, health + reals, err);
@@ -124,15 +149,18 @@ static bool schedule_possible(const struct bp_schedule_state *s)
 
 static bool progress_possible(const struct bp_trainer *tr, const struct bp_progress *p)
 {
-	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches && p->step >= p->batch && p->samples >= 0 &&
+	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches &&
+	       p->step >= p->batch / tr->params.accumulate_steps && p->samples >= 0 &&
 	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples && p->weight >= 0 &&
 	       schedule_possible(&p->schedule);
 }
 
 static enum bp_status fits(const struct bp_trainer *tr, const struct header *h, struct bp_error *err)
 {
-	if (h->training != bp_train_fingerprint(&tr->params, tr->train.data.count) ||
-		h->states != (uint32_t)tr->layout.states || h->slots != tr->layout.nslots)
+	struct header like = header_like(tr);
+	if (h->training != bp_train_fingerprint(&tr->params, tr->net, tr->train.data.count) ||
+		h->states != like.states || h->slots != like.slots || h->summed != like.summed ||
+		h->averaged != like.averaged)
 		return bp_fail(err, BP_EMISMATCH, -1, "", "the checkpoint is of a training with other parameters");
 	return BP_OK;
 }
@@ -148,9 +176,9 @@ static enum bp_status place_fits(const struct bp_trainer *tr, const struct bp_pr
 	return BP_OK;
 }
 
-static void weights_take(struct bp_net *net, const struct content *c)
+static void weights_take(struct bp_net *net, const struct content *c, const bp_real *weights)
 {
-	memcpy(net->weights, c->weights, (size_t)net->nweights * sizeof(bp_real));
+	memcpy(net->weights, weights, (size_t)net->nweights * sizeof(bp_real));
 	memcpy(net->buffers, c->buffers, (size_t)net->nbuffers * sizeof(bp_real));
 }
 
@@ -170,7 +198,11 @@ enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struc
 	if (!st)
 		st = place_fits(tr, &c.progress, err);
 	if (!st) {
-		weights_take(tr->net, &c);
+		weights_take(tr->net, &c, c.weights);
+		if (c.sum)
+			memcpy(tr->vectors.sum, c.sum, (size_t)h.weights * sizeof(bp_real));
+		if (c.average)
+			memcpy(tr->vectors.average, c.average, (size_t)h.weights * sizeof(bp_real));
 		for (int s = 0; s < tr->layout.states; s++)
 			memcpy(tr->vectors.state[s], c.states + s * h.weights, (size_t)h.weights * sizeof(bp_real));
 		memcpy(tr->epoch_health, c.health, (size_t)h.slots * sizeof(*c.health));
@@ -195,7 +227,7 @@ enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error
 	if (!st)
 		st = content_read(&r, &h, &c, err);
 	if (!st)
-		weights_take(net, &c);
+		weights_take(net, &c, c.average ? c.average : c.weights);
 	bp_mem_free(c.block);
 	bp_reader_close(&r);
 	return st;

@@ -29,10 +29,12 @@ enum bp_status bp_layout_make(
 	struct bp_layout l = {.states = bp_optim_at(p->optimizer.type)->states(&p->optimizer),
 		.nblocks = bp_updater_blocks(net),
 		.nslots = bp_updater_slots(net)};
-	bool fits = reserve(&l.total, net->nweights, sizeof(bp_real), &l.grads);
+	bool fits = reserve(&l.total, net->nweights, sizeof(bp_real), &l.grads) &&
+		    reserve(&l.total, p->accumulate_steps > 1 ? net->nweights : 0, sizeof(bp_real), &l.sum);
 	for (int s = 0; s < BP_UPDATE_STATES; s++)
 		fits = fits && reserve(&l.total, s < l.states ? net->nweights : 0, sizeof(bp_real), &l.state[s]);
-	fits = fits && reserve(&l.total, batch, sizeof(int32_t), &l.labels) &&
+	fits = fits && reserve(&l.total, p->ema_decay > 0 ? net->nweights : 0, sizeof(bp_real), &l.average) &&
+	       reserve(&l.total, batch, sizeof(int32_t), &l.labels) &&
 	       reserve(&l.total, values ? batch * bp_shape_size(&out) : 0, sizeof(bp_real), &l.targets) &&
 	       reserve(&l.total, batch, sizeof(double), &l.rows) &&
 	       reserve(&l.total, bp_feed_table(&net->input), sizeof(bp_real), &l.tables[0]) &&
@@ -40,6 +42,8 @@ enum bp_status bp_layout_make(
 	       reserve(&l.total, l.nblocks, sizeof(struct bp_update_block), &l.blocks) &&
 	       reserve(&l.total, l.nblocks, sizeof(struct bp_block_sums), &l.sums) &&
 	       reserve(&l.total, l.nslots, sizeof(int), &l.layers) &&
+	       reserve(&l.total, l.nslots, sizeof(struct bp_update_group), &l.groups) &&
+	       reserve(&l.total, l.nslots, sizeof(int), &l.group_of) &&
 	       reserve(&l.total, l.nslots, sizeof(struct bp_health), &l.health) &&
 	       reserve(&l.total, l.nslots, sizeof(struct bp_health), &l.epoch_health) &&
 	       reserve(&l.total, l.nslots, sizeof(struct bp_layer_stats), &l.stats);

@@ -16,6 +16,7 @@ void bp_train_params_defaults(struct bp_train_params *ret)
 	ret->batch_size = 32;
 	ret->shuffle = true;
 	ret->statistics = true;
+	ret->accumulate_steps = 1;
 	bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, "CrossEntropyLoss"), &ret->loss);
 	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "SGD"), &ret->optimizer);
 	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, "Constant"), &ret->scheduler);
@@ -83,11 +84,40 @@ enum bp_status bp_loss_check(const struct bp_item *loss, const struct bp_net *ne
 	return st;
 }
 
+/* Something must learn, and what the layers ask of the optimizer must be there. */
+static enum bp_status check_layers(const struct bp_train_params *p, const struct bp_net *net, struct bp_error *err)
+{
+	bool learns = false, decays = bp_item_arg(BP_OPTIMIZER, &p->optimizer, "weight_decay");
+	for (int i = 0; i < net->nparams; i++)
+		learns |= bp_param_learns(net, &net->params[i]);
+	if (bp_net_parameters(net) == 0)
+		return bp_fail(err, BP_EINVAL, -1, "layers", "the net has no parameters, so there is nothing to train");
+	if (!learns)
+		return bp_fail(err, BP_EINVAL, -1, "layers", "every layer is frozen, so there is nothing to train");
+	for (int i = 0; i < net->nnodes; i++)
+		if (net->nodes[i].options.has_weight_decay && !decays)
+			return bp_fail(err, BP_EINVAL, i, "weight_decay", "the optimizer %s has no weight_decay",
+				bp_optim_at(p->optimizer.type)->info.name);
+	return BP_OK;
+}
+
+/* A decay of 1 would keep the first weights for ever. */
+static enum bp_status check_average(double decay, struct bp_error *err)
+{
+	if (decay >= 0 && decay < 1)
+		return BP_OK;
+	return bp_fail(err, BP_EINVAL, -1, "ema_decay", "ema_decay must be at least 0 and below 1, not %g", decay);
+}
+
 enum bp_status bp_train_params_check(const struct bp_train_params *p, const struct bp_net *net, struct bp_error *err)
 {
 	enum bp_status st = check_int(p->epochs, 1, BP_MAX_EPOCHS, "epochs", err);
 	if (!st)
 		st = check_int(p->batch_size, 1, BP_MAX_BATCH, "batch_size", err);
+	if (!st)
+		st = check_int(p->accumulate_steps, 1, BP_MAX_ACCUMULATE, "accumulate_steps", err);
+	if (!st)
+		st = check_average(p->ema_decay, err);
 	if (!st)
 		st = check_int(p->max_threads, 1, BP_MAX_THREADS, "max_threads", err);
 	if (!st)
@@ -102,8 +132,8 @@ enum bp_status bp_train_params_check(const struct bp_train_params *p, const stru
 		st = check_items(p, err);
 	if (!st)
 		st = bp_loss_check(&p->loss, net, err);
-	if (!st && bp_net_parameters(net) == 0)
-		st = bp_fail(err, BP_EINVAL, -1, "layers", "the net has no parameters, so there is nothing to train");
+	if (!st)
+		st = check_layers(p, net, err);
 	return st;
 }
 
@@ -268,7 +298,18 @@ static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_ite
 	}
 }
 
-uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples)
+static void mix_options(uint64_t *hash, const struct bp_net *net)
+{
+	for (int i = 0; i < net->nnodes; i++) {
+		const struct bp_layer_options *o = &net->nodes[i].options;
+		double v[] = {i, o->frozen, o->has_lr_scale ? o->lr_scale : 1,
+			o->has_weight_decay ? o->weight_decay : BP_UNSET};
+		if (v[1] != 0 || v[2] != 1 || v[3] != BP_UNSET)
+			mix(hash, v, sizeof(v));
+	}
+}
+
+uint64_t bp_train_fingerprint(const struct bp_train_params *p, const struct bp_net *net, int64_t samples)
 {
 	uint64_t hash = 0xcbf29ce484222325u, shuffle = p->shuffle;
 	mix(&hash, &p->batch_size, sizeof(p->batch_size));
@@ -280,6 +321,9 @@ uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples)
 	mix(&hash, &p->warmup_epochs, sizeof(p->warmup_epochs));
 	mix(&hash, &p->clip_grad_norm, sizeof(p->clip_grad_norm));
 	mix(&hash, &p->clip_grad_value, sizeof(p->clip_grad_value));
+	mix(&hash, &p->accumulate_steps, sizeof(p->accumulate_steps));
+	mix(&hash, &p->ema_decay, sizeof(p->ema_decay));
 	mix(&hash, &samples, sizeof(samples));
+	mix_options(&hash, net);
 	return hash;
 }

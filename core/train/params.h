@@ -19,8 +19,9 @@ enum bp_status bp_indices_check(
 	const struct bp_data *d, const struct bp_net *net, int64_t first, int64_t n, struct bp_error *err);
 /* Whether any training sample counts; labels have been checked. */
 enum bp_status bp_weights_check(const struct bp_data *train, const struct bp_item *loss, struct bp_error *err);
-/* A hash of what makes the next bit beside the net: the parameters but those that may change on the way (epochs, the
- * optimizer's lr, statistics, threads, instruction sets), and the number of training samples. */
-uint64_t bp_train_fingerprint(const struct bp_train_params *p, int64_t samples);
+/* A hash of what makes the next bit beside the net's shape: how its layers are trained, the parameters but those that
+ * may change on the way (epochs, the optimizer's lr, statistics, threads, instruction sets), and the number of training
+ * samples. */
+uint64_t bp_train_fingerprint(const struct bp_train_params *p, const struct bp_net *net, int64_t samples);
 
 #endif

@@ -18,7 +18,7 @@ static struct bp_layer_stats layer_stats(int layer, const struct bp_health *h, d
 void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 {
 	const struct bp_progress *p = &tr->progress;
-	double steps = (double)p->batch, samples = (double)p->samples;
+	double steps = (double)tr->steps, samples = (double)p->samples;
 	bool seen = tr->params.statistics;
 	for (int s = 0; s < tr->layout.nslots; s++)
 		tr->stats[s] = layer_stats(tr->updater.layers[s], &tr->epoch_health[s], steps);

@@ -35,6 +35,8 @@ static void place_parts(struct bp_trainer *tr)
 		.weights = tr->net->weights, .grads = (bp_real *)(b + l->grads), .n = tr->net->nweights};
 	for (int s = 0; s < l->states; s++)
 		tr->vectors.state[s] = (bp_real *)(b + l->state[s]);
+	tr->vectors.sum = tr->params.accumulate_steps > 1 ? (bp_real *)(b + l->sum) : NULL;
+	tr->vectors.average = tr->params.ema_decay > 0 ? (bp_real *)(b + l->average) : NULL;
 	tr->batcher.labels = (int32_t *)(b + l->labels);
 	tr->batcher.targets = (bp_real *)(b + l->targets);
 	tr->batcher.rows = (double *)(b + l->rows);
@@ -44,6 +46,8 @@ static void place_parts(struct bp_trainer *tr)
 		.blocks = (struct bp_update_block *)(b + l->blocks),
 		.sums = (struct bp_block_sums *)(b + l->sums),
 		.layers = (int *)(b + l->layers),
+		.groups = (struct bp_update_group *)(b + l->groups),
+		.group_of = (int *)(b + l->group_of),
 		.health = (struct bp_health *)(b + l->health)};
 	tr->epoch_health = (struct bp_health *)(b + l->epoch_health);
 	tr->stats = (struct bp_layer_stats *)(b + l->stats);
@@ -92,6 +96,7 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 	tr->order_epoch = -1;
 	tr->train.data = *train;
 	tr->batches = (train->count + params->batch_size - 1) / params->batch_size;
+	tr->steps = (tr->batches + params->accumulate_steps - 1) / params->accumulate_steps;
 	tr->has_val = val;
 	tr->batcher.ctx = (struct bp_ctx){.k = bp_kernels_choose(params->isa_mask), .threads = params->threads};
 	tr->batcher.out = bp_net_output_shape(net);
@@ -160,7 +165,21 @@ const char *bp_trainer_isa(const struct bp_trainer *tr)
 
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data)
 {
-	bp_param_get(&tr->net->params[tensor], tr->vectors.grads, ret_data);
+	const struct bp_param *p = &tr->net->params[tensor];
+	if (bp_param_learns(tr->net, p))
+		bp_param_get(p, tr->vectors.grads, ret_data);
+	else
+		memset(ret_data, 0, (size_t)p->size * sizeof(*ret_data));
+}
+
+const bp_real *bp_trainer_average(const struct bp_trainer *tr)
+{
+	return tr->vectors.average && tr->progress.step > 0 ? tr->vectors.average : tr->net->weights;
+}
+
+void bp_trainer_average_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data)
+{
+	bp_param_get(&tr->net->params[tensor], bp_trainer_average(tr), ret_data);
 }
 
 /* Sets the floating-point mode of the threads that the next step will use, which may be others than the last one's. */
@@ -174,22 +193,30 @@ static uint64_t enter(struct bp_trainer *tr)
 
 static double rate(const struct bp_trainer *tr, int64_t step)
 {
-	return bp_schedule_lr(
-		&tr->params, bp_optim_lr(&tr->params.optimizer), tr->batches, step, &tr->progress.schedule);
+	return bp_schedule_lr(&tr->params, bp_optim_lr(&tr->params.optimizer), tr->steps, step, &tr->progress.schedule);
 }
 
-/* One optimizer step on the samples picked; its loss goes to *score too. */
-static double train_batch(struct bp_trainer *tr, const struct bp_pick *pick, struct bp_score *score)
+/* Forward, loss and backward on the samples picked. serial numbers the batches, for dropout. Returns the mean loss,
+ * which goes to *score too. */
+static double pass_batch(struct bp_trainer *tr, const struct bp_pick *pick, int64_t serial, struct bp_score *score)
 {
 	struct bp_batcher *b = &tr->batcher;
-	int64_t step = tr->progress.step++;
-	struct bp_pass pass = {.n = pick->n, .training = true, .seed = tr->params.seed, .step = (uint64_t)step};
+	struct bp_pass pass = {.n = pick->n, .training = true, .seed = tr->params.seed, .step = (uint64_t)serial};
 	const bp_real *out = bp_batcher_forward(b, &tr->train, pick, &pass);
 	double loss = bp_batcher_score(b, &tr->train, pick, &tr->params.loss, out, true, score);
 	bp_exec_backward(b->exec, &b->ctx, &pass, tr->vectors.grads, NULL);
-	tr->lr = rate(tr, step);
-	bp_updater_step(&tr->updater, &b->ctx, &tr->vectors, step, tr->lr);
 	return loss;
+}
+
+/* One optimizer step by the gradients that are there. */
+static void move_weights(struct bp_trainer *tr)
+{
+	const struct bp_ctx *ctx = &tr->batcher.ctx;
+	int64_t step = tr->progress.step++;
+	tr->lr = rate(tr, step);
+	bp_updater_step(&tr->updater, ctx, &tr->vectors, step, tr->lr);
+	if (tr->vectors.average)
+		bp_flat_average(ctx->threads, &tr->vectors, tr->params.ema_decay, step == 0);
 }
 
 enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, double *ret_loss, struct bp_error *err)
@@ -204,14 +231,37 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 			(long long)count);
 	struct bp_score score = {0};
 	uint64_t mode = enter(tr);
-	double loss = train_batch(tr, &(struct bp_pick){.first = first, .n = n}, &score);
+	double loss = pass_batch(tr, &(struct bp_pick){.first = first, .n = n}, tr->progress.step, &score);
+	move_weights(tr);
 	bp_fpu_leave(mode);
 	if (ret_loss)
 		*ret_loss = loss;
 	return BP_OK;
 }
 
-/* The next batch of the epoch, and its share of the epoch's sums. Returns its mean loss. */
+/* After a batch: the optimizer's step, when it is the last one of it, and its share of the epoch's sums. */
+static void after_batch(struct bp_trainer *tr, double weight)
+{
+	struct bp_progress *p = &tr->progress;
+	int64_t every = tr->params.accumulate_steps;
+	struct bp_share share = {.weight = weight,
+		.total = p->step_weight + weight > 0 ? p->step_weight + weight : 1, /* nothing counts: all are zeros */
+		.first = p->batch % every == 0,
+		.last = (p->batch + 1) % every == 0 || p->batch + 1 == tr->batches};
+	bp_flat_accumulate(tr->batcher.ctx.threads, &tr->vectors, &share);
+	p->step_weight = share.last ? 0 : p->step_weight + weight;
+	if (!share.last)
+		return;
+	move_weights(tr);
+	if (!tr->params.statistics)
+		return;
+	p->norm_sum += tr->updater.grad_norm;
+	p->clipped_sum += tr->updater.grad_norm_clipped;
+	for (int s = 0; s < tr->layout.nslots; s++)
+		bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+}
+
+/* The next batch of the epoch. Returns its mean loss. */
 static double next_batch(struct bp_trainer *tr)
 {
 	struct bp_progress *p = &tr->progress;
@@ -226,17 +276,12 @@ static double next_batch(struct bp_trainer *tr)
 		.first = first,
 		.n = left < tr->params.batch_size ? (int)left : tr->params.batch_size};
 	struct bp_score score = {0};
-	double loss = train_batch(tr, &pick, &score);
+	double loss = pass_batch(tr, &pick, p->epoch * tr->batches + p->batch, &score);
+	after_batch(tr, score.weight);
 	p->loss_sum += score.loss_sum;
 	p->weight += score.weight;
 	p->correct += score.correct;
 	p->samples += score.samples;
-	if (tr->params.statistics) {
-		p->norm_sum += tr->updater.grad_norm;
-		p->clipped_sum += tr->updater.grad_norm_clipped;
-		for (int s = 0; s < tr->layout.nslots; s++)
-			bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
-	}
 	p->batch++;
 	p->seconds += now() - begin;
 	return loss;
@@ -250,7 +295,11 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 	ret->lr = tr->lr > 0 ? tr->lr : rate(tr, tr->progress.step - 1);
 	if (tr->has_val) {
 		struct bp_evaluation val;
+		if (tr->vectors.average)
+			bp_flat_swap(tr->batcher.ctx.threads, &tr->vectors);
 		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &val);
+		if (tr->vectors.average)
+			bp_flat_swap(tr->batcher.ctx.threads, &tr->vectors);
 		ret->val_loss = val.loss;
 		ret->val_accuracy = val.accuracy;
 	}

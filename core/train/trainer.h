@@ -7,16 +7,18 @@
 
 #include "schedules/schedule.h"
 #include "train/batch.h"
+#include "train/flat.h"
 #include "train/update.h"
 
 /* Where a training stands. With the vectors and the layers' health, all that makes the next bit; in checkpoints as it
  * is, so every field is 8 bytes wide. */
 struct bp_progress {
 	int64_t epoch;                /* from 0, the one being trained; params.epochs when all are done */
-	int64_t batch;                /* steps done in it */
+	int64_t batch;                /* batches done in it */
 	int64_t step;                 /* optimizer steps done */
 	int64_t correct, samples;     /* of the epoch so far */
 	double loss_sum, weight;      /* over samples: weight x loss, and weight */
+	double step_weight;           /* of the samples of the optimizer step that is not done yet */
 	double norm_sum, clipped_sum; /* global gradient norms, over steps */
 	double seconds;               /* spent in its steps */
 	struct bp_schedule_state schedule;
@@ -24,9 +26,9 @@ struct bp_progress {
 
 /* The trainer's own block: byte offsets of its parts. Made from a net and parameters alone. */
 struct bp_layout {
-	size_t grads, state[BP_UPDATE_STATES];
+	size_t grads, sum, state[BP_UPDATE_STATES], average;
 	size_t labels, targets, rows, tables[2];
-	size_t blocks, sums, layers, health, epoch_health, stats;
+	size_t blocks, sums, layers, groups, group_of, health, epoch_health, stats;
 	size_t total;
 	int states;
 	int64_t nblocks;
@@ -44,6 +46,7 @@ struct bp_trainer {
 	struct bp_feed train, val;
 	bool has_val;
 	int64_t batches; /* an epoch has */
+	int64_t steps;   /* of the optimizer in an epoch */
 	struct bp_updater updater;
 	struct bp_vectors vectors;
 	struct bp_progress progress;
@@ -58,6 +61,8 @@ enum bp_status bp_layout_make(
 	const struct bp_net *net, const struct bp_train_params *p, struct bp_layout *ret, struct bp_error *err);
 /* Metrics of the epoch that has just been trained; val_* and seconds are the caller's. */
 void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret);
+/* The averaged weights, or what stands for them: the weights without averages or before the first step. */
+const bp_real *bp_trainer_average(const struct bp_trainer *tr);
 /* Forgets the epoch's sums. */
 void bp_trainer_reset_sums(struct bp_trainer *tr);
 

@@ -16,16 +16,16 @@ enum {
 	PARALLEL = 1 << 16 /* weights; below, starting threads costs more than they save */
 };
 
-static int64_t block_count(const struct bp_param *p)
+static int64_t block_count(const struct bp_net *net, const struct bp_param *p)
 {
-	return p->trainable ? (p->size + BLOCK - 1) / BLOCK : 0;
+	return bp_param_learns(net, p) ? (p->size + BLOCK - 1) / BLOCK : 0;
 }
 
 int64_t bp_updater_blocks(const struct bp_net *net)
 {
 	int64_t blocks = 0;
 	for (int i = 0; i < net->nparams; i++)
-		blocks += block_count(&net->params[i]);
+		blocks += block_count(net, &net->params[i]);
 	return blocks;
 }
 
@@ -34,7 +34,7 @@ int bp_updater_slots(const struct bp_net *net)
 {
 	int slots = 0, last = -1;
 	for (int i = 0; i < net->nparams; i++) {
-		if (net->params[i].trainable && net->params[i].layer != last) {
+		if (bp_param_learns(net, &net->params[i]) && net->params[i].layer != last) {
 			last = net->params[i].layer;
 			slots++;
 		}
@@ -42,16 +42,33 @@ int bp_updater_slots(const struct bp_net *net)
 	return slots;
 }
 
+/* Puts slot into the group of its layer's options, a new one when there is none like it. */
+static void group_add(struct bp_updater *u, const struct bp_layer_options *o, int slot)
+{
+	double scale = o->has_lr_scale ? o->lr_scale : 1, decay = o->has_weight_decay ? o->weight_decay : BP_UNSET;
+	int g = 0;
+	while (g < u->ngroups && (u->groups[g].lr_scale != scale || u->groups[g].weight_decay != decay))
+		g++;
+	if (g == u->ngroups)
+		u->groups[u->ngroups++] = (struct bp_update_group){.lr_scale = scale, .weight_decay = decay};
+	u->group_of[slot] = g;
+}
+
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 {
+	const struct bp_item *item = &u->params->optimizer;
+	const struct bp_value *arg = bp_item_arg(BP_OPTIMIZER, item, "weight_decay");
+	u->decay_arg = arg ? (int)(arg - item->args) : -1;
 	struct bp_update_block *b = u->blocks;
 	int slot = -1;
 	for (int i = 0; i < net->nparams; i++) {
 		const struct bp_param *p = &net->params[i];
-		if (!p->trainable)
+		if (!bp_param_learns(net, p))
 			continue;
-		if (slot < 0 || u->layers[slot] != p->layer)
+		if (slot < 0 || u->layers[slot] != p->layer) {
 			u->layers[++slot] = p->layer;
+			group_add(u, &net->nodes[p->layer].options, slot);
+		}
 		for (int64_t at = 0; at < p->size; at += BLOCK, b++) {
 			b->offset = p->offset + at;
 			b->n = (int32_t)(p->size - at < BLOCK ? p->size - at : BLOCK);
@@ -80,7 +97,6 @@ struct sweep {
 	const struct bp_updater *u;
 	const struct bp_kernels *k;
 	const struct bp_vectors *v;
-	const struct bp_update_coef *coef;
 	bool read; /* the gradients have been, for clipping */
 };
 
@@ -88,8 +104,10 @@ static void move_block(const struct sweep *s, int64_t i)
 {
 	const struct bp_update_block *b = &s->u->blocks[i];
 	struct bp_block_sums *sums = &s->u->sums[i];
-	struct bp_update up = {
-		.n = b->n, .w = s->v->weights + b->offset, .g = s->v->grads + b->offset, .coef = s->coef};
+	struct bp_update up = {.n = b->n,
+		.w = s->v->weights + b->offset,
+		.g = s->v->grads + b->offset,
+		.coef = &s->u->groups[s->u->group_of[b->slot]].coef};
 	if (s->u->params->statistics) {
 		up.ret_sums = &sums->update;
 		up.ret_grad = s->read ? NULL : &sums->grad;
@@ -169,18 +187,36 @@ static void read_and_move_piece(const void *arg, int64_t i)
 	move_piece(arg, i);
 }
 
+/* As the groups of PyTorch's optimizers: each has its own rate and weight decay. */
+static void prepare_groups(struct bp_updater *u, int64_t step, double lr)
+{
+	const struct bp_item *common = &u->params->optimizer;
+	for (int i = 0; i < u->ngroups; i++) {
+		struct bp_update_group *g = &u->groups[i];
+		struct bp_item own;
+		if (g->weight_decay != BP_UNSET) {
+			own = *common;
+			own.args[u->decay_arg].v[0] = g->weight_decay;
+		}
+		g->coef = (struct bp_update_coef){.scale = 1};
+		bp_optim_at(common->type)
+			->prepare(g->weight_decay != BP_UNSET ? &own : common, step, lr * g->lr_scale, &g->coef);
+	}
+}
+
 void bp_updater_step(
 	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
 {
-	struct bp_update_coef coef = {.scale = 1};
 	const bool by_norm = u->params->clip_grad_norm > 0, by_value = u->params->clip_grad_value > 0;
-	const struct sweep s = {u, ctx->k, v, &coef, by_norm || by_value};
+	const struct sweep s = {u, ctx->k, v, by_norm || by_value};
 	const int threads = v->n < PARALLEL ? 1 : ctx->threads;
-	bp_optim_at(u->params->optimizer.type)->prepare(&u->params->optimizer, step, lr, &coef);
+	prepare_groups(u, step, lr);
 	if (by_norm) {
 		bp_parallel_for(threads, u->nblocks, read_piece, &s);
 		collect_gradients(u);
-		coef.scale = (bp_real)clip_factor(u);
+		bp_real scale = (bp_real)clip_factor(u);
+		for (int i = 0; i < u->ngroups; i++)
+			u->groups[i].coef.scale = scale;
 	}
 	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, &s);
 	if (!u->params->statistics)

@@ -30,6 +30,12 @@ struct bp_health {
 	int64_t nonfinite;
 };
 
+/* Layers that are moved alike: lr_scale and weight_decay of their options. */
+struct bp_update_group {
+	double lr_scale, weight_decay; /* BP_UNSET: the optimizer's */
+	struct bp_update_coef coef;    /* of the step at hand */
+};
+
 /* The arrays are the caller's. */
 struct bp_updater {
 	const struct bp_train_params *params;
@@ -38,6 +44,10 @@ struct bp_updater {
 	struct bp_block_sums *sums; /* by block */
 	int nslots;
 	int *layers;                         /* by slot: index of the layer */
+	int ngroups;                         /* at most nslots */
+	struct bp_update_group *groups;      /* nslots long */
+	int *group_of;                       /* by slot */
+	int decay_arg;                       /* the optimizer's argument weight_decay, or -1 */
 	struct bp_health *health;            /* by slot: of the last step */
 	double grad_norm, grad_norm_clipped; /* global, of the last step */
 };
@@ -46,12 +56,14 @@ struct bp_updater {
 struct bp_vectors {
 	bp_real *weights, *grads;
 	bp_real *state[BP_UPDATE_STATES];
+	bp_real *sum;     /* of the gradients of a step's batches so far; NULL when it has one batch */
+	bp_real *average; /* of the weights; NULL when there is none */
 	int64_t n;
 };
 
 int64_t bp_updater_blocks(const struct bp_net *net);
 int bp_updater_slots(const struct bp_net *net);
-/* Fills blocks and layers, which are nblocks and nslots long. */
+/* Fills blocks, layers and groups. Frozen layers have none. */
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
 /* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. Without params->statistics, health
  * and norms mean nothing afterwards. */

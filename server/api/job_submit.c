@@ -139,8 +139,10 @@ static struct submission *submission_read(const struct http_request *rq, const j
 	read_dataset(rq, body, s, problems);
 	if (s->has_model)
 		s->net = spec_model_build(&s->model, "/model", problems);
+	const struct spec_job_context context = {
+		.model = &s->model, .net = s->net, .ds = &s->data, .memory_limit = api->memory_limit};
 	if (parsed && s->net && s->info && !problems_any(problems))
-		spec_job_check(&s->job, &s->model, s->net, &s->data, api->memory_limit, problems, &s->memory);
+		spec_job_check(&s->job, &context, problems, &s->memory);
 	if (!problems_any(problems)) {
 		s->definition = spec_model_to_json(&s->model);
 		s->summary = spec_model_summary(&s->model, s->net);

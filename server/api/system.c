@@ -55,11 +55,12 @@ void api_system(struct http_request *rq)
 		(json_int_t)sysconf(_SC_PHYS_PAGES) * (json_int_t)sysconf(_SC_PAGESIZE), "job_limit_bytes",
 		(json_int_t)api->memory_limit);
 	http_reply_json(rq, 200,
-		json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:I, s:o, s:o, s:o}", "object", "system", "version",
-			BACKPROPD_VERSION, "boot_id", api->boot_id, "started_at", api->started_at, "uptime_seconds",
-			clock_now() - api->started_at, "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads",
-			api->threads, "workers", (json_int_t)api->config->workers, "memory", memory, "settings",
-			settings_json(api->config), "jobs", counts_json(&counts)));
+		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:I, s:o, s:o, s:o}", "object", "system", "version",
+			BACKPROPD_VERSION, "boot_id", api->boot_id, "isa", spec_isa(), "started_at", api->started_at,
+			"uptime_seconds", clock_now() - api->started_at, "cores",
+			(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", api->threads, "workers",
+			(json_int_t)api->config->workers, "memory", memory, "settings", settings_json(api->config),
+			"jobs", counts_json(&counts)));
 }
 
 static json_t *errors_json(void)

@@ -2,6 +2,12 @@
 #include "spec/spec.h"
 
 #include "spec/item.h"
+#include "spec/options.h"
+
+const char *spec_isa(void)
+{
+	return bp_isa_name(BP_ISA_ALL);
+}
 
 static const char *kind_name(enum bp_arg_kind kind)
 {
@@ -82,8 +88,23 @@ static json_t *blocks_json(void)
 		"fields", "name", "body", "shortcut", "inputs");
 }
 
+/* What every layer with weights may say, too. */
+static json_t *options_json(void)
+{
+	json_t *ret = json_array();
+	const char *name, *help = "";
+	for (int i = 0; options_argument(i); i++)
+		json_array_append_new(ret, argument_json(options_argument(i)));
+	for (int i = 0; (name = options_init(i, &help)); i++)
+		json_array_append_new(
+			ret, json_pack("{s:s, s:s, s:b, s:s, s:n, s:n, s:n}", "name", name, "kind", "initialisation",
+				     "required", 0, "help", help, "min", "max", "default"));
+	return ret;
+}
+
 json_t *spec_catalog(void)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "blocks", blocks_json(), "losses",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "layer_options",
+		options_json(), "blocks", blocks_json(), "initialisations", items_json(BP_INIT), "losses",
 		items_json(BP_LOSS), "optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER));
 }

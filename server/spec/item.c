@@ -11,7 +11,7 @@ enum { NAMES_MAX = 256, WORD_MAX = 64 };
 
 const char *item_kind_name(enum bp_item_kind kind)
 {
-	static const char *const names[] = {"layer", "loss", "optimizer", "scheduler"};
+	static const char *const names[] = {"layer", "loss", "optimizer", "scheduler", "initialisation"};
 	return names[kind];
 }
 
@@ -277,6 +277,28 @@ bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *re
 		else if (arg->required)
 			ok = missing(info, arg, at, r->problems);
 	}
+	return ok;
+}
+
+bool item_read_field(
+	struct spec_reader *parent, const char *name, enum bp_item_kind kind, struct bp_item *ret, double *warmup)
+{
+	char at[SPEC_POINTER];
+	struct spec_reader r;
+	bool known = false;
+	const json_t *v = json_object_get(parent->obj, name);
+	if (json_is_string(v)) {
+		spec_read(parent, name);
+		text_pointer(at, parent->at, name);
+		return item_from_name(json_string_value(v), kind, at, parent->problems, ret);
+	}
+	if (!spec_read_object(parent, name, at, &r))
+		return false;
+	bool ok = item_read(&r, kind, ret, &known);
+	if (warmup)
+		ok = spec_read_real(&r, "warmup_epochs", false, 0, BP_MAX_EPOCHS, warmup) && ok;
+	if (known)
+		spec_reader_end(&r);
 	return ok;
 }
 

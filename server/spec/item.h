@@ -1,5 +1,6 @@
 /*
- * item.h - one configured layer, loss, optimizer or scheduler as JSON, driven by the tables of bp_item_info.
+ * item.h - one configured layer, loss, optimizer, scheduler or initialisation as JSON, driven by the tables of
+ * bp_item_info.
  *
  * For the files of spec/ alone. Pure functions.
  */
@@ -11,6 +12,10 @@
 /* Reads "type" and the arguments of an object that spec_reader_begin has opened; other fields and spec_reader_end are
  * the caller's. *ret_known: the type exists (else unknown fields cannot be told). False when problems were added. */
 bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *ret, bool *ret_known);
+/* The field `name` of parent: a word, or an object with "type" and arguments, and, where warmup is not NULL,
+ * "warmup_epochs". False when it is absent or problems were added. */
+bool item_read_field(
+	struct spec_reader *parent, const char *name, enum bp_item_kind kind, struct bp_item *ret, double *warmup);
 /* The item that a string names, with its defaults; at is the string's pointer. False when problems were added. */
 bool item_from_name(
 	const char *name, enum bp_item_kind kind, const char *at, struct problems *problems, struct bp_item *ret);
@@ -19,7 +24,7 @@ bool item_from_name(
 int item_weights(const json_t *obj, const struct bp_item_info *info, double *ret);
 /* Sets "type" and every argument. An argument left to the item itself is null, and may be given so. */
 bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item);
-/* "layer", "loss", "optimizer", "scheduler". Static. */
+/* "layer", "loss", "optimizer", "scheduler", "initialisation". Static. */
 const char *item_kind_name(enum bp_item_kind kind);
 /* Value of one argument as JSON. New reference. */
 json_t *item_value(const struct bp_arg *arg, const struct bp_value *value);

@@ -8,44 +8,13 @@
 #include "spec/life.h"
 #include "spec/text.h"
 
-static const double max_split = 0.9, max_clip = 1e9;
-
-/* Opens the object called name; false when it is absent or no object. at receives its pointer. */
-static bool open_object(struct spec_reader *parent, const char *name, char at[SPEC_POINTER], struct spec_reader *ret)
-{
-	const json_t *v = spec_read(parent, name);
-	text_pointer(at, parent->at, name);
-	return v && spec_reader_begin(ret, v, at, parent->problems);
-}
+static const double max_split = 0.9, max_clip = 1e9, max_decay = 0.9999999;
 
 static void read_int(struct spec_reader *r, const char *name, int min, int max, int *ret)
 {
 	int64_t v = *ret;
 	spec_read_int(r, name, false, min, max, &v);
 	*ret = (int)v;
-}
-
-/* An item is a word or an object. warmup is the one field beside the item's own, for schedulers; else NULL. */
-static void read_item(
-	struct spec_reader *training, const char *name, enum bp_item_kind kind, struct bp_item *ret, double *warmup)
-{
-	char at[SPEC_POINTER];
-	struct spec_reader r;
-	bool known = false;
-	const json_t *v = json_object_get(training->obj, name);
-	if (json_is_string(v)) {
-		spec_read(training, name);
-		text_pointer(at, training->at, name);
-		item_from_name(json_string_value(v), kind, at, training->problems, ret);
-		return;
-	}
-	if (!open_object(training, name, at, &r))
-		return;
-	item_read(&r, kind, ret, &known);
-	if (warmup)
-		spec_read_real(&r, "warmup_epochs", false, 0, BP_MAX_EPOCHS, warmup);
-	if (known)
-		spec_reader_end(&r);
 }
 
 /* The loss, with weights that the job keeps for it. */
@@ -55,26 +24,26 @@ static void read_loss(struct spec_reader *training, struct spec_job *job)
 	const json_t *obj = json_object_get(training->obj, "loss");
 	int before = training->problems->count;
 	job->loss_given = obj != NULL;
-	read_item(training, "loss", BP_LOSS, loss, NULL);
+	item_read_field(training, "loss", BP_LOSS, loss, NULL);
 	if (training->problems->count == before && !training->problems->more &&
 		item_weights(obj, bp_item_info(BP_LOSS, loss->type), job->loss_weights) > 0)
 		loss->weights = job->loss_weights;
 }
 
-/* A bound on gradients: null and 0 are none. */
-static void read_clip(struct spec_reader *training, const char *name, double *ret)
+/* A number from 0 to max: null and 0 are none. */
+static void read_none(struct spec_reader *training, const char *name, double max, double *ret)
 {
 	if (json_is_null(json_object_get(training->obj, name)))
 		spec_read(training, name);
 	else
-		spec_read_real(training, name, false, 0, max_clip, ret);
+		spec_read_real(training, name, false, 0, max, ret);
 }
 
 static void read_validation(struct spec_reader *training, struct spec_job *job)
 {
 	char at[SPEC_POINTER], split_at[SPEC_POINTER], quote[SPEC_QUOTE];
 	struct spec_reader r;
-	if (!open_object(training, "validation", at, &r))
+	if (!spec_read_object(training, "validation", at, &r))
 		return;
 	const json_t *split = json_object_get(r.obj, "split");
 	if (!json_is_string(split)) {
@@ -97,7 +66,7 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	char at[SPEC_POINTER];
 	struct spec_reader r;
 	struct bp_train_params *p = &job->params;
-	if (!open_object(body, "training", at, &r))
+	if (!spec_read_object(body, "training", at, &r))
 		return;
 	int64_t seed = 0;
 	read_int(&r, "epochs", 1, BP_MAX_EPOCHS, &p->epochs);
@@ -106,10 +75,12 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	p->seed = (uint64_t)seed;
 	spec_read_bool(&r, "shuffle", false, &p->shuffle);
 	read_loss(&r, job);
-	read_item(&r, "optimizer", BP_OPTIMIZER, &p->optimizer, NULL);
-	read_item(&r, "scheduler", BP_SCHEDULER, &p->scheduler, &p->warmup_epochs);
-	read_clip(&r, "clip_grad_norm", &p->clip_grad_norm);
-	read_clip(&r, "clip_grad_value", &p->clip_grad_value);
+	item_read_field(&r, "optimizer", BP_OPTIMIZER, &p->optimizer, NULL);
+	item_read_field(&r, "scheduler", BP_SCHEDULER, &p->scheduler, &p->warmup_epochs);
+	read_none(&r, "clip_grad_norm", max_clip, &p->clip_grad_norm);
+	read_none(&r, "clip_grad_value", max_clip, &p->clip_grad_value);
+	read_int(&r, "accumulate_steps", 1, BP_MAX_ACCUMULATE, &p->accumulate_steps);
+	read_none(&r, "ema_decay", max_decay, &p->ema_decay);
 	read_validation(&r, job);
 	spec_read_bool(&r, "normalize", false, &job->normalize);
 	life_read(&r, &job->life);
@@ -123,7 +94,7 @@ static void read_resources(struct spec_reader *body, int available, struct spec_
 {
 	char at[SPEC_POINTER], threads_at[SPEC_POINTER], quote[SPEC_QUOTE];
 	struct spec_reader r;
-	if (!open_object(body, "resources", at, &r))
+	if (!spec_read_object(body, "resources", at, &r))
 		return;
 	const json_t *threads = spec_read(&r, "threads");
 	if (json_is_string(threads)) {
@@ -228,18 +199,24 @@ static json_t *item_json(enum bp_item_kind kind, const struct bp_item *item)
 	return NULL;
 }
 
+/* null: none. */
+static json_t *none_json(double v)
+{
+	return v > 0 ? spec_number(v) : json_null();
+}
+
 static json_t *training_json(const struct spec_job *job)
 {
 	const struct bp_train_params *p = &job->params;
 	json_t *scheduler = item_json(BP_SCHEDULER, &p->scheduler);
 	json_object_set_new(scheduler, "warmup_epochs", spec_number(p->warmup_epochs));
 	json_t *split = job->validation_on_test ? json_string("test") : spec_number(job->validation_split);
-	json_t *ret = json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:o}, s:b}", "epochs", p->epochs,
-		"batch_size", p->batch_size, "seed", (json_int_t)p->seed, "shuffle", p->shuffle, "loss",
+	json_t *ret = json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:{s:o}, s:b}", "epochs",
+		p->epochs, "batch_size", p->batch_size, "seed", (json_int_t)p->seed, "shuffle", p->shuffle, "loss",
 		item_json(BP_LOSS, &p->loss), "optimizer", item_json(BP_OPTIMIZER, &p->optimizer), "scheduler",
-		scheduler, "clip_grad_norm", p->clip_grad_norm > 0 ? spec_number(p->clip_grad_norm) : json_null(),
-		"clip_grad_value", p->clip_grad_value > 0 ? spec_number(p->clip_grad_value) : json_null(), "validation",
-		"split", split, "normalize", job->normalize);
+		scheduler, "clip_grad_norm", none_json(p->clip_grad_norm), "clip_grad_value",
+		none_json(p->clip_grad_value), "accumulate_steps", p->accumulate_steps, "ema_decay",
+		none_json(p->ema_decay), "validation", "split", split, "normalize", job->normalize);
 	if (ret && life_write(ret, &job->life))
 		return ret;
 	json_decref(ret);

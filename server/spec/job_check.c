@@ -108,6 +108,7 @@ struct checking {
 	const struct spec_model *model;
 	const struct bp_net *net;
 	const struct spec_dataset *ds;
+	int64_t memory_limit;
 	struct problems *problems;
 	int64_t samples; /* left for training */
 };
@@ -263,25 +264,47 @@ static void check_batch_norm(const struct checking *c)
 	}
 }
 
-static void check_memory(const struct checking *c, int64_t limit, struct bp_memory *ret)
+/* Where the core's error about a training points: into the model when it is about layers. */
+static const char *error_place(const struct checking *c, const struct bp_error *err, char ret[SPEC_POINTER])
+{
+	char layer[SPEC_POINTER];
+	if (err->layer >= 0) {
+		const struct spec_place *place = &c->model->places[err->layer];
+		snprintf(layer, sizeof(layer), "/model%.*s", SPEC_POINTER - 8, place->at);
+		text_pointer(ret, layer, err->field);
+		if (place->block) /* its fields are the block's own affair */
+			memcpy(ret, layer, sizeof(layer));
+		return in_model(c, ret);
+	}
+	return strcmp(err->field, "layers") == 0 ? in_model(c, "/model/layers") : "/training";
+}
+
+static void check_memory(const struct checking *c, struct bp_memory *ret)
 {
 	struct bp_error err = {.layer = -1};
-	char need[SPEC_WORDS], allowed[SPEC_WORDS];
+	int64_t limit = c->memory_limit;
+	char at[SPEC_POINTER], need[SPEC_WORDS], allowed[SPEC_WORDS];
 	enum bp_status status = bp_net_memory(c->net, &c->job->params, ret, &err);
 	if (status != BP_OK)
 		problems_add(c->problems, status == BP_EINVAL ? ERR_OUT_OF_RANGE : ERR_MODEL_TOO_LARGE,
-			status == BP_EINVAL ? "/training" : "/model", "%s", err.message);
+			status == BP_EINVAL ? error_place(c, &err, at) : "/model", "%s", err.message);
 	else if (limit > 0 && ret->total > limit)
 		problems_add(c->problems, ERR_MODEL_TOO_LARGE, "/model",
 			"The training needs %s of memory with a batch of %d, more than the %s that one job may have.",
 			text_bytes(need, ret->total), c->job->params.batch_size, text_bytes(allowed, limit));
 }
 
-bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
-	const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems, struct bp_memory *ret_memory)
+bool spec_job_check(struct spec_job *job, const struct spec_job_context *context, struct problems *problems,
+	struct bp_memory *ret_memory)
 {
 	int before = problems->count;
-	struct checking c = {.job = job, .model = model, .net = net, .ds = ds, .problems = problems};
+	const struct spec_dataset *ds = context->ds;
+	struct checking c = {.job = job,
+		.model = context->model,
+		.net = context->net,
+		.ds = ds,
+		.memory_limit = context->memory_limit,
+		.problems = problems};
 	*ret_memory = (struct bp_memory){0};
 	if (!job->loss_given)
 		bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, ds->classes > 0 ? "CrossEntropyLoss" : "MSELoss"),
@@ -293,7 +316,7 @@ bool spec_job_check(struct spec_job *job, const struct spec_model *model, const 
 		check_weights(&c);
 	/* A net whose output does not fit the loss has no training to plan. */
 	if (problems->count == before)
-		check_memory(&c, memory_limit, ret_memory);
+		check_memory(&c, ret_memory);
 	check_samples(&c);
 	check_batch_norm(&c);
 	life_check(&job->life, job->validation_on_test || job->validation_split > 0,

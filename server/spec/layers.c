@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "spec/item.h"
+#include "spec/options.h"
 #include "spec/text.h"
 
 enum { NEAR_LAYERS = 256, NOT_YET = -2, PREFIX_MAX = 2 * BP_NAME_MAX };
@@ -240,6 +241,7 @@ static int read_layer(struct reading *rd, const struct part *p)
 	spec_read(&r, "name");
 	item_read(&r, BP_LAYER, &spec->item, &known);
 	spec->ninputs = read_inputs(rd, p, &r, known ? bp_item_info(BP_LAYER, spec->item.type) : NULL, spec->inputs);
+	options_read(&r, &spec->options);
 	if (known)
 		spec_reader_end(&r);
 	return rd->model->net.nlayers - 1;

@@ -42,6 +42,13 @@ static bool wrong_type(struct spec_reader *r, const char *at, const char *name, 
 	return false;
 }
 
+bool spec_read_object(struct spec_reader *r, const char *name, char at[SPEC_POINTER], struct spec_reader *ret)
+{
+	const json_t *v = spec_read(r, name);
+	text_pointer(at, r->at, name);
+	return v && spec_reader_begin(ret, v, at, r->problems);
+}
+
 bool spec_read_string(struct spec_reader *r, const char *name, bool required, char *ret, size_t size)
 {
 	char at[SPEC_POINTER];

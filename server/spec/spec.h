@@ -124,8 +124,14 @@ bool spec_retune_parse(
 /* Checks a job against its model and data set: shapes, loss against targets, classes against outputs, batch against
  * samples, memory against the limit (0 = none). Chooses the loss when none was given. Adds problems; false when it
  * did. Fills *ret_memory, unless shapes do not fit. */
-bool spec_job_check(struct spec_job *job, const struct spec_model *model, const struct bp_net *net,
-	const struct spec_dataset *ds, int64_t memory_limit, struct problems *problems, struct bp_memory *ret_memory);
+struct spec_job_context {
+	const struct spec_model *model;
+	const struct bp_net *net;
+	const struct spec_dataset *ds;
+	int64_t memory_limit;
+};
+bool spec_job_check(struct spec_job *job, const struct spec_job_context *context, struct problems *problems,
+	struct bp_memory *ret_memory);
 /* How many of the data set's training samples are kept for validation. */
 int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train);
 /* Whether the loss weighs classes as "balanced": then spec_job_balance takes the weights from the training samples. */
@@ -134,6 +140,8 @@ void spec_job_balance(struct spec_job *job, const struct bp_data *train, int cla
 /* Whether a loss compares with class labels and not with target values. */
 bool spec_loss_of_classes(const struct bp_item *loss);
 
+/* The instruction set that trainings use: "avx2", ... Static. */
+const char *spec_isa(void);
 /* The catalogue of all items with arguments, defaults, bounds and help. New reference. */
 json_t *spec_catalog(void);
 
@@ -157,6 +165,8 @@ struct spec_reader {
 };
 bool spec_reader_begin(struct spec_reader *r, const json_t *obj, const char *at, struct problems *problems);
 const json_t *spec_read(struct spec_reader *r, const char *name); /* NULL when absent */
+/* Opens the object called name; false when it is absent or no object. at receives its pointer. */
+bool spec_read_object(struct spec_reader *r, const char *name, char at[SPEC_POINTER], struct spec_reader *ret);
 bool spec_read_string(struct spec_reader *r, const char *name, bool required, char *ret, size_t size);
 /* A name for people: 1 to size - 1 bytes without control characters. */
 bool spec_read_title(struct spec_reader *r, const char *name, bool required, char *ret, size_t size);

@@ -31,9 +31,10 @@ static bool prepare(struct run *r)
 static bool trainer_make(struct run *r, struct bp_trainer **ret)
 {
 	struct prepared *p = &r->prepared;
-	struct bp_error err;
-	bp_net_init(p->net, p->job.params.seed);
-	if (bp_trainer_new(p->net, &p->job.params, &p->train, p->val.count > 0 ? &p->val : NULL, ret, &err) == BP_OK)
+	struct bp_error err = {.status = BP_ENOMEM, .layer = -1, .message = "there is no memory to start the weights"};
+	if (bp_net_init(p->net, p->job.params.seed) == BP_OK &&
+		bp_trainer_new(p->net, &p->job.params, &p->train, p->val.count > 0 ? &p->val : NULL, ret, &err) ==
+			BP_OK)
 		return true;
 	run_fail_core(r, "invalid_job", &err);
 	return false;

@@ -57,6 +57,33 @@ static void set_arg(struct bp_item *item, char *word)
 	}
 }
 
+static void set_init(struct bp_item *item, const char *name)
+{
+	int type = bp_item_find(BP_INIT, name);
+	ck_assert_msg(type >= 0, "no initialisation %s", name);
+	bp_item_defaults(BP_INIT, type, item);
+}
+
+/* Without its @. */
+static void set_option(struct bp_layer_options *o, char *word)
+{
+	char *value = strchr(word, '=');
+	if (value)
+		*value++ = '\0';
+	if (strcmp(word, "frozen") == 0)
+		o->frozen = true;
+	else if (strcmp(word, "lr_scale") == 0)
+		o->lr_scale = atof(value), o->has_lr_scale = true;
+	else if (strcmp(word, "weight_decay") == 0)
+		o->weight_decay = atof(value), o->has_weight_decay = true;
+	else if (strcmp(word, "init") == 0)
+		set_init(&o->init, value), o->has_init = true;
+	else if (strcmp(word, "bias_init") == 0)
+		set_init(&o->bias_init, value), o->has_bias_init = true;
+	else
+		ck_abort_msg("no option %s", word);
+}
+
 static void parse_layer(char *text, struct bp_layer_spec *layers, int at)
 {
 	struct bp_layer_spec *l = &layers[at];
@@ -75,6 +102,8 @@ static void parse_layer(char *text, struct bp_layer_spec *layers, int at)
 			inputs = true;
 		else if (inputs)
 			l->inputs[l->ninputs++] = find_layer(layers, at, word);
+		else if (word[0] == '@')
+			set_option(&l->options, word + 1);
 		else
 			set_arg(&l->item, word);
 	}

@@ -1,8 +1,9 @@
 /*
  * spec_text.h - nets written as one line of text, for tests:
  *	"3x8x8 | Conv2d out_channels=4 kernel_size=3,2 padding=same | r: ReLU | Add < r input"
- * A list is [2,3]. First the input's shape; then layers: an optional name, the type, arguments, and after < the inputs
- *(layer names or `input`). Without inputs a layer follows the one before.
+ * A list is [2,3]. First the input's shape; then layers: an optional name, the type, arguments, options (@frozen
+ * @lr_scale=0.1 @weight_decay=0 @init=orthogonal @bias_init=zeros), and after < the inputs (layer names or `input`).
+ * Without inputs a layer follows the one before.
  */
 #ifndef TESTS_SPEC_TEXT_H
 #define TESTS_SPEC_TEXT_H

@@ -230,7 +230,7 @@ END_TEST
 
 START_TEST(a_place_where_no_training_can_be_is_refused)
 {
-	const size_t progress = 72;
+	const size_t progress = 80;
 	struct training t, other;
 	directory_make();
 	size_t n = saved(&t, file, ROOM);

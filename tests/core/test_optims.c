@@ -79,11 +79,13 @@ static struct bp_train_params params_of(int i)
 struct rig {
 	bp_real weights[OFFSET + N + OFFSET], grads[OFFSET + N + OFFSET], state[BP_UPDATE_STATES][OFFSET + N + OFFSET];
 	struct bp_param param;
+	struct bp_node nodes[4];
 	struct bp_net net;
 	struct bp_update_block block;
 	struct bp_block_sums sums;
 	struct bp_health health;
-	int layer;
+	int layer, group_of;
+	struct bp_update_group group;
 	struct bp_updater updater;
 	struct bp_vectors vectors;
 };
@@ -92,13 +94,16 @@ static void rig_init(struct rig *r, const struct bp_train_params *p)
 {
 	memset(r, 0, sizeof(*r));
 	r->param = (struct bp_param){.layer = 3, .trainable = true, .offset = OFFSET, .size = N, .ndim = 1, .dim = {N}};
-	r->net = (struct bp_net){.nparams = 1, .params = &r->param, .nweights = OFFSET + N + OFFSET};
+	r->net = (struct bp_net){
+		.nnodes = 4, .nodes = r->nodes, .nparams = 1, .params = &r->param, .nweights = OFFSET + N + OFFSET};
 	r->updater = (struct bp_updater){.params = p,
 		.nblocks = bp_updater_blocks(&r->net),
 		.nslots = bp_updater_slots(&r->net),
 		.blocks = &r->block,
 		.sums = &r->sums,
 		.layers = &r->layer,
+		.groups = &r->group,
+		.group_of = &r->group_of,
 		.health = &r->health};
 	ck_assert_int_eq(r->updater.nblocks, 1);
 	bp_updater_init(&r->updater, &r->net);

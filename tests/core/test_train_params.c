@@ -48,6 +48,11 @@ START_TEST(a_number_out_of_range_is_refused_by_name)
 		{INT(batch_size), 0, BP_EINVAL, "batch_size", "at least 1"},
 		{INT(batch_size), -INT32_MAX, BP_EINVAL, "batch_size", "at least 1"},
 		{INT(batch_size), BP_MAX_BATCH + 1, BP_ELIMIT, "batch_size", "at most 65536"},
+		{INT(accumulate_steps), 0, BP_EINVAL, "accumulate_steps", "at least 1"},
+		{INT(accumulate_steps), BP_MAX_ACCUMULATE + 1, BP_ELIMIT, "accumulate_steps", "at most 65536"},
+		{REAL(ema_decay), -0.1, BP_EINVAL, "ema_decay", "not -0.1"},
+		{REAL(ema_decay), 1, BP_EINVAL, "ema_decay", "below 1"},
+		{REAL(ema_decay), NAN, BP_EINVAL, "ema_decay", "nan"},
 		{INT(threads), 0, BP_EINVAL, "threads", "at least 1"},
 		{INT(threads), 2, BP_ELIMIT, "threads", "at most 1"}, /* max_threads is 1 */
 		{INT(max_threads), 0, BP_EINVAL, "max_threads", "at least 1"},
@@ -125,6 +130,9 @@ START_TEST(a_net_without_parameters_or_with_a_map_for_classes_is_refused)
 	struct training t;
 	training_init(&t, "4 | Tanh", 20);
 	refused(&t, BP_EINVAL, "layers", "nothing to train", true);
+	training_done(&t);
+	training_init(&t, "4 | Linear out_features=4 @frozen", 20);
+	refused(&t, BP_EINVAL, "layers", "every layer is frozen", true);
 	training_done(&t);
 	training_init(&t, "2x3x3 | Conv2d out_channels=4 kernel_size=2", 20);
 	refused(&t, BP_EINVAL, "loss", "the net's output is 4x2x2", true);

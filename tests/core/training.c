@@ -105,7 +105,9 @@ enum bp_answer report_keep(void *user, struct bp_trainer *tr, const struct bp_ev
 	}
 	if (r->change_threads)
 		bp_trainer_set_threads(tr, 1 + (int)(ev->step * 7 % 4));
-	if (!r->stop_after || ev->step < r->stop_after)
+	bool steps = r->stop_after && ev->step >= r->stop_after;
+	bool batches = r->stop_batches && r->batches >= r->stop_batches;
+	if (!steps && !batches)
 		return BP_CONTINUE;
 	struct bp_error err;
 	if (r->save)

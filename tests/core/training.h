@@ -37,9 +37,10 @@ struct report {
 	double batch_loss;                      /* of the last batch */
 	struct bp_epoch epoch[TRAINING_EPOCHS]; /* by epoch - 1; stats and times are 0 */
 	struct bp_layer_stats layers[TRAINING_EPOCHS][TRAINING_LAYERS];
-	int64_t stop_after;  /* answers BP_STOP once that many steps are done; 0: never */
-	const char *save;    /* then saves a checkpoint there */
-	bool change_threads; /* another number after each batch */
+	int64_t stop_after;   /* answers BP_STOP once that many steps are done; 0: never */
+	int64_t stop_batches; /* the same once it has seen that many batches */
+	const char *save;     /* then saves a checkpoint there */
+	bool change_threads;  /* another number after each batch */
 };
 /* A bp_callback whose user is a struct report. */
 enum bp_answer report_keep(void *user, struct bp_trainer *tr, const struct bp_event *ev);

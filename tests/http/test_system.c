@@ -31,6 +31,7 @@ START_TEST(system_tells_version_threads_and_counts_but_no_path)
 	json_t *system = json_loads(r.body, 0, NULL);
 	ck_assert_uint_gt(strlen(talk_text(system, "version")), 0);
 	ck_assert_int_eq(talk_int(system, "threads"), 2);
+	ck_assert_uint_gt(strlen(talk_text(system, "isa")), 0);
 	ck_assert_int_eq(talk_int(system, "jobs.queued"), 0);
 	ck_assert_int_eq(talk_int(system, "settings.workers"), 1);
 	ck_assert_int_gt(talk_int(system, "memory.job_limit_bytes"), 0);

@@ -81,7 +81,7 @@ static void trained_begin(struct trained *t, bool u8, bool classes)
 	json_t *body = json_of("{'dataset':'d','model':'m','training':{'batch_size':8}}");
 	ck_assert(spec_job_parse(body, 1, &problems, &job));
 	struct bp_memory memory;
-	ck_assert(spec_job_check(&job, &model, t->net, &ds, 0, &problems, &memory));
+	ck_assert(spec_job_check(&job, &(struct spec_job_context){&model, t->net, &ds, 0}, &problems, &memory));
 	t->spec = spec_job_to_json(&job, &ds);
 	bp_net_init(t->net, 7);
 	ck_assert_int_eq(bp_trainer_new(t->net, &job.params, &t->data, NULL, &trainer, &err), BP_OK);

@@ -234,7 +234,8 @@ static void run_check(const struct check *c, struct problems *ret_problems, stru
 	ck_assert(spec_model_parse(json, "/model", ret_problems, &model));
 	struct bp_net *net = spec_model_build(&model, "/model", ret_problems);
 	problem_none(ret_problems);
-	bool ok = spec_job_check(ret_job, &model, net, &c->ds, c->limit, ret_problems, &memory);
+	bool ok = spec_job_check(
+		ret_job, &(struct spec_job_context){&model, net, &c->ds, c->limit}, ret_problems, &memory);
 	ck_assert_int_eq(ok, ret_problems->count == 0);
 	ck_assert(!ok || memory.total > 0);
 	bp_net_free(net);

@@ -118,7 +118,7 @@ static void check(const char *training, int outputs, int classes, int ntargets)
 	json_t *json = json_of(text);
 	ck_assert(spec_model_parse(json, "/model", &problems, &model));
 	struct bp_net *net = spec_model_build(&model, "/model", &problems);
-	spec_job_check(&job, &model, net, &ds, 0, &problems, &memory);
+	spec_job_check(&job, &(struct spec_job_context){&model, net, &ds, 0}, &problems, &memory);
 	bp_net_free(net);
 	spec_model_done(&model);
 	json_decref(json);

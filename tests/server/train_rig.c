@@ -182,7 +182,7 @@ void rig_submit(struct rig *r, const char *training, struct job_row *ret)
 	bool ok = spec_job_parse(json, 2, &problems, job) &&
 		  spec_model_parse(json_object_get(json, "model"), "/model", &problems, &model) &&
 		  (net = spec_model_build(&model, "/model", &problems)) &&
-		  spec_job_check(job, &model, net, ds, 0, &problems, &memory);
+		  spec_job_check(job, &(struct spec_job_context){&model, net, ds, 0}, &problems, &memory);
 	ck_assert_msg(ok, "%s: %s", problems.list[0].param, problems.list[0].detail);
 	json_t *definition = spec_model_to_json(&model), *spec = spec_job_to_json(job, ds);
 	char *model_json = json_dumps(definition, 0), *spec_json = json_dumps(spec, 0);

@@ -39,10 +39,11 @@ allow() {
 	core/base) echo base ;;
 	core/kernels) echo base kernels ;;
 	core/conv) echo base kernels conv ;;
+	core/inits) echo base net inits ;;
 	core/losses | core/optims) echo base kernels losses optims ;;
 	core/schedules) echo base schedules ;;
 	core/layers) echo base kernels conv net layers ;;
-	core/net) echo base kernels conv layers net losses optims schedules ;;
+	core/net) echo base kernels conv layers net inits losses optims schedules ;;
 	core/train) echo base kernels net losses optims schedules train ;;
 	core/include | core/examples) echo ;;
 	*) echo "?" ;;
