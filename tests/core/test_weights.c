@@ -197,8 +197,10 @@ static void yes_or_no(struct training *t, bool targets)
 		int32_t label = ((int32_t *)t->train.labels)[i] %= 2;
 		((float *)t->train.targets)[i] = (float)label;
 	}
-	if (!targets)
+	if (!targets) {
+		free((void *)t->train.targets);
 		t->train.targets = NULL;
+	}
 	t->val.count = 0;
 }
 
