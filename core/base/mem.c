@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
 	HUGE_PAGE = 2 << 20,
@@ -29,4 +30,36 @@ void *bp_mem_new(size_t bytes)
 void bp_mem_free(void *block)
 {
 	free(block);
+}
+
+/* Whole pages, huge ones for a large block; 0 when bytes is too large. */
+static size_t mapped_size(size_t bytes)
+{
+	size_t page = bytes >= HUGE_FROM ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE), size;
+	if (!bp_size_add(bytes ? bytes : 1, page - 1, &size) || size > PTRDIFF_MAX - HUGE_PAGE)
+		return 0;
+	return size / page * page;
+}
+
+void *bp_mem_map(size_t bytes)
+{
+	size_t size = mapped_size(bytes), spare = bytes >= HUGE_FROM ? HUGE_PAGE : 0;
+	if (!size)
+		return NULL;
+	char *block = mmap(NULL, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block == MAP_FAILED || !spare)
+		return block == MAP_FAILED ? NULL : block;
+	/* A huge page's worth more, of which the ends are given back, is what it takes to be aligned to one. */
+	size_t before = (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE) % HUGE_PAGE;
+	if (before)
+		(void)munmap(block, before);
+	(void)munmap(block + before + size, spare - before);
+	(void)madvise(block + before, size, MADV_HUGEPAGE);
+	return block + before;
+}
+
+void bp_mem_unmap(void *block, size_t bytes)
+{
+	if (block)
+		(void)munmap(block, mapped_size(bytes));
 }

@@ -17,6 +17,14 @@ enum { BP_ALIGN = 64 }; /* bytes: a cache line, and the widest vector */
 void *bp_mem_new(size_t bytes);
 void bp_mem_free(void *block);
 
+/*
+ * Zeros that take memory page by page, as they are first touched: a net that is described, and never trained, costs
+ * none for its weights, however many a client asks for. Aligned to BP_ALIGN at least; NULL when the system refuses.
+ * Release with bp_mem_unmap and the same bytes; NULL is taken.
+ */
+void *bp_mem_map(size_t bytes);
+void bp_mem_unmap(void *block, size_t bytes);
+
 /* False when the result does not fit; *ret is then unchanged. */
 static inline bool bp_size_mul(size_t a, size_t b, size_t *ret)
 {

@@ -189,8 +189,8 @@ enum bp_status bp_net_new(const struct bp_net_spec *spec, struct bp_net **ret, s
 	if (st)
 		goto out;
 	count_backward(net);
-	net->weights = bp_mem_new((size_t)net->nweights * sizeof(bp_real));
-	net->buffers = bp_mem_new((size_t)net->nbuffers * sizeof(bp_real));
+	net->weights = bp_mem_map((size_t)net->nweights * sizeof(bp_real));
+	net->buffers = bp_mem_map((size_t)net->nbuffers * sizeof(bp_real));
 	if (!net->weights || !net->buffers)
 		st = bp_fail(err, BP_ENOMEM, -1, "", "no memory for %lld parameters", (long long)net->nweights);
 out:
@@ -205,8 +205,8 @@ void bp_net_free(struct bp_net *net)
 {
 	if (!net)
 		return;
-	bp_mem_free(net->weights);
-	bp_mem_free(net->buffers);
+	bp_mem_unmap(net->weights, (size_t)net->nweights * sizeof(bp_real));
+	bp_mem_unmap(net->buffers, (size_t)net->nbuffers * sizeof(bp_real));
 	free(net->params);
 	free(net->nodes);
 	free(net);

@@ -4,6 +4,8 @@
 #include "runner.h"
 
 #include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 START_TEST(blocks_are_aligned_and_zeroed_whatever_their_size)
 {
@@ -18,6 +20,37 @@ START_TEST(blocks_are_aligned_and_zeroed_whatever_their_size)
 		bp_mem_free(p);
 	}
 	bp_mem_free(NULL);
+}
+END_TEST
+
+static size_t resident_pages(void *block, size_t bytes)
+{
+	static unsigned char in_memory[1 << 14];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page, n = 0;
+	ck_assert_uint_le(pages, sizeof(in_memory));
+	ck_assert_int_eq(mincore(block, bytes, in_memory), 0);
+	for (size_t i = 0; i < pages; i++)
+		n += in_memory[i] & 1;
+	return n;
+}
+
+START_TEST(mapped_zeros_take_memory_when_they_are_touched_and_not_before)
+{
+	static const size_t sizes[] = {0, 1, 5000, 4 << 20, (40 << 20) + 1};
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		size_t bytes = sizes[i] ? sizes[i] : 1;
+		unsigned char *p = bp_mem_map(sizes[i]);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq((uintptr_t)p % BP_ALIGN, 0);
+		ck_assert_uint_eq(resident_pages(p, bytes), 0);
+		ck_assert_uint_eq(p[0] | p[bytes - 1], 0);
+		p[bytes / 2] = 1;
+		ck_assert_uint_ge(resident_pages(p, bytes), 1);
+		bp_mem_unmap(p, sizes[i]);
+	}
+	bp_mem_unmap(NULL, 0);
+	ck_assert_ptr_null(bp_mem_map(SIZE_MAX));
+	ck_assert_ptr_null(bp_mem_map((size_t)PTRDIFF_MAX + 1));
 }
 END_TEST
 
@@ -47,6 +80,7 @@ END_TEST
 TEST_SUITE(mem, 10)
 {
 	tcase_add_test(tc, blocks_are_aligned_and_zeroed_whatever_their_size);
+	tcase_add_test(tc, mapped_zeros_take_memory_when_they_are_touched_and_not_before);
 	tcase_add_test(tc, a_block_that_cannot_be_is_refused);
 	tcase_add_test(tc, sizes_that_do_not_fit_are_refused_and_change_nothing);
 }

@@ -11,8 +11,10 @@
 #include "spec_text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A residual net with everything that is cut into blocks, and large enough for parallel regions. */
 static const char residual[] =
@@ -299,6 +301,31 @@ START_TEST(a_norm_that_convolutions_do_has_no_output_in_memory)
 }
 END_TEST
 
+static int64_t resident_bytes(void)
+{
+	long long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%lld %lld", &size, &resident), 2);
+	fclose(f);
+	return resident * sysconf(_SC_PAGESIZE);
+}
+
+/* Else anyone could fill the machine's memory by asking what a net would need. */
+START_TEST(weights_of_a_net_that_is_only_described_take_no_memory)
+{
+	int64_t before = resident_bytes();
+	struct bp_net_spec spec;
+	struct bp_net *net = NULL;
+	spec_text("20000 | Linear out_features=10000 | Linear out_features=10", &spec);
+	ck_assert_int_eq(bp_net_new(&spec, &net, NULL), BP_OK);
+	ck_assert_int_eq(bp_net_parameters(net), 200000000 + 10000 + 100000 + 10);
+	ck_assert_int_lt(resident_bytes() - before, 64 << 20);
+	bp_net_free(net);
+	spec_text_done(&spec);
+}
+END_TEST
+
 START_TEST(shapes_parameters_and_flops_are_those_of_the_definition)
 {
 	struct bp_net *net = net_text(residual, 1);
@@ -435,6 +462,7 @@ TEST_SUITE(net, 60)
 	tcase_add_loop_test(tc, evaluation_is_the_same_in_an_executor_for_training_and_in_one_without, 0, 2);
 	tcase_add_test(tc, memory_is_allocated_as_planned);
 	tcase_add_test(tc, a_norm_that_convolutions_do_has_no_output_in_memory);
+	tcase_add_test(tc, weights_of_a_net_that_is_only_described_take_no_memory);
 	tcase_add_test(tc, shapes_parameters_and_flops_are_those_of_the_definition);
 	tcase_add_test(tc, tensors_are_named_and_ordered_as_in_a_state_dict);
 	tcase_add_test(tc, weights_start_within_pytorchs_bounds_and_follow_the_seed);
