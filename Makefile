@@ -6,6 +6,7 @@
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
 #? make torture    the daemon is killed 200 times while jobs run (TORTURE_KILLS=n)
+#? make fuzz       libFuzzer on model definitions, with clang; FUZZ="-runs=100000" or what else it takes
 #? make bench      speed of training beside PyTorch, in the same run
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
@@ -133,7 +134,7 @@ $(B)/tests/%.o: tests/%.c
 
 TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
-TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c)
+TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c tests/fuzz/fuzz_model.c tests/fuzz/replay.c)
 TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c))
 $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
@@ -176,6 +177,19 @@ ubsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/ubsan SAN=undefined check-unit
 tsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
+
+# ---- make fuzz: models by libFuzzer through parsing, building, planning and a step. FUZZ="-runs=100000" ends it ----
+FUZZ_CC   ?= clang
+FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,tests/fuzz/fuzz_model.c tests/fuzz/mutate_model.c tests/server/json_mutate.c) \
+	$(filter $(B)/server/spec/% $(B)/server/base/problem.o,$(OBJ_SERVER))
+$(B)/fuzz_model: $(FUZZ_OBJ) $(B)/libbackprop.a
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(PKG_LIBS) -lm -o $@
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC="$(FUZZ_CC)" SAN=fuzzer-no-link,address,undefined OPENMP= ISAS=baseline \
+		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_model
+	@mkdir -p $(B)/fuzz/found
+	$(B)/fuzz/fuzz_model -artifact_prefix=$(B)/fuzz/ $(FUZZ) $(B)/fuzz/found tests/fuzz/corpus/model
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo
