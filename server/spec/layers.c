@@ -241,7 +241,7 @@ static int read_layer(struct reading *rd, const struct part *p)
 	spec_read(&r, "name");
 	item_read(&r, BP_LAYER, &spec->item, &known);
 	spec->ninputs = read_inputs(rd, p, &r, known ? bp_item_info(BP_LAYER, spec->item.type) : NULL, spec->inputs);
-	options_read(&r, &spec->options);
+	options_read(&r, &spec->item, &spec->options);
 	if (known)
 		spec_reader_end(&r);
 	return rd->model->net.nlayers - 1;

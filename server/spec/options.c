@@ -49,12 +49,13 @@ static bool read_init(struct spec_reader *r, int which, struct bp_item *ret)
 	return json_object_get(r->obj, name) && item_read_field(r, name, BP_INIT, ret, NULL);
 }
 
-void options_read(struct spec_reader *r, struct bp_layer_options *ret)
+void options_read(struct spec_reader *r, const struct bp_item *item, struct bp_layer_options *ret)
 {
 	spec_read_bool(r, arguments[FROZEN].name, false, &ret->frozen);
 	read_real(r, LR_SCALE, &ret->lr_scale, &ret->has_lr_scale);
 	read_real(r, WEIGHT_DECAY, &ret->weight_decay, &ret->has_weight_decay);
-	ret->has_init = read_init(r, INIT, &ret->init);
+	/* PReLU has an argument of that name, which was read with its others. */
+	ret->has_init = !bp_item_arg(BP_LAYER, item, inits[INIT].name) && read_init(r, INIT, &ret->init);
 	ret->has_bias_init = read_init(r, BIAS_INIT, &ret->bias_init);
 }
 

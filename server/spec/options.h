@@ -8,7 +8,7 @@
 #include "spec/spec.h"
 
 /* Reads the options that the layer r has. Problems are added. */
-void options_read(struct spec_reader *r, struct bp_layer_options *ret);
+void options_read(struct spec_reader *r, const struct bp_item *item, struct bp_layer_options *ret);
 /* Sets those that are given. */
 bool options_write(json_t *layer, const struct bp_layer_options *o);
 /* The options as the catalogue lists arguments: the i-th that is a number or a bool, NULL past the end. Static. */
