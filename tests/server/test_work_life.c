@@ -8,10 +8,10 @@
 #include "runner.h"
 #include "train_rig.h"
 
-enum { EPOCHS = 12, KEEP = 2, WEIGHTS_MAX = 1024 };
+enum { EPOCHS = 120, KEEP = 2, WEIGHTS_MAX = 1024 };
 #define OPTIONS "\"batch_size\":4,\"seed\":3,\"optimizer\":{\"type\":\"AdamW\",\"lr\":0.01}"
 #define ENDLESS "\"epochs\":1000000,"
-static const char training[] = "{\"epochs\":12," OPTIONS "}";
+static const char training[] = "{\"epochs\":120," OPTIONS "}"; /* so long that what is asked of it comes in time */
 
 static struct rig rig;
 
