@@ -235,12 +235,16 @@ static struct rlimit no_more_files(void)
 	return before;
 }
 
+/* While no file can be opened, SQLite may fail to read too: then it is asked again. */
 static void wait_reason(const char *job_id, const char *reason)
 {
 	for (bool there = false; !there;) {
 		struct job_row row;
 		uint64_t seen = hub_seq(rig.hub, job_id);
-		ck_assert_int_eq(store_job_get(rig.store, job_id, &row), STORE_OK);
+		if (store_job_get(rig.store, job_id, &row) != STORE_OK) {
+			hub_wait(rig.hub, job_id, seen, 10);
+			continue;
+		}
 		there = row.status_reason && strcmp(row.status_reason, reason) == 0;
 		ck_assert_msg(!job_status_terminal(row.status), "%s", row.status_detail);
 		job_row_done(&row);
