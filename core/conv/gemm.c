@@ -26,9 +26,10 @@ struct job {
 	const struct side *sd;
 	struct gemm_call call;
 	bp_real *packed, *zeros;
-	bool direct;  /* weights are not packed */
-	size_t block; /* points of a task */
-	size_t cuts;  /* ranges of units */
+	size_t *pack_starts, *block_starts; /* of each lattice, its first task; one more: how many there are */
+	bool direct;                        /* weights are not packed */
+	size_t block;                       /* points of a task */
+	size_t cuts;                        /* ranges of units */
 };
 
 /* Part of K: taps [t0, t0 + nt) and of each, channels [c0, c0 + nc). Either nt is 1 or all channels are in it. */
@@ -86,13 +87,27 @@ static size_t pack_tasks(const struct job *j, const struct lattice *l)
 	return taps ? side_units(j->cv, j->sd) * piece_count(taps, j->sd->kg, PACK_ROWS) : 0;
 }
 
+/* The lattice that task i belongs to, by halving: a large stride has as many lattices as the map has pixels. *i becomes
+ * its place among the lattice's tasks. */
+static const struct lattice *lattice_of(const struct job *j, const size_t *starts, size_t *i)
+{
+	size_t low = 0, high = (size_t)j->sd->nlattices; /* starts[low] <= *i < starts[high] */
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (starts[middle] <= *i)
+			low = middle;
+		else
+			high = middle;
+	}
+	*i -= starts[low];
+	return &j->sd->lattices[low];
+}
+
 static void pack_task(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const struct lattice *l = j->sd->lattices;
-	for (; i >= pack_tasks(j, l); l++)
-		i -= pack_tasks(j, l);
+	const struct lattice *l = lattice_of(j, j->pack_starts, &i);
 	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS);
 	pack_piece(j, l, i / pieces, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces));
 }
@@ -174,9 +189,7 @@ static void block_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const struct lattice *l = sd->lattices;
-	for (; i >= block_tasks(j, l); l++)
-		i -= block_tasks(j, l);
+	const struct lattice *l = lattice_of(j, j->block_starts, &i);
 	const size_t units = side_units(j->cv, sd), cut = i % j->cuts, first = i / j->cuts * j->block;
 	const size_t points = j->call.n * lattice_points(l), left = points - first;
 	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(l), 1);
@@ -204,10 +217,16 @@ static size_t zeros_size(const struct bp_conv *cv, const struct side *sd)
 	return (size_t)most(sd->in_c, line) + cv->k->vlen;
 }
 
+static size_t starts_bytes(const struct side *sd)
+{
+	return round_up(2 * ((size_t)sd->nlattices + 1) * sizeof(size_t), BP_ALIGN);
+}
+
 size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
 {
 	return round_up(sd->packed * sizeof(bp_real), BP_ALIGN) +
-	       round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + (size_t)threads * sd->scratch;
+	       round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + starts_bytes(sd) +
+	       (size_t)threads * sd->scratch;
 }
 
 /* How the points and units are cut: enough tasks for many threads, none too small, blocks of whole tiles. */
@@ -227,23 +246,30 @@ static void cut_work(struct job *j, size_t multiply_adds)
 void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
 	const struct gemm_call *call, void *ws)
 {
-	const size_t units = side_units(cv, sd), nr = cv->k->nr;
+	const size_t units = side_units(cv, sd), nr = cv->k->nr, lattices = (size_t)sd->nlattices;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .packed = ws};
 	j.zeros = (bp_real *)((char *)ws + round_up(sd->packed * sizeof(bp_real), BP_ALIGN));
 	size_t zeros = zeros_size(cv, sd), rows = 0, pack = 0, blocks = 0;
+	char *next = (char *)j.zeros + round_up(zeros * sizeof(bp_real), BP_ALIGN);
 	memset(j.zeros, 0, zeros * sizeof(bp_real));
-	for (int i = 0; i < sd->nlattices; i++)
+	j.pack_starts = (size_t *)next;
+	j.block_starts = j.pack_starts + lattices + 1;
+	for (size_t i = 0; i < lattices; i++)
 		rows += call->n * lattice_points(&sd->lattices[i]) * lattice_taps(&sd->lattices[i]);
 	size_t work = rows * sd->kg * sd->ng * cv->s.groups;
 	cut_work(&j, work);
 	size_t points = call->n * lattice_points(sd->lattices);
 	j.direct =
 		!sd->transposed && cv->s.groups == 1 && sd->ng % nr == 0 && points <= (size_t)DIRECT_TILES * cv->k->mr;
-	for (int i = 0; i < sd->nlattices; i++) {
+	for (size_t i = 0; i < lattices; i++) {
+		j.pack_starts[i] = pack;
+		j.block_starts[i] = blocks;
 		pack += j.direct || units == 0 ? 0 : pack_tasks(&j, &sd->lattices[i]);
 		blocks += block_tasks(&j, &sd->lattices[i]);
 	}
+	j.pack_starts[lattices] = pack;
+	j.block_starts[lattices] = blocks;
 	const struct phase phases[] = {{pack, pack_task}, {blocks, block_task}};
-	struct work w = {&j, phases, 2, (char *)j.zeros + round_up(zeros * sizeof(bp_real), BP_ALIGN), sd->scratch};
+	struct work w = {&j, phases, 2, next + starts_bytes(sd), sd->scratch};
 	bp_work_run(ctx, work, &w);
 }
