@@ -1,25 +1,12 @@
 /* add.c - sums and products of arrays, and transposition of small maps. Called by core/layers, on any thread. */
 #include "kernels/vec.h"
 
-VEC_INLINE vec load(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-
-VEC_INLINE void store(bp_real *p, vec v, int n)
-{
-	if (n == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, n);
-}
-
 VEC_INLINE void sum_at(size_t i, int n, int k, const bp_real *const *x, bool relu, bp_real *y)
 {
-	vec s = load(x[0] + i, n);
+	vec s = vec_load_part(x[0] + i, n);
 	for (int j = 1; j < k; j++)
-		s += load(x[j] + i, n);
-	store(y + i, relu ? vec_relu(s) : s, n);
+		s += vec_load_part(x[j] + i, n);
+	vec_store_part(y + i, relu ? vec_relu(s) : s, n);
 }
 
 VEC_INLINE void sum_all(size_t n, int k, const bp_real *const *x, bool relu, bp_real *y)
@@ -42,10 +29,10 @@ void KERNEL_NAME(sum)(size_t n, int k, const bp_real *const *x, bool relu, bp_re
 
 VEC_INLINE void product_at(size_t i, int n, int k, const bp_real *const *x, bool acc, bp_real *y)
 {
-	vec s = load(x[0] + i, n);
+	vec s = vec_load_part(x[0] + i, n);
 	for (int j = 1; j < k; j++)
-		s *= load(x[j] + i, n);
-	store(y + i, acc ? load(y + i, n) + s : s, n);
+		s *= vec_load_part(x[j] + i, n);
+	vec_store_part(y + i, acc ? vec_load_part(y + i, n) + s : s, n);
 }
 
 VEC_INLINE void product_all(size_t n, int k, const bp_real *const *x, bool acc, bp_real *y)

@@ -6,19 +6,6 @@
 
 #include "kernels/vec.h"
 
-VEC_INLINE vec load(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-
-VEC_INLINE void store(bp_real *p, vec v, int n)
-{
-	if (n == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, n);
-}
-
 /* The vector of columns that starts at j. */
 VEC_INLINE int width(size_t c, size_t j)
 {
@@ -30,8 +17,8 @@ void KERNEL_NAME(scale_channels)(size_t rows, size_t c, const bp_real *scale, co
 	for (size_t at = 0; at < rows * c; at += c)
 		for (size_t j = 0; j < c; j += VLEN) {
 			int n = width(c, j);
-			vec v = load(x + at + j, n) * load(scale + j, n);
-			store(y + at + j, acc ? load(y + at + j, n) + v : v, n);
+			vec v = vec_load_part(x + at + j, n) * vec_load_part(scale + j, n);
+			vec_store_part(y + at + j, acc ? vec_load_part(y + at + j, n) + v : v, n);
 		}
 }
 
@@ -40,8 +27,8 @@ void KERNEL_NAME(prelu)(size_t rows, size_t c, const bp_real *slope, const bp_re
 	for (size_t at = 0; at < rows * c; at += c)
 		for (size_t j = 0; j < c; j += VLEN) {
 			int n = width(c, j);
-			vec v = load(x + at + j, n);
-			store(y + at + j, vec_select(v > vec_zero(), v, v * load(slope + j, n)), n);
+			vec v = vec_load_part(x + at + j, n);
+			vec_store_part(y + at + j, vec_select(v > vec_zero(), v, v * vec_load_part(slope + j, n)), n);
 		}
 }
 
@@ -50,15 +37,15 @@ enum { GROUP = 16 };
 
 VEC_INLINE vec add_group(const struct bp_prelu_grad *p, size_t first, size_t rows, size_t j, int n)
 {
-	vec slope = load(p->slope + j, n), sum = vec_zero();
+	vec slope = vec_load_part(p->slope + j, n), sum = vec_zero();
 	for (size_t r = first; r < first + rows; r++) {
 		size_t at = r * p->c + j;
-		vec x = load(p->x + at, n), dy = load(p->dy + at, n);
+		vec x = vec_load_part(p->x + at, n), dy = vec_load_part(p->dy + at, n);
 		vint above = x > vec_zero();
 		sum += vec_keep(~above, x * dy);
 		vec g = vec_select(above, dy, dy * slope);
 		if (p->dx)
-			store(p->dx + at, p->acc ? load(p->dx + at, n) + g : g, n);
+			vec_store_part(p->dx + at, p->acc ? vec_load_part(p->dx + at, n) + g : g, n);
 	}
 	return sum;
 }
@@ -70,7 +57,7 @@ void KERNEL_NAME(prelu_grad)(const struct bp_prelu_grad *p)
 		for (size_t j = 0; j < p->c; j += VLEN) {
 			int n = width(p->c, j);
 			vec sum = add_group(p, r, rows, j, n);
-			store(p->ret_slope + j, r ? load(p->ret_slope + j, n) + sum : sum, n);
+			vec_store_part(p->ret_slope + j, r ? vec_load_part(p->ret_slope + j, n) + sum : sum, n);
 		}
 	}
 }

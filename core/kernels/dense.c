@@ -10,12 +10,6 @@
 
 enum { ROWS = 4 };
 
-/* The part of a tile's columns that exists: VLEN for all vectors but the last. */
-VEC_INLINE vec load_part(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-
 /* Columns [j, j + (nv - 1) VLEN + last) of ROWS rows that begin at row at[i]. */
 VEC_INLINE void tile(const struct bp_dense *p, const size_t *at, size_t j, const int nv, const int last)
 {
@@ -33,7 +27,7 @@ VEC_INLINE void tile(const struct bp_dense *p, const size_t *at, size_t j, const
 		vec w[2];
 #pragma GCC unroll 2
 		for (int v = 0; v < nv; v++)
-			w[v] = load_part(b + v * VLEN, v < nv - 1 ? VLEN : last);
+			w[v] = vec_load_part(b + v * VLEN, v < nv - 1 ? VLEN : last);
 #pragma GCC unroll 4
 		for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 2
@@ -43,20 +37,17 @@ VEC_INLINE void tile(const struct bp_dense *p, const size_t *at, size_t j, const
 #pragma GCC unroll 2
 	for (int v = 0; v < nv; v++) {
 		const int n = v < nv - 1 ? VLEN : last;
-		vec bias = p->bias ? load_part(p->bias + j + v * VLEN, n) : vec_zero(), out[ROWS];
+		vec bias = p->bias ? vec_load_part(p->bias + j + v * VLEN, n) : vec_zero(), out[ROWS];
 #pragma GCC unroll 4
 		for (int i = 0; i < ROWS; i++) {
 			const bp_real *c = p->c + at[i] * p->ldc + j + v * VLEN;
-			out[i] = (p->acc ? load_part(c, n) : vec_zero()) + s[i][v] + bias;
+			out[i] = (p->acc ? vec_load_part(c, n) : vec_zero()) + s[i][v] + bias;
 			out[i] = p->relu ? vec_relu(out[i]) : out[i];
 		}
 #pragma GCC unroll 4
 		for (int i = 0; i < ROWS; i++) {
 			bp_real *c = p->c + at[i] * p->ldc + j + v * VLEN;
-			if (n == VLEN)
-				vec_store(c, out[i]);
-			else
-				vec_store_n(c, out[i], n);
+			vec_store_part(c, out[i], n);
 		}
 	}
 }

@@ -11,19 +11,6 @@
 
 enum { POINTS = 4, SMALL = 3 /* rows and columns of the kernel that has code of its own */ };
 
-/* left: VLEN, known when compiled, or the rest of the channels. */
-VEC_INLINE vec load(const bp_real *p, const int left)
-{
-	return left == VLEN ? vec_load(p) : vec_load_n(p, left);
-}
-VEC_INLINE void store(bp_real *p, vec v, const int left)
-{
-	if (left == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, left);
-}
-
 /* The sums of n points, a vector of channels from j, tap by tap. */
 VEC_INLINE void each_tap(const struct bp_depthwise *d, size_t p, const int n, size_t j, const int left, vec *s)
 {
@@ -32,10 +19,10 @@ VEC_INLINE void each_tap(const struct bp_depthwise *d, size_t p, const int n, si
 	for (int a = 0; a < l->kh; a++) {
 		const bp_real *x = l->x + a * l->line_step + p * l->step + j;
 		for (int b = 0; b < l->kw; b++, x += l->tap_step, w += d->w_step) {
-			vec wv = load(w, left);
+			vec wv = vec_load_part(w, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
-				s[i] += load(x + i * l->step, left) * wv;
+				s[i] += vec_load_part(x + i * l->step, left) * wv;
 		}
 	}
 }
@@ -51,10 +38,10 @@ VEC_INLINE void each_input(
 		vec wv[SMALL];
 #pragma GCC unroll 3
 		for (int b = 0; b < SMALL; b++)
-			wv[b] = load(w + (a * SMALL + b) * d->w_step, left);
+			wv[b] = vec_load_part(w + (a * SMALL + b) * d->w_step, left);
 #pragma GCC unroll 9
 		for (int q = 0; q < (n - 1) * stride + SMALL; q++) {
-			vec v = load(x + a * l->line_step + q * l->tap_step, left);
+			vec v = vec_load_part(x + a * l->line_step + q * l->tap_step, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
 				if (q >= i * stride && q - i * stride < SMALL)
@@ -70,7 +57,7 @@ VEC_INLINE void strip(const struct bp_depthwise *d, size_t p, const int n, size_
 	bp_real *y = d->y + p * d->line.channels + j;
 #pragma GCC unroll 4
 	for (int i = 0; i < n; i++)
-		s[i] = d->acc ? load(y + i * d->line.channels, left) : vec_zero();
+		s[i] = d->acc ? vec_load_part(y + i * d->line.channels, left) : vec_zero();
 	if (stride)
 		each_input(d, p, n, j, left, stride, s);
 	else
@@ -78,10 +65,10 @@ VEC_INLINE void strip(const struct bp_depthwise *d, size_t p, const int n, size_
 #pragma GCC unroll 4
 	for (int i = 0; i < n; i++) {
 		if (d->bias)
-			s[i] += load(d->bias + j, left);
+			s[i] += vec_load_part(d->bias + j, left);
 		if (d->relu)
 			s[i] = vec_relu(s[i]);
-		store(y + i * d->line.channels, s[i], left);
+		vec_store_part(y + i * d->line.channels, s[i], left);
 	}
 }
 
@@ -140,15 +127,15 @@ VEC_INLINE void add_taps(const struct bp_depthwise_weights *d, size_t p, const i
 	vec g[POINTS];
 #pragma GCC unroll 4
 	for (int i = 0; i < n; i++)
-		g[i] = load(dy + i * l->channels, left);
+		g[i] = vec_load_part(dy + i * l->channels, left);
 	for (int a = 0; a < l->kh; a++) {
 		const bp_real *x = l->x + a * l->line_step + p * l->step + j;
 		for (int b = 0; b < l->kw; b++, x += l->tap_step, dw += l->channels) {
-			vec s = load(dw, left);
+			vec s = vec_load_part(dw, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
-				s += load(x + i * l->step, left) * g[i];
-			store(dw, s, left);
+				s += vec_load_part(x + i * l->step, left) * g[i];
+			vec_store_part(dw, s, left);
 		}
 	}
 }
@@ -162,17 +149,17 @@ VEC_INLINE void add_inputs(
 	vec g[POINTS];
 #pragma GCC unroll 4
 	for (int i = 0; i < n; i++)
-		g[i] = load(dy + i * l->channels, left);
+		g[i] = vec_load_part(dy + i * l->channels, left);
 #pragma GCC unroll 3
 	for (int a = 0; a < SMALL; a++) {
 		bp_real *dw = d->dw + a * SMALL * l->channels + j;
 		vec s[SMALL];
 #pragma GCC unroll 3
 		for (int b = 0; b < SMALL; b++)
-			s[b] = load(dw + b * l->channels, left);
+			s[b] = vec_load_part(dw + b * l->channels, left);
 #pragma GCC unroll 9
 		for (int q = 0; q < (n - 1) * stride + SMALL; q++) {
-			vec v = load(x + a * l->line_step + q * l->tap_step, left);
+			vec v = vec_load_part(x + a * l->line_step + q * l->tap_step, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
 				if (q >= i * stride && q - i * stride < SMALL)
@@ -180,7 +167,7 @@ VEC_INLINE void add_inputs(
 		}
 #pragma GCC unroll 3
 		for (int b = 0; b < SMALL; b++)
-			store(dw + b * l->channels, s[b], left);
+			vec_store_part(dw + b * l->channels, s[b], left);
 	}
 }
 

@@ -13,11 +13,6 @@
 #define EACH_VECTOR(rows, nv)                                                                                          \
 	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 2") for (int j = 0; j < (nv); j++)
 
-VEC_INLINE vec load_cols(const bp_real *p, int left)
-{
-	return left >= VLEN ? vec_load(p) : vec_load_n(p, left);
-}
-
 /* Adds what C holds and the bias, applies ReLU, and stores. Only the last vector of a row can be partial. */
 VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, const bool full, vec (*s)[TILE_VECS])
 {
@@ -29,14 +24,14 @@ VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, c
 	if (p->acc) {
 		EACH_VECTOR(rows, nv)
 		{
-			s[i][j] += load_cols(c[i] + j * VLEN, j == nv - 1 ? left : VLEN);
+			s[i][j] += vec_load_part(c[i] + j * VLEN, j == nv - 1 ? left : VLEN);
 		}
 	}
 	if (p->bias) {
 		vec bias[TILE_VECS];
 #pragma GCC unroll 2
 		for (int j = 0; j < nv; j++)
-			bias[j] = load_cols(p->bias + j * VLEN, j == nv - 1 ? left : VLEN);
+			bias[j] = vec_load_part(p->bias + j * VLEN, j == nv - 1 ? left : VLEN);
 		EACH_VECTOR(rows, nv)
 		{
 			s[i][j] += bias[j];

@@ -8,19 +8,6 @@
 
 #include "kernels/vec.h"
 
-VEC_INLINE vec load(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-
-VEC_INLINE void store(bp_real *p, vec v, int n)
-{
-	if (n == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, n);
-}
-
 /* For each vector of columns: j its first, n its columns. */
 #define EACH_COLUMNS(c) for (size_t j = 0, n; j < (c) && (n = (c)-j < (size_t)VLEN ? (c)-j : (size_t)VLEN); j += n)
 
@@ -28,10 +15,10 @@ VEC_INLINE void add_rows(size_t rows, size_t c, const bp_real *x, bp_real *sum)
 {
 	EACH_COLUMNS(c)
 	{
-		vec s = load(x + j, (int)n);
+		vec s = vec_load_part(x + j, (int)n);
 		for (size_t r = 1; r < rows; r++)
-			s += load(x + r * c + j, (int)n);
-		store(sum + j, load(sum + j, (int)n) + s, (int)n);
+			s += vec_load_part(x + r * c + j, (int)n);
+		vec_store_part(sum + j, vec_load_part(sum + j, (int)n) + s, (int)n);
 	}
 }
 
@@ -40,14 +27,14 @@ VEC_INLINE void add_deviations(size_t rows, size_t c, const bp_real *x, const bp
 {
 	EACH_COLUMNS(c)
 	{
-		vec m = load(mean + j, (int)n), s = vec_zero(), squares = vec_zero();
+		vec m = vec_load_part(mean + j, (int)n), s = vec_zero(), squares = vec_zero();
 		for (size_t r = 0; r < rows; r++) {
-			vec d = load(x + r * c + j, (int)n) - m;
+			vec d = vec_load_part(x + r * c + j, (int)n) - m;
 			s += d;
 			squares += d * d;
 		}
-		store(sums[0] + j, load(sums[0] + j, (int)n) + s, (int)n);
-		store(sums[1] + j, load(sums[1] + j, (int)n) + squares, (int)n);
+		vec_store_part(sums[0] + j, vec_load_part(sums[0] + j, (int)n) + s, (int)n);
+		vec_store_part(sums[1] + j, vec_load_part(sums[1] + j, (int)n) + squares, (int)n);
 	}
 }
 
@@ -83,9 +70,9 @@ VEC_INLINE void apply(const struct bp_norm *p, bool relu, const bp_real *x, bp_r
 	for (size_t r = 0; r < p->rows; r++, x += p->c, y += p->c)
 		EACH_COLUMNS(p->c)
 		{
-			vec d = load(x + j, (int)n) - load(p->mean + j, (int)n);
-			vec v = d * load(p->scale + j, (int)n) + load(p->shift + j, (int)n);
-			store(y + j, relu ? vec_relu(v) : v, (int)n);
+			vec d = vec_load_part(x + j, (int)n) - vec_load_part(p->mean + j, (int)n);
+			vec v = d * vec_load_part(p->scale + j, (int)n) + vec_load_part(p->shift + j, (int)n);
+			vec_store_part(y + j, relu ? vec_relu(v) : v, (int)n);
 		}
 }
 
@@ -102,7 +89,7 @@ VEC_INLINE vec masked(const struct bp_norm *p, size_t j, int n, bool relu, vec d
 {
 	if (!relu)
 		return dy;
-	vec y = d * load(p->scale + j, n) + load(p->shift + j, n);
+	vec y = d * vec_load_part(p->scale + j, n) + vec_load_part(p->shift + j, n);
 	return (vec)(~(y <= vec_zero()) & (vint)dy);
 }
 
@@ -111,15 +98,15 @@ VEC_INLINE void grad_rows(
 {
 	EACH_COLUMNS(p->c)
 	{
-		vec m = load(p->mean + j, (int)n), sum = vec_zero(), dot = vec_zero();
+		vec m = vec_load_part(p->mean + j, (int)n), sum = vec_zero(), dot = vec_zero();
 		for (size_t r = 0; r < rows; r++) {
-			vec d = load(in[0] + r * p->c + j, (int)n) - m;
-			vec g = masked(p, j, (int)n, relu, d, load(in[1] + r * p->c + j, (int)n));
+			vec d = vec_load_part(in[0] + r * p->c + j, (int)n) - m;
+			vec g = masked(p, j, (int)n, relu, d, vec_load_part(in[1] + r * p->c + j, (int)n));
 			sum += g;
 			dot += g * d;
 		}
-		store(out[0] + j, load(out[0] + j, (int)n) + sum, (int)n);
-		store(out[1] + j, load(out[1] + j, (int)n) + dot, (int)n);
+		vec_store_part(out[0] + j, vec_load_part(out[0] + j, (int)n) + sum, (int)n);
+		vec_store_part(out[1] + j, vec_load_part(out[1] + j, (int)n) + dot, (int)n);
 	}
 }
 
@@ -149,12 +136,12 @@ VEC_INLINE void norm_grad(const struct bp_norm *p, bool relu, const bp_real *con
 	for (size_t r = 0; r < p->rows; r++)
 		EACH_COLUMNS(p->c)
 		{
-			vec d = load(in[0] + r * p->c + j, (int)n) - load(p->mean + j, (int)n);
-			vec g = masked(p, j, (int)n, relu, d, load(in[1] + r * p->c + j, (int)n));
-			vec back = d * load(p->slope + j, (int)n) + load(p->offset + j, (int)n);
-			vec v = g * load(p->scale + j, (int)n) - back;
+			vec d = vec_load_part(in[0] + r * p->c + j, (int)n) - vec_load_part(p->mean + j, (int)n);
+			vec g = masked(p, j, (int)n, relu, d, vec_load_part(in[1] + r * p->c + j, (int)n));
+			vec back = d * vec_load_part(p->slope + j, (int)n) + vec_load_part(p->offset + j, (int)n);
+			vec v = g * vec_load_part(p->scale + j, (int)n) - back;
 			bp_real *at = dx + r * p->c + j;
-			store(at, acc ? load(at, (int)n) + v : v, (int)n);
+			vec_store_part(at, acc ? vec_load_part(at, (int)n) + v : v, (int)n);
 		}
 }
 

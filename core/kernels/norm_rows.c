@@ -13,17 +13,10 @@
 
 enum { CHUNK = 64 * VLEN, UNROLL = 4 };
 
-VEC_INLINE vec load(const bp_real *p, size_t n)
+/* Of the next vector, how many lanes there are. */
+VEC_INLINE int lanes(size_t left)
 {
-	return n >= (size_t)VLEN ? vec_load(p) : vec_load_n(p, (int)n);
-}
-
-VEC_INLINE void store(bp_real *p, vec v, size_t n)
-{
-	if (n >= (size_t)VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, (int)n);
+	return left < (size_t)VLEN ? (int)left : VLEN;
 }
 
 static double row_sum(size_t n, const bp_real *x)
@@ -36,7 +29,7 @@ static double row_sum(size_t n, const bp_real *x)
 			for (int u = 0; u < UNROLL; u++)
 				s[u] += vec_load(x + i + (size_t)u * VLEN);
 		for (; i < len; i += VLEN)
-			s[0] += load(x + i, len - i);
+			s[0] += vec_load_part(x + i, lanes(len - i));
 		total += (double)vec_sum((s[0] + s[1]) + (s[2] + s[3]));
 		x += len;
 		n -= len;
@@ -60,8 +53,10 @@ static void row_deviations(size_t n, const bp_real *x, bp_real mean, double ret[
 			}
 		for (; i < len; i += VLEN) {
 			/* Lanes past the end must not count as deviations of 0 from the mean. */
-			vec d = len - i < (size_t)VLEN ? vec_keep(vec_first((int)(len - i)), load(x + i, len - i) - m)
-						       : vec_load(x + i) - m;
+			const int left = lanes(len - i);
+			vec d = vec_load_part(x + i, left) - m;
+			if (left < VLEN)
+				d = vec_keep(vec_first(left), d);
 			s[0] += d;
 			q[0] += d * d;
 		}
@@ -77,13 +72,13 @@ VEC_INLINE void apply(const struct bp_norm_rows *p, bool weighted, bool biased, 
 {
 	const vec m = vec_splat(mean), s = vec_splat(invstd);
 	for (size_t i = 0; i < p->n; i += VLEN) {
-		const size_t left = p->n - i;
-		vec v = (load(x + i, left) - m) * s;
+		const int left = lanes(p->n - i);
+		vec v = (vec_load_part(x + i, left) - m) * s;
 		if (weighted && biased)
-			v = v * load(p->weight + i, left) + load(p->bias + i, left);
+			v = v * vec_load_part(p->weight + i, left) + vec_load_part(p->bias + i, left);
 		else if (weighted)
-			v = v * load(p->weight + i, left);
-		store(y + i, v, left);
+			v = v * vec_load_part(p->weight + i, left);
+		vec_store_part(y + i, v, left);
 	}
 }
 
@@ -120,15 +115,16 @@ static void grad_sums(const struct bp_norm_rows *p, size_t r, const bp_real *x, 
 		const size_t end = p->n - at < CHUNK ? p->n : at + CHUNK;
 		vec sum = vec_zero(), dot = vec_zero();
 		for (size_t i = at; i < end; i += VLEN) {
-			const size_t left = end - i;
-			vec d = load(dy + i, left), hat = (load(x + i, left) - m) * s; /* past the end d is 0 */
-			vec g = p->weight ? d * load(p->weight + i, left) : d;
+			const int left = lanes(end - i);
+			vec d = vec_load_part(dy + i, left),
+			    hat = (vec_load_part(x + i, left) - m) * s; /* past the end d is 0 */
+			vec g = p->weight ? d * vec_load_part(p->weight + i, left) : d;
 			sum += g;
 			dot += g * hat;
 			if (p->dweight)
-				store(p->dweight + i, load(p->dweight + i, left) + d * hat, left);
+				vec_store_part(p->dweight + i, vec_load_part(p->dweight + i, left) + d * hat, left);
 			if (p->dbias)
-				store(p->dbias + i, load(p->dbias + i, left) + d, left);
+				vec_store_part(p->dbias + i, vec_load_part(p->dbias + i, left) + d, left);
 		}
 		ret[0] += (double)vec_sum(sum);
 		ret[1] += (double)vec_sum(dot);
@@ -149,13 +145,13 @@ void KERNEL_NAME(norm_rows_grad)(
 		const vec mean_g = vec_splat((bp_real)(sums[0] / (double)p->n));
 		const vec slope = vec_splat((bp_real)(sums[1] / (double)p->n));
 		for (size_t i = 0; i < p->n; i += VLEN) {
-			const size_t left = p->n - i;
-			vec hat = (load(xr + i, left) - m) * s, g = load(dyr + i, left);
+			const int left = lanes(p->n - i);
+			vec hat = (vec_load_part(xr + i, left) - m) * s, g = vec_load_part(dyr + i, left);
 			if (p->weight)
-				g = g * load(p->weight + i, left);
+				g = g * vec_load_part(p->weight + i, left);
 			vec v = s * (g - mean_g - hat * slope);
 			bp_real *at = dx + r * p->n + i;
-			store(at, acc ? load(at, left) + v : v, left);
+			vec_store_part(at, acc ? vec_load_part(at, left) + v : v, left);
 		}
 	}
 }

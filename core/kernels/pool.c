@@ -8,19 +8,6 @@
 
 #include <math.h>
 
-VEC_INLINE vec load(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-
-VEC_INLINE void store(bp_real *p, vec v, int n)
-{
-	if (n == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, n);
-}
-
 typedef uint16_t taps_memory __attribute__((vector_size(2 * VLEN), aligned(2), may_alias));
 
 VEC_INLINE void store_taps(uint16_t *p, vint tap, int n)
@@ -55,7 +42,7 @@ VEC_INLINE vec window_max(const struct bp_pool *p, int oy, int ox, const bp_real
 		const bp_real *in = x + (size_t)(p->v.first[oy] + ky * p->v.step) * row;
 		int tap = (p->v.tap0[oy] + ky) * p->h.kernel + p->h.tap0[ox];
 		for (int kx = 0; kx < p->h.taps[ox]; kx++) {
-			vec v = load(in + (size_t)(p->h.first[ox] + kx * p->h.step) * (size_t)p->c, n);
+			vec v = vec_load_part(in + (size_t)(p->h.first[ox] + kx * p->h.step) * (size_t)p->c, n);
 			vint better = (v > best) | (v != v) | (at == vint_splat(BP_POOL_NO_TAP));
 			best = vec_select(better, v, best);
 			at = (better & vint_splat(tap + kx)) | (~better & at);
@@ -71,7 +58,7 @@ void KERNEL_NAME(max_pool)(const struct bp_pool *p, int row, const bp_real *x, b
 		EACH_CHANNELS(p->c)
 		{
 			vint tap;
-			store(y + j, window_max(p, row, ox, x + j, n, &tap), n);
+			vec_store_part(y + j, window_max(p, row, ox, x + j, n, &tap), n);
 			if (ret_tap)
 				store_taps(ret_tap + (size_t)ox * (size_t)p->c + j, tap, n);
 		}
@@ -83,8 +70,8 @@ VEC_INLINE void send_back(int c, const bp_real *dy, const uint16_t *tap, int min
 {
 	EACH_CHANNELS(c)
 	{
-		vec d = vec_keep(load_taps(tap + j, n) == vint_splat(mine), load(dy + j, n));
-		store(dx + j, acc ? load(dx + j, n) + d : d, n);
+		vec d = vec_keep(load_taps(tap + j, n) == vint_splat(mine), vec_load_part(dy + j, n));
+		vec_store_part(dx + j, acc ? vec_load_part(dx + j, n) + d : d, n);
 	}
 }
 
@@ -123,8 +110,9 @@ void KERNEL_NAME(avg_pool)(const struct bp_pool *p, int row, const bp_real *x, b
 			vec s = vec_zero();
 			for (int ky = 0; ky < v->taps[row]; ky++)
 				for (int kx = 0; kx < h->taps[ox]; kx++)
-					s += load(corner + (size_t)ky * line + (size_t)kx * (size_t)p->c + j, n);
-			store(y + j, s / count, n);
+					s += vec_load_part(
+						corner + (size_t)ky * line + (size_t)kx * (size_t)p->c + j, n);
+			vec_store_part(y + j, s / count, n);
 		}
 	}
 }
@@ -135,16 +123,16 @@ void KERNEL_NAME(avg_pool_grad)(const struct bp_pool *p, int row, const bp_real 
 	for (int ix = 0; ix < h->in; ix++, dx += p->c) {
 		EACH_CHANNELS(p->c)
 		{
-			vec d = acc ? load(dx + j, n) : vec_zero();
+			vec d = acc ? vec_load_part(dx + j, n) : vec_zero();
 			for (int a = v->back[row]; a < v->back[row + 1]; a++) {
 				for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
 					int oy = v->back_out[a], ox = h->back_out[b];
 					vec share = vec_splat(1 / ((bp_real)v->span[oy] * (bp_real)h->span[ox]));
 					size_t o = (size_t)oy * (size_t)h->out_count + (size_t)ox;
-					d += load(dy + o * (size_t)p->c + j, n) * share;
+					d += vec_load_part(dy + o * (size_t)p->c + j, n) * share;
 				}
 			}
-			store(dx + j, d, n);
+			vec_store_part(dx + j, d, n);
 		}
 	}
 }

@@ -15,15 +15,7 @@ enum { STRIP = 16 }; /* vectors summed in bp_real before they go into the double
 VEC_INLINE vec load_at(const bp_real *x, int64_t n, int64_t i, int *ret_count)
 {
 	*ret_count = n - i < VLEN ? (int)(n - i) : VLEN;
-	return *ret_count == VLEN ? vec_load(x + i) : vec_load_n(x + i, *ret_count);
-}
-
-VEC_INLINE void store_at(bp_real *y, int64_t i, vec v, int count)
-{
-	if (count == VLEN)
-		vec_store(y + i, v);
-	else
-		vec_store_n(y + i, v, count);
+	return vec_load_part(x + i, *ret_count);
 }
 
 VEC_INLINE bp_real largest(const bp_real *x, int64_t n)
@@ -47,7 +39,7 @@ VEC_INLINE double sum_exp(int64_t n, const bp_real *x, bp_real max, bp_real *ret
 			int count;
 			vec e = vec_exp_or_0(load_at(x, n, i, &count) - vec_splat(max));
 			if (ret_exp)
-				store_at(ret_exp, i, e, count);
+				vec_store_part(ret_exp + i, e, count);
 			strip += vec_keep(vec_first(count), e);
 		}
 		sum += (double)vec_sum(strip);
@@ -86,7 +78,7 @@ void KERNEL_NAME(softmax)(int64_t n, bool log_of, const bp_real *x, bp_real *y)
 	int count;
 	for (int64_t i = 0; i < n; i += VLEN) {
 		vec v = load_at(log_of ? x : y, n, i, &count);
-		store_at(y, i, log_of ? (v - top) - by : v * by, count);
+		vec_store_part(y + i, log_of ? (v - top) - by : v * by, count);
 	}
 }
 
@@ -97,6 +89,6 @@ void KERNEL_NAME(softmax_grad)(int64_t n, bool log_of, const bp_real *y, const b
 	for (int64_t i = 0; i < n; i += VLEN) {
 		vec v = load_at(y, n, i, &count), d = load_at(dy, n, i, &count);
 		vec g = log_of ? d - vec_exp_or_0(v) * sum : v * (d - sum);
-		store_at(dx, i, acc ? load_at(dx, n, i, &count) + g : g, count);
+		vec_store_part(dx + i, acc ? load_at(dx, n, i, &count) + g : g, count);
 	}
 }

@@ -26,19 +26,6 @@
 
 enum { STRIP = 16 }; /* vectors */
 
-/* n is VLEN but at the end of a block; the test is gone once this is inlined. */
-VEC_INLINE vec load(const bp_real *p, int n)
-{
-	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
-}
-VEC_INLINE void store(bp_real *p, vec v, int n)
-{
-	if (n == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, n);
-}
-
 struct grad_lanes {
 	vec squares; /* of the strip */
 	vec max;
@@ -118,8 +105,8 @@ VEC_INLINE vec vec_root(vec v)
 
 VEC_INLINE vec sgd(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
-	vec buf = c->keep * load(u->state[0] + i, n) + c->take * g;
-	store(u->state[0] + i, buf, n);
+	vec buf = c->keep * vec_load_part(u->state[0] + i, n) + c->take * g;
+	vec_store_part(u->state[0] + i, buf, n);
 	return w - c->lr * (c->nesterov ? g + c->look * buf : buf);
 }
 
@@ -128,14 +115,14 @@ VEC_INLINE vec sgd(vec w, vec g, const struct bp_update *u, const struct bp_upda
 VEC_INLINE vec means(
 	vec g, const struct bp_update *u, const struct bp_update_coef *c, bool largest, int64_t i, int n, vec *ret_root)
 {
-	vec mean = load(u->state[0] + i, n), square = load(u->state[1] + i, n);
+	vec mean = vec_load_part(u->state[0] + i, n), square = vec_load_part(u->state[1] + i, n);
 	mean = mean + c->blend1 * (g - mean);
 	square = c->beta2 * square + c->blend2 * (g * g);
-	store(u->state[0] + i, mean, n);
-	store(u->state[1] + i, square, n);
+	vec_store_part(u->state[0] + i, mean, n);
+	vec_store_part(u->state[1] + i, square, n);
 	if (largest) {
-		square = vec_max(square, load(u->state[2] + i, n));
-		store(u->state[2] + i, square, n);
+		square = vec_max(square, vec_load_part(u->state[2] + i, n));
+		vec_store_part(u->state[2] + i, square, n);
 	}
 	*ret_root = vec_root(square) / c->root_correction2 + c->eps;
 	return mean;
@@ -163,45 +150,46 @@ VEC_INLINE vec nadam(vec w, vec g, const struct bp_update *u, const struct bp_up
 VEC_INLINE vec rmsprop(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
 	bool momentum = u->state[2] || (u->state[1] && !c->centered);
-	vec square = c->beta2 * load(u->state[0] + i, n) + c->blend2 * (g * g), variance = square;
-	store(u->state[0] + i, square, n);
+	vec square = c->beta2 * vec_load_part(u->state[0] + i, n) + c->blend2 * (g * g), variance = square;
+	vec_store_part(u->state[0] + i, square, n);
 	if (c->centered) {
 		bp_real *means = u->state[momentum ? 2 : 1] + i;
-		vec mean = load(means, n);
+		vec mean = vec_load_part(means, n);
 		mean = mean + c->blend2 * (g - mean);
-		store(means, mean, n);
+		vec_store_part(means, mean, n);
 		variance = vec_max(square - mean * mean, vec_zero());
 	}
 	vec direction = g / (vec_root(variance) + c->eps);
 	if (momentum) {
-		direction = c->keep * load(u->state[1] + i, n) + direction;
-		store(u->state[1] + i, direction, n);
+		direction = c->keep * vec_load_part(u->state[1] + i, n) + direction;
+		vec_store_part(u->state[1] + i, direction, n);
 	}
 	return w - c->lr * direction;
 }
 
 VEC_INLINE vec adagrad(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
-	vec sum = load(u->state[0] + i, n) + (c->first + g * g);
-	store(u->state[0] + i, sum, n);
+	vec sum = vec_load_part(u->state[0] + i, n) + (c->first + g * g);
+	vec_store_part(u->state[0] + i, sum, n);
 	return w - c->lr * (g / (vec_root(sum) + c->eps));
 }
 
 VEC_INLINE vec adadelta(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
-	vec square = c->beta2 * load(u->state[0] + i, n) + c->blend2 * (g * g), deltas = load(u->state[1] + i, n);
+	vec square = c->beta2 * vec_load_part(u->state[0] + i, n) + c->blend2 * (g * g),
+	    deltas = vec_load_part(u->state[1] + i, n);
 	vec delta = vec_root(deltas + c->eps) / vec_root(square + c->eps) * g;
-	store(u->state[0] + i, square, n);
-	store(u->state[1] + i, c->beta2 * deltas + c->blend2 * (delta * delta), n);
+	vec_store_part(u->state[0] + i, square, n);
+	vec_store_part(u->state[1] + i, c->beta2 * deltas + c->blend2 * (delta * delta), n);
 	return w - c->lr * delta;
 }
 
 /* The sign of beta1 * mean + (1 - beta1) * g, by which every weight moves equally far. 0 and NaN stay as they are. */
 VEC_INLINE vec lion(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
-	vec mean = load(u->state[0] + i, n), blend = mean + c->blend1 * (g - mean);
+	vec mean = vec_load_part(u->state[0] + i, n), blend = mean + c->blend1 * (g - mean);
 	vec one = vec_splat(1), zero = vec_zero();
-	store(u->state[0] + i, c->beta2 * mean + c->blend2 * g, n);
+	vec_store_part(u->state[0] + i, c->beta2 * mean + c->blend2 * g, n);
 	return w - c->lr * vec_select(blend > zero, one, vec_select(blend < zero, -one, blend));
 }
 
@@ -215,12 +203,12 @@ struct lanes {
 VEC_INLINE void move(
 	const struct bp_update *u, const struct bp_update_coef *c, enum rule rule, int64_t i, int n, struct lanes *seen)
 {
-	vec old = load(u->w + i, n), g = load(u->g + i, n), w = old;
+	vec old = vec_load_part(u->w + i, n), g = vec_load_part(u->g + i, n), w = old;
 	if (seen)
 		see_gradient(g, &seen->grad);
 	if (c->scale != 1) {
 		g = c->scale * g;
-		store(u->g + i, g, n);
+		vec_store_part(u->g + i, g, n);
 	}
 	g = g + c->l2 * w;
 	switch (rule) {
@@ -252,7 +240,7 @@ VEC_INLINE void move(
 		w = lion(c->decay * w, g, u, c, i, n);
 		break;
 	}
-	store(u->w + i, w, n);
+	vec_store_part(u->w + i, w, n);
 	if (!seen)
 		return;
 	if (n < VLEN) /* Adam with eps 0 makes a NaN of the lanes past the end */

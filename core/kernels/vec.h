@@ -167,6 +167,19 @@ VEC_INLINE void vec_store_n(bp_real *p, vec v, int n)
 #endif
 }
 
+/* The first n lanes, 0 <= n <= VLEN; quick for a whole vector, and without a test where n is known when compiled. */
+VEC_INLINE vec vec_load_part(const bp_real *p, int n)
+{
+	return n == VLEN ? vec_load(p) : vec_load_n(p, n);
+}
+VEC_INLINE void vec_store_part(bp_real *p, vec v, int n)
+{
+	if (n == VLEN)
+		vec_store(p, v);
+	else
+		vec_store_n(p, v, n);
+}
+
 /* Sum of the lanes, halves onto halves: always in this order. */
 VEC_INLINE bp_real vec_sum(vec v)
 {

@@ -17,19 +17,6 @@ enum { OUT = BP_WINOGRAD_OUT, IN = BP_WINOGRAD_IN, TAPS = 3 };
 #define ROOT ((bp_real)1.41421356237309504880)
 #define HALF_ROOT ((bp_real)0.70710678118654752440)
 
-/* left: VLEN, known when compiled, or the rest of the channels. */
-VEC_INLINE vec load(const bp_real *p, const int left)
-{
-	return left == VLEN ? vec_load(p) : vec_load_n(p, left);
-}
-VEC_INLINE void store(bp_real *p, vec v, const int left)
-{
-	if (left == VLEN)
-		vec_store(p, v);
-	else
-		vec_store_n(p, v, left);
-}
-
 /* y = B^T d: rows (1 0 -5/2 0 1 0), (0 -2p -2 p 1 0) for p = h and -h, (0 -q/2 -1/2 q 1 0) for q = r and -r,
  * (0 1 0 -5/2 0 1). */
 VEC_INLINE void input_line(const vec d[IN], vec y[IN])
@@ -110,7 +97,7 @@ VEC_INLINE void tile_in(const struct bp_winograd_in *p, size_t c, bp_real *dst, 
 		const size_t at = (size_t)j * p->col_step + c;
 #pragma GCC unroll 6
 		for (int i = 0; i < side; i++)
-			d[i] = inside ? load(p->rows[i] + at, left) : vec_zero();
+			d[i] = inside ? vec_load_part(p->rows[i] + at, left) : vec_zero();
 		f(d, y);
 #pragma GCC unroll 6
 		for (int i = 0; i < IN; i++)
@@ -162,7 +149,7 @@ VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int le
 		for (int i = 0; i < OUT; i++)
 			t[i][j] = y[i];
 	}
-	const vec bias = p->bias ? load(p->bias + c, left) : vec_zero();
+	const vec bias = p->bias ? vec_load_part(p->bias + c, left) : vec_zero();
 	const int rows = p->rows, cols = p->cols;
 	const bool acc = p->acc, relu = p->relu;
 	for (int i = 0; i < rows; i++) {
@@ -172,9 +159,9 @@ VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int le
 		for (int j = 0; j < OUT; j++, dst += col_step) {
 			if (j >= cols)
 				break;
-			vec v = acc ? y[j] + load(dst, left) : y[j];
+			vec v = acc ? y[j] + vec_load_part(dst, left) : y[j];
 			v += bias;
-			store(dst, relu ? vec_relu(v) : v, left);
+			vec_store_part(dst, relu ? vec_relu(v) : v, left);
 		}
 	}
 }
@@ -196,7 +183,7 @@ VEC_INLINE void weights_in(const struct bp_winograd_weights *p, size_t row, int 
 	for (int b = 0; b < TAPS; b++) {
 #pragma GCC unroll 3
 		for (int a = 0; a < TAPS; a++)
-			w[a] = load(src + (size_t)(a * TAPS + b) * p->tap_step, left);
+			w[a] = vec_load_part(src + (size_t)(a * TAPS + b) * p->tap_step, left);
 		weight_line(w, y);
 #pragma GCC unroll 6
 		for (int i = 0; i < IN; i++)
@@ -243,7 +230,7 @@ VEC_INLINE void weights_out(const struct bp_winograd_weights *p, size_t row, int
 		weight_gradient_line(t[a], y);
 #pragma GCC unroll 3
 		for (int b = 0; b < TAPS; b++)
-			store(dst + (size_t)(a * TAPS + b) * tap_step, y[b], left);
+			vec_store_part(dst + (size_t)(a * TAPS + b) * tap_step, y[b], left);
 	}
 }
 
