@@ -285,6 +285,23 @@ struct weights_call {
 	bp_real *dw, *db;
 };
 void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
+/* The pixels of a batch cut into n chunks, each with partial sums of its own; one alone has the results'. */
+struct chunks {
+	size_t n, size, channels; /* elements of dW and of db */
+	bp_real *dw, *db;         /* chunk by chunk */
+	bp_real *ret_dw, *ret_db; /* NULL: not wanted */
+};
+static inline bp_real *chunk_dw(const struct chunks *c, size_t i)
+{
+	return c->n == 1 ? c->ret_dw : c->dw + i * c->size;
+}
+static inline bp_real *chunk_db(const struct chunks *c, size_t i)
+{
+	return c->n == 1 ? c->ret_db : c->db + i * c->channels;
+}
+/* Adds the chunks' sums in their order: so many tasks, and one of them. */
+size_t bp_chunks_tasks(const struct chunks *c);
+void bp_chunks_sum(const struct bp_kernels *k, const struct chunks *c, size_t task);
 void bp_dense_backward_weights(const struct bp_conv *cv, const struct weights_call *call);
 void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch);
 size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads);

@@ -30,8 +30,9 @@ enum {
 struct job {
 	const struct bp_conv *cv;
 	struct bp_conv_call call;
-	size_t rows, blocks, chunks;
-	bp_real *packed, *parts, *bias_parts;
+	size_t rows, blocks;
+	struct chunks chunks;
+	bp_real *packed;
 };
 
 /* C = A B of a block of rows: B is packed in panels of nr columns of k rows. */
@@ -84,15 +85,19 @@ static struct job start(const struct bp_conv *cv, const struct bp_conv_call *cal
 {
 	struct job j = {.cv = cv, .call = *call, .rows = call->n * cv->fold, .packed = ws};
 	j.blocks = divide_up(j.rows, cv->rows.block);
-	j.chunks = j.blocks < cv->rows.chunks ? j.blocks : cv->rows.chunks;
-	j.parts = (bp_real *)((char *)ws + cv->rows.packed);
-	j.bias_parts = (bp_real *)((char *)j.parts + part_bytes(cv, (size_t)cv->s.c * cv->s.oc));
+	j.chunks = (struct chunks){.n = j.blocks < cv->rows.chunks ? j.blocks : cv->rows.chunks,
+		.size = (size_t)cv->s.c * cv->s.oc,
+		.channels = cv->s.oc,
+		.dw = (bp_real *)((char *)ws + cv->rows.packed),
+		.ret_dw = call->dw,
+		.ret_db = call->db};
+	j.chunks.db = (bp_real *)((char *)j.chunks.dw + part_bytes(cv, j.chunks.size));
 	return j;
 }
 
 static void *scratch_of(const struct job *j)
 {
-	return (char *)j->bias_parts + part_bytes(j->cv, j->cv->s.oc);
+	return (char *)j->chunks.db + part_bytes(j->cv, j->cv->s.oc);
 }
 
 static size_t block_rows(const struct job *j, size_t block)
@@ -289,10 +294,10 @@ static void backward_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct bp_conv *cv = j->cv;
-	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block, first = i * j->blocks / j->chunks;
+	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block, first = i * j->blocks / j->chunks.n;
 	bp_real *x_room = (bp_real *)((void **)scratch + 2 * block), *g_room = x_room + block * c;
-	bp_real *panel = g_room + block * oc, *dw = j->parts + i * c * oc, *db = j->bias_parts + i * oc;
-	const size_t end = (i + 1) * j->blocks / j->chunks;
+	bp_real *panel = g_room + block * oc, *dw = chunk_dw(&j->chunks, i), *db = chunk_db(&j->chunks, i);
+	const size_t end = (i + 1) * j->blocks / j->chunks.n;
 	for (size_t b = first; b < end; b++) {
 		const size_t rows = block_rows(j, b), at = b * block * oc;
 		struct ahead ahead = {0};
@@ -314,19 +319,11 @@ static void backward_task(const void *job, size_t i, void *scratch)
 	}
 }
 
-enum { SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */ };
-
-/* Adds the chunks' sums: of the weights, then of the bias. */
 static void sum_task(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const size_t oc = j->cv->s.oc, size = j->cv->s.c * oc, at = i * SUM_ELEMENTS;
-	size_t n = size - at < SUM_ELEMENTS ? size - at : SUM_ELEMENTS;
-	if (at < size)
-		j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
-	else
-		j->cv->k->column_sums(j->chunks, oc, j->bias_parts, oc, false, j->call.db);
+	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
 void bp_pointwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
@@ -342,12 +339,11 @@ void bp_pointwise_backward(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = start(cv, call, ws);
-	const size_t size = (size_t)cv->s.c * cv->s.oc;
 	const struct phase phases[] = {
 		{call->dx ? panel_count(cv, cv->s.c) : 0, pack_backward},
-		{j.chunks, backward_task},
-		{call->dw ? divide_up(size, SUM_ELEMENTS) + (call->db ? 1 : 0) : 0, sum_task},
+		{j.chunks.n, backward_task},
+		{bp_chunks_tasks(&j.chunks), sum_task},
 	};
 	struct work w = {&j, phases, 3, scratch_of(&j), cv->rows.scratch};
-	bp_work_run(ctx, j.rows * size, &w);
+	bp_work_run(ctx, j.rows * j.chunks.size, &w);
 }

@@ -28,11 +28,12 @@ enum {
 struct job {
 	const struct bp_conv *cv;
 	struct weights_call call;
-	size_t pixels, chunks, chunk; /* of the batch; how many chunks, of how many pixels */
-	size_t cuts;                  /* ranges of tiles */
-	size_t taps, kc;              /* rows of dW in a group: as the tiles see them */
-	size_t tap_tiles;             /* tiles of rows of one tap */
-	bp_real *parts, *bias_parts, *zeros;
+	size_t pixels, chunk; /* of the batch; of a chunk */
+	struct chunks chunks;
+	size_t cuts;      /* ranges of tiles */
+	size_t taps, kc;  /* rows of dW in a group: as the tiles see them */
+	size_t tap_tiles; /* tiles of rows of one tap */
+	bp_real *zeros;
 };
 
 /* Where a thread keeps what it works on. */
@@ -205,8 +206,8 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	const struct bp_conv *cv = j->cv;
 	const size_t chunk = i / j->cuts, cut = i % j->cuts, oc = cv->forward.out_c, block = cv->weights.block;
 	const size_t first = chunk * j->chunk, end = first + j->chunk < j->pixels ? first + j->chunk : j->pixels;
-	bp_real *dw = j->chunks == 1 ? j->call.dw : j->parts + chunk * cv->weights.size;
-	bp_real *db = j->chunks == 1 ? j->call.db : j->bias_parts + chunk * oc;
+	bp_real *dw = chunk_dw(&j->chunks, chunk);
+	bp_real *db = chunk_db(&j->chunks, chunk);
 	struct place pl = place_at(j, scratch);
 	for (size_t at = first; at < end; at += block) {
 		size_t count = end - at < block ? end - at : block, next = end - at - count;
@@ -222,18 +223,28 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	}
 }
 
-/* Adds the chunks' sums; the last task does it for the bias. */
+/* The last one is for the bias. */
+size_t bp_chunks_tasks(const struct chunks *c)
+{
+	return c->n == 1 || !c->ret_dw ? 0 : divide_up(c->size, SUM_ELEMENTS) + (c->ret_db ? 1 : 0);
+}
+
+void bp_chunks_sum(const struct bp_kernels *k, const struct chunks *c, size_t task)
+{
+	const size_t at = task * SUM_ELEMENTS;
+	if (at >= c->size) {
+		k->column_sums(c->n, c->channels, c->db, c->channels, false, c->ret_db);
+		return;
+	}
+	size_t n = c->size - at < SUM_ELEMENTS ? c->size - at : SUM_ELEMENTS;
+	k->column_sums(c->n, n, c->dw + at, c->size, false, c->ret_dw + at);
+}
+
 static void sum_task(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const size_t size = j->cv->weights.size, oc = j->cv->forward.out_c, at = i * SUM_ELEMENTS;
-	if (at >= size) {
-		j->cv->k->column_sums(j->chunks, oc, j->bias_parts, oc, false, j->call.db);
-		return;
-	}
-	size_t n = size - at < SUM_ELEMENTS ? size - at : SUM_ELEMENTS;
-	j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
+	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
 /* Chunks of whole blocks, and cuts of the tiles where those make too few tasks. */
@@ -245,11 +256,11 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	size_t chunks = want < (size_t)cv->weights.max_chunks ? want : (size_t)cv->weights.max_chunks;
 	chunks = chunks < divide_up(blocks, 2) ? chunks : divide_up(blocks, 2);
 	j->chunk = divide_up(blocks, chunks) * block;
-	j->chunks = divide_up(j->pixels, j->chunk);
+	j->chunks.n = divide_up(j->pixels, j->chunk);
 	size_t tiles = side_units(cv, &cv->forward) * j->taps * j->tap_tiles;
-	if (cv->forward.patches && want > j->chunks && j->chunks >= MAX_CHUNKS / 2)
-		want = j->chunks; /* every cut would gather the chunk's patches again */
-	j->cuts = divide_up(want, j->chunks);
+	if (cv->forward.patches && want > j->chunks.n && j->chunks.n >= MAX_CHUNKS / 2)
+		want = j->chunks.n; /* every cut would gather the chunk's patches again */
+	j->cuts = divide_up(want, j->chunks.n);
 	j->cuts = j->cuts < tiles ? j->cuts : tiles;
 }
 
@@ -260,15 +271,15 @@ void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 	j.taps = sd->patches ? 1 : lattice_taps(sd->lattices);
 	j.kc = sd->patches ? lattice_taps(sd->lattices) * sd->kg : (size_t)sd->kg;
 	j.tap_tiles = divide_up(j.kc, cv->k->mr);
-	j.parts = ws;
-	j.bias_parts = (bp_real *)((char *)ws + part_bytes(cv, cv->weights.size));
-	j.zeros = (bp_real *)((char *)j.bias_parts + part_bytes(cv, sd->out_c));
+	j.chunks = (struct chunks){
+		.size = cv->weights.size, .channels = sd->out_c, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};
+	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, cv->weights.size));
+	j.zeros = (bp_real *)((char *)j.chunks.db + part_bytes(cv, sd->out_c));
 	for (size_t i = 0; i < zeros_size(cv) / sizeof(bp_real); i++)
 		j.zeros[i] = 0;
 	size_t work = j.pixels * cv->weights.size;
 	cut_work(&j, work);
-	size_t sums = j.chunks == 1 ? 0 : divide_up(cv->weights.size, SUM_ELEMENTS) + (call->db ? 1 : 0);
-	const struct phase phases[] = {{j.chunks * j.cuts, chunk_task}, {sums, sum_task}};
+	const struct phase phases[] = {{j.chunks.n * j.cuts, chunk_task}, {bp_chunks_tasks(&j.chunks), sum_task}};
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_size(cv), cv->weights.scratch};
 	bp_work_run(ctx, work, &w);
 }

@@ -31,14 +31,14 @@ enum {
 	MAX_CHUNKS = 16,          /* a power of two, as all numbers of chunks: they divide among 2 or 4 threads */
 	TASKS = 16,
 	TASK_WORK = 500000, /* multiply-adds that are worth a task */
-	SUM_ELEMENTS = 4096 /* of dW, of a task that adds the chunks */
 };
 
 struct job {
 	const struct bp_conv *cv;
 	struct weights_call call;
-	size_t tiles, chunks, chunk, block; /* of the batch; how many chunks, of how many tiles; of a sweep */
-	bp_real *parts, *bias_parts, *zeros;
+	size_t tiles, chunk, block; /* of the batch, of a chunk, of a sweep */
+	struct chunks chunks;
+	bp_real *zeros;
 };
 
 void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch)
@@ -155,7 +155,7 @@ static void chunk_bias(const struct job *j, size_t chunk, bp_real *db)
 {
 	const struct bp_conv_shape *s = &j->cv->s;
 	const size_t pixels = j->call.n * s->oh * s->ow, oc = s->oc;
-	const size_t first = chunk * pixels / j->chunks, end = (chunk + 1) * pixels / j->chunks;
+	const size_t first = chunk * pixels / j->chunks.n, end = (chunk + 1) * pixels / j->chunks.n;
 	j->cv->k->column_sums(end - first, oc, j->call.dy + first * oc, oc, false, db);
 }
 
@@ -166,7 +166,7 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t chunk = i / p->ranges, range = i % p->ranges, c = cv->s.c, oc = cv->s.oc;
 	const size_t first = chunk * j->chunk, end = first + j->chunk < j->tiles ? first + j->chunk : j->tiles;
-	bp_real *dw = j->chunks == 1 ? j->call.dw : j->parts + chunk * weights_size(cv);
+	bp_real *dw = chunk_dw(&j->chunks, chunk);
 	struct place pl = {.j = j, .from = range * c / p->ranges, .end = (range + 1) * c / p->ranges, .v = scratch};
 	pl.m = pl.v + PLACES * p->x_step;
 	pl.u = pl.m + PLACES * p->dy_step;
@@ -187,21 +187,14 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	};
 	cv->k->winograd_weights_gradient(&w);
 	if (j->call.db && range == 0)
-		chunk_bias(j, chunk, j->chunks == 1 ? j->call.db : j->bias_parts + chunk * oc);
+		chunk_bias(j, chunk, chunk_db(&j->chunks, chunk));
 }
 
-/* Adds the chunks' sums; the last task does it for the bias. */
 static void sum_task(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const size_t size = weights_size(j->cv), oc = j->cv->s.oc, at = i * SUM_ELEMENTS;
-	if (at >= size) {
-		j->cv->k->column_sums(j->chunks, oc, j->bias_parts, oc, false, j->call.db);
-		return;
-	}
-	size_t n = size - at < SUM_ELEMENTS ? size - at : SUM_ELEMENTS;
-	j->cv->k->column_sums(j->chunks, n, j->parts + at, size, false, j->call.dw + at);
+	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
 /* Chunks as even as can be, and even sweeps of each. */
@@ -210,11 +203,11 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
 	size_t want = multiply_adds / TASK_WORK;
 	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges);
-	j->chunks = 1;
-	while (j->chunks < want && j->chunks < p->max_chunks && 2 * j->chunks * SHORT_CHUNK <= j->tiles)
-		j->chunks *= 2;
-	j->chunk = divide_up(j->tiles, j->chunks);
-	j->chunks = divide_up(j->tiles, j->chunk);
+	j->chunks.n = 1;
+	while (j->chunks.n < want && j->chunks.n < p->max_chunks && 2 * j->chunks.n * SHORT_CHUNK <= j->tiles)
+		j->chunks.n *= 2;
+	j->chunk = divide_up(j->tiles, j->chunks.n);
+	j->chunks.n = divide_up(j->tiles, j->chunk);
 	j->block = divide_up(j->chunk, divide_up(j->chunk, p->tiles.block));
 }
 
@@ -223,14 +216,15 @@ void bp_winograd_weights_run(
 {
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t size = weights_size(cv);
-	struct job j = {.cv = cv, .call = *call, .tiles = call->n * p->tiles.down * p->tiles.across, .parts = ws};
-	j.bias_parts = (bp_real *)((char *)ws + part_bytes(cv, size));
-	j.zeros = (bp_real *)((char *)j.bias_parts + part_bytes(cv, cv->s.oc));
+	struct job j = {.cv = cv, .call = *call, .tiles = call->n * p->tiles.down * p->tiles.across};
+	j.chunks =
+		(struct chunks){.size = size, .channels = cv->s.oc, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};
+	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, size));
+	j.zeros = (bp_real *)((char *)j.chunks.db + part_bytes(cv, cv->s.oc));
 	memset(j.zeros, 0, zeros_bytes(cv));
 	const size_t work = j.tiles * PLACES * cv->s.c * cv->s.oc;
 	cut_work(&j, work);
-	size_t sums = j.chunks == 1 ? 0 : divide_up(size, SUM_ELEMENTS) + (call->db ? 1 : 0);
-	const struct phase phases[] = {{j.chunks * p->ranges, chunk_task}, {sums, sum_task}};
+	const struct phase phases[] = {{j.chunks.n * p->ranges, chunk_task}, {bp_chunks_tasks(&j.chunks), sum_task}};
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(cv), p->scratch};
 	bp_work_run(ctx, work, &w);
 }
