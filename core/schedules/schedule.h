@@ -38,9 +38,6 @@ struct bp_schedule_ops {
 #define SCHEDULE(id) extern const struct bp_schedule_ops bp_schedule_##id;
 #include "schedules/schedules.def"
 
-/* NULL when type is out of range. Static. */
-const struct bp_schedule_ops *bp_schedule_at(int type);
-
 void bp_schedule_start(struct bp_schedule_state *ret);
 
 /*

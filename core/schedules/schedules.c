@@ -14,11 +14,6 @@ static const struct bp_schedule_ops *const schedules[] = {
 #include "schedules/schedules.def"
 };
 
-const struct bp_schedule_ops *bp_schedule_at(int type)
-{
-	return type >= 0 && type < bp_scheduler_items.count ? schedules[type] : NULL;
-}
-
 void bp_schedule_start(struct bp_schedule_state *ret)
 {
 	*ret = (struct bp_schedule_state){.scale = 1, .best = INFINITY};

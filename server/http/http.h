@@ -34,8 +34,7 @@ struct route {
 };
 
 /* ---- of the request: all borrowed until the reply is complete ---- */
-void *http_app(const struct http_request *rq); /* api's context */
-const char *http_request_id(const struct http_request *rq);
+void *http_app(const struct http_request *rq);                             /* api's context */
 const char *http_segment(const struct http_request *rq, const char *name); /* decoded once; [A-Za-z0-9._-]{1,64} */
 const char *http_query(const struct http_request *rq, const char *name);   /* decoded; NULL when absent */
 /* Reports query parameters not among the n names. */

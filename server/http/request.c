@@ -10,11 +10,6 @@ void *http_app(const struct http_request *rq)
 	return rq->srv->o.app;
 }
 
-const char *http_request_id(const struct http_request *rq)
-{
-	return rq->id;
-}
-
 const char *http_segment(const struct http_request *rq, const char *name)
 {
 	for (int i = 0; i < rq->nnamed; i++)

@@ -82,8 +82,3 @@ void infer_close(struct infer *in)
 	free(in->std);
 	free(in);
 }
-
-const struct bp_net *infer_net(const struct infer *in)
-{
-	return in->net;
-}

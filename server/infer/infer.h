@@ -19,7 +19,6 @@ struct infer;
 struct infer *infer_open(
 	const json_t *model, const json_t *spec, const char *checkpoint_path, struct problems *problems);
 void infer_close(struct infer *in);
-const struct bp_net *infer_net(const struct infer *in);
 
 /*
  * Body: {"instances":[ ... ]}, nested arrays of the input's shape or flat ones, raw pixel values as uploaded (u8 0..255

@@ -52,7 +52,5 @@ bool run_pack(struct run *r);
 /* A problem of a file, and of its member when label is not "". Returns false. */
 bool run_problem(struct run *r, const struct ingest_file *file, const char *label, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* ROLE_NONE when the name says nothing. */
-int role_of(const char *name);
 
 #endif

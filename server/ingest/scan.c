@@ -15,7 +15,7 @@ static bool begins_with_letter(const char *name, char letter)
 					    strncmp(name + 1, "test", 4) == 0);
 }
 
-int role_of(const char *name)
+static int role_of(const char *name)
 {
 	char low[SOURCE_LABEL];
 	size_t n = 0;

@@ -9,7 +9,7 @@
 
 enum { NAMES_MAX = 256, WORD_MAX = 64 };
 
-const char *item_kind_name(enum bp_item_kind kind)
+static const char *item_kind_name(enum bp_item_kind kind)
 {
 	static const char *const names[] = {"layer", "loss", "optimizer", "scheduler", "initialisation"};
 	return names[kind];
@@ -238,7 +238,8 @@ static bool missing(
 	return false;
 }
 
-bool item_from_name(
+/* The item that a string names, with its defaults; at is the string's pointer. False when problems were added. */
+static bool item_from_name(
 	const char *name, enum bp_item_kind kind, const char *at, struct problems *problems, struct bp_item *ret)
 {
 	int index = find_type(name, kind, at, problems);

@@ -16,16 +16,11 @@ bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *re
  * "warmup_epochs". False when it is absent or problems were added. */
 bool item_read_field(
 	struct spec_reader *parent, const char *name, enum bp_item_kind kind, struct bp_item *ret, double *warmup);
-/* The item that a string names, with its defaults; at is the string's pointer. False when problems were added. */
-bool item_from_name(
-	const char *name, enum bp_item_kind kind, const char *at, struct problems *problems, struct bp_item *ret);
 /* Copies the numbers of the argument of kind BP_ARG_WEIGHTS, which item_read has found sound; returns how many, at most
  * SPEC_MAX_WEIGHTS; 0 when none are given. */
 int item_weights(const json_t *obj, const struct bp_item_info *info, double *ret);
 /* Sets "type" and every argument. An argument left to the item itself is null, and may be given so. */
 bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item);
-/* "layer", "loss", "optimizer", "scheduler", "initialisation". Static. */
-const char *item_kind_name(enum bp_item_kind kind);
 /* Value of one argument as JSON. New reference. */
 json_t *item_value(const struct bp_arg *arg, const struct bp_value *value);
 /* Word i of "a|b|c" in ret; NULL when there are fewer. */

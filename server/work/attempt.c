@@ -121,7 +121,8 @@ static bool prolonged(struct run *r, struct bp_trainer *tr)
 	return r->outcome == OUT_RUNNING;
 }
 
-void run_train(struct run *r)
+/* Prepares and trains, to the end of the last epoch or until the outcome says otherwise. */
+static void train(struct run *r)
 {
 	struct bp_trainer *tr = NULL;
 	struct bp_error err;
@@ -157,7 +158,7 @@ void train_job(struct work_context *ctx, const struct job_row *row)
 {
 	struct run r = {.ctx = ctx, .row = row, .outcome = OUT_RUNNING};
 	log_line(LOG_INFO, "%s: \"%s\" starts (attempt %d)", row->id, row->name, row->attempt);
-	run_train(&r);
+	train(&r);
 	if (r.outcome == OUT_RUNNING && r.prepared.test.count > 0)
 		run_test(&r);
 	if (r.outcome == OUT_RUNNING)

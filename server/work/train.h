@@ -66,9 +66,6 @@ void run_examine_begin(struct run *r, const struct past_epoch *past, int n);
 void run_examine(struct run *r, const struct bp_epoch *m, bool broken);
 void run_examine_done(struct run *r);
 
-/* Prepares and trains, to the end of the last epoch or until the outcome says otherwise. */
-void run_train(struct run *r);
-
 /* The chosen checkpoint on the test split. */
 void run_test(struct run *r);
 /* Moves the job to what the outcome says. */
