@@ -5,80 +5,45 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "http/daemon.h"
 #include "http/sample.h"
 #include "http/talk.h"
+#include "http/users.h"
 #include "runner.h"
 
-enum { HEADERS = 256 };
-
 static struct daemon d;
-static char folder[] = "/tmp/backpropd-owner-XXXXXX", socket_path[64], socket_flag[80];
-static char ann[HEADERS], bob[HEADERS], admin[HEADERS]; /* header lines that say who asks */
-
-static void make_user(const char *user, const char *scope, char ret[HEADERS])
-{
-	char body[128];
-	struct client *c = client_open_unix(socket_path);
-	ck_assert_ptr_nonnull(c);
-	snprintf(body, sizeof body, "{\"user\":\"%s\",\"name\":\"test\",\"scope\":\"%s\"}", user, scope);
-	ck_assert(client_request(c, "POST", "/v1/tokens", "Content-Type: application/json\r\n", body, strlen(body)));
-	struct response r = client_read(c, false);
-	ck_assert_int_eq(r.status, 201);
-	json_t *json = json_loads(r.body, 0, NULL);
-	snprintf(ret, HEADERS, "Content-Type: application/json\r\nAuthorization: Bearer %.80s\r\n",
-		talk_text(json, "token"));
-	json_decref(json);
-	response_free(&r);
-	client_close(c);
-}
+static struct user ann, bob, admin;
 
 static void start_it(void)
 {
-	strcpy(strrchr(folder, '-'), "-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(socket_path, sizeof socket_path, "%s/socket", folder);
-	snprintf(socket_flag, sizeof socket_flag, "--unix-socket=%s", socket_path);
-	static const char *flags[] = {"--auth=token", socket_flag, NULL};
+	static const char *const flags[] = {"--auth=token", NULL};
 	daemon_start(&d, flags);
-	make_user("ann", "write", ann);
-	make_user("bob", "write", bob);
-	make_user("root", "admin", admin);
+	ann = users_make(&d, "ann", "write", 0);
+	bob = users_make(&d, "bob", "write", 0);
+	admin = users_make(&d, "root", "admin", 0);
 }
 
 static void stop_it(void)
 {
 	daemon_done(&d);
-	rmdir(folder);
-}
-
-static int ask(const char *who, const char *method, const char *target, const char *body)
-{
-	struct response r = request_do(d.port, method, target, who, body, body ? strlen(body) : 0);
-	int status = r.status;
-	response_free(&r);
-	return status;
 }
 
 /* The answer must have that status. New reference. */
-static json_t *get(const char *who, const char *method, const char *target, const char *body, int status)
+static json_t *get(const struct user *who, const char *method, const char *target, const char *body, int status)
 {
-	struct response r = request_do(d.port, method, target, who, body, body ? strlen(body) : 0);
+	struct response r = users_ask(&d, who, method, target, body);
 	ck_assert_msg(r.status == status, "%s %s: %d %s", method, target, r.status, r.body ? r.body : "");
 	json_t *json = json_loads(r.body, 0, NULL);
 	response_free(&r);
 	return json;
 }
 
-static void upload(const char *who, const char *name)
+static void upload(const struct user *who, const char *name)
 {
-	char target[128], headers[HEADERS];
+	char target[128];
 	struct bytes npz = sample_npz_images(128, 16);
 	snprintf(target, sizeof target, "/v1/datasets/%s", name);
-	snprintf(headers, sizeof headers, "%s", strstr(who, "Authorization"));
-	struct response r = request_do(d.port, "PUT", target, headers, npz.at, npz.size);
+	struct response r = request_do(d.port, "PUT", target, strstr(who->headers, "Authorization"), npz.at, npz.size);
 	ck_assert_int_eq(r.status, 201);
 	response_free(&r);
 	bytes_free(&npz);
@@ -89,12 +54,12 @@ static char model_id[64], job_id[64];
 
 static void make_things(void)
 {
-	upload(ann, "quarters");
-	json_t *model = get(ann, "POST", "/v1/models", sample_model(), 201);
+	upload(&ann, "quarters");
+	json_t *model = get(&ann, "POST", "/v1/models", sample_model(), 201);
 	snprintf(model_id, sizeof model_id, "%s", talk_text(model, "id"));
 	json_decref(model);
 	char *body = sample_job("quarters", "\"epochs\":1");
-	json_t *job = get(ann, "POST", "/v1/jobs", body, 201);
+	json_t *job = get(&ann, "POST", "/v1/jobs", body, 201);
 	snprintf(job_id, sizeof job_id, "%s", talk_text(job, "id"));
 	ck_assert_str_eq(talk_text(job, "owner"), "ann");
 	json_decref(job);
@@ -102,7 +67,7 @@ static void make_things(void)
 	for (bool ended = false; !ended;) {
 		char target[128];
 		snprintf(target, sizeof target, "/v1/jobs/%s?wait=30", job_id);
-		job = get(ann, "GET", target, NULL, 200);
+		job = get(&ann, "GET", target, NULL, 200);
 		ended = strcmp(talk_text(job, "status"), "succeeded") == 0;
 		json_decref(job);
 	}
@@ -135,7 +100,7 @@ static bool target_of(const char *path, char ret[256])
 START_TEST(another_users_things_do_not_exist)
 {
 	make_things();
-	json_t *catalog = get(admin, "GET", "/v1/catalog", NULL, 200);
+	json_t *catalog = get(&admin, "GET", "/v1/catalog", NULL, 200);
 	const json_t *routes = talk_at(catalog, "routes");
 	int asked = 0;
 	for (int deleting = 0; deleting < 2; deleting++) {
@@ -149,12 +114,12 @@ START_TEST(another_users_things_do_not_exist)
 			if ((strcmp(method, "DELETE") == 0) != (deleting == 1) || strcmp(method, "PUT") == 0 ||
 				!target_of(path, target))
 				continue;
-			int other = ask(bob, method, target, body);
+			int other = users_status(&d, &bob, method, target, body);
 			ck_assert_msg(other == 404 || (body && other == 400), "bob: %s %s: %d", method, target, other);
 			if (strstr(path, "clone") || strstr(path, "predict"))
 				continue; /* what comes of them for the owner is other tests' matter */
-			const char *who = strcmp(path, "/v1/datasets/{name}") != 0 && deleting ? admin : ann;
-			int owner = ask(who, method, target, body);
+			const struct user *who = strcmp(path, "/v1/datasets/{name}") != 0 && deleting ? &admin : &ann;
+			int owner = users_status(&d, who, method, target, body);
 			ck_assert_msg(owner != 404 && owner != 401 && owner != 403, "owner: %s %s: %d", method, target,
 				owner);
 			asked++;
@@ -170,8 +135,8 @@ START_TEST(lists_events_and_the_queue_show_ones_own)
 	make_things();
 	static const char *const lists[] = {"/v1/datasets", "/v1/models", "/v1/jobs", "/v1/events"};
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-		json_t *mine = get(ann, "GET", lists[i], NULL, 200), *others = get(bob, "GET", lists[i], NULL, 200);
-		json_t *all = get(admin, "GET", lists[i], NULL, 200);
+		json_t *mine = get(&ann, "GET", lists[i], NULL, 200), *others = get(&bob, "GET", lists[i], NULL, 200);
+		json_t *all = get(&admin, "GET", lists[i], NULL, 200);
 		ck_assert_uint_gt(json_array_size(talk_at(mine, "data")), 0);
 		ck_assert_uint_eq(json_array_size(talk_at(others, "data")), 0);
 		ck_assert_uint_eq(json_array_size(talk_at(all, "data")), json_array_size(talk_at(mine, "data")));
@@ -187,15 +152,15 @@ START_TEST(jobs_use_the_things_of_their_user_alone)
 	make_things();
 	char body[256];
 	char *job = sample_job("quarters", "\"epochs\":1");
-	ck_assert_int_eq(ask(bob, "POST", "/v1/jobs", job), 400);
-	upload(bob, "quarters");
-	json_t *made = get(bob, "POST", "/v1/jobs", job, 201);
+	ck_assert_int_eq(users_status(&d, &bob, "POST", "/v1/jobs", job), 400);
+	upload(&bob, "quarters");
+	json_t *made = get(&bob, "POST", "/v1/jobs", job, 201);
 	ck_assert_str_eq(talk_text(made, "owner"), "bob");
 	json_decref(made);
 	free(job);
 	snprintf(body, sizeof body, "{\"dataset\":\"quarters\",\"model\":\"%s\"}", model_id);
-	ck_assert_int_eq(ask(bob, "POST", "/v1/jobs?dry_run=true", body), 400);
-	ck_assert_int_eq(ask(ann, "POST", "/v1/jobs?dry_run=true", body), 200);
+	ck_assert_int_eq(users_status(&d, &bob, "POST", "/v1/jobs?dry_run=true", body), 400);
+	ck_assert_int_eq(users_status(&d, &ann, "POST", "/v1/jobs?dry_run=true", body), 200);
 }
 END_TEST
 
