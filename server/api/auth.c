@@ -64,6 +64,7 @@ static bool identify_token(struct http_request *rq, const char *header)
 	if (token.expires_at > 0 && now >= token.expires_at)
 		return refuse_token(rq, ERR_TOKEN_INVALID, "The token has expired.");
 	http_identify(rq, token.user, token.scope);
+	http_identify_token(rq, token.id, token.expires_at);
 	if (now - token.last_used_at > USED_EVERY)
 		store_token_used(api->store, token.id); /* when it fails, the store says so itself */
 	return true;
@@ -102,6 +103,28 @@ bool auth_admit(struct http_request *rq, const struct route *route)
 	http_reply_error(rq, ERR_SCOPE_INSUFFICIENT, "Authorization", "This needs a token of scope %s, not %s.", needed,
 		scope_name(auth_scope(rq)));
 	return false;
+}
+
+/* One too few: the first look asks for the token, which may have been revoked since it was admitted. */
+void auth_pass_begin(const struct http_request *rq, struct auth_pass *ret)
+{
+	*ret = (struct auth_pass){.who = *http_identity(rq)};
+	ret->seen = store_token_revocations(((const struct api *)http_app(rq))->store) - 1;
+}
+
+bool auth_pass_holds(const struct api *api, struct auth_pass *pass)
+{
+	if (!pass->who.token[0])
+		return true;
+	if (pass->who.expires_at > 0 && clock_now() >= pass->who.expires_at)
+		return false;
+	unsigned now = store_token_revocations(api->store);
+	if (now == pass->seen)
+		return true;
+	bool holds = store_token_holds(api->store, pass->who.token);
+	if (holds)
+		pass->seen = now;
+	return holds;
 }
 
 enum scope auth_scope(const struct http_request *rq)

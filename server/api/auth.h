@@ -19,6 +19,14 @@ const char *auth_user(const struct http_request *rq);
 /* Whether it may see what belongs to owner. What it may not see does not exist for it: 404. */
 bool auth_sees(const struct http_request *rq, const char *owner);
 enum scope auth_scope(const struct http_request *rq);
+/* What let a stream begin, to be looked at while it lasts. */
+struct auth_pass {
+	struct http_identity who;
+	unsigned seen; /* revocations */
+};
+void auth_pass_begin(const struct http_request *rq, struct auth_pass *ret);
+/* Whether it would still be admitted: its token has neither been revoked nor expired. Cheap. */
+bool auth_pass_holds(const struct api *api, struct auth_pass *pass);
 /* Letters, digits, '.', '_' and '-', 1 to USER_MAX. */
 bool auth_user_valid(const char *name);
 

@@ -109,6 +109,16 @@ bool job_etag_listed(const char *list, int64_t version)
 	return false;
 }
 
+bool job_version_wanted(struct http_request *rq, const struct job_row *row, int64_t *ret)
+{
+	const char *match = http_header(rq, "If-Match");
+	*ret = match ? row->version : -1;
+	if (!match || job_etag_listed(match, row->version))
+		return true;
+	answer_store(rq, STORE_STALE, "job", "");
+	return false;
+}
+
 /*
  * With wait: answers once the job is no longer at the version that the client knows (version= or If-None-Match), or has
  * ended, or the time is over; a client that names no version waits for the end.
@@ -161,9 +171,14 @@ void api_job_delete(struct http_request *rq)
 {
 	struct api *api = answer_api(rq);
 	struct job_row row;
+	int64_t version;
 	if (answer_query_refused(rq) || !job_find(rq, &row))
 		return;
-	enum store_status st = store_job_delete(api->store, row.id);
+	if (!job_version_wanted(rq, &row, &version)) {
+		job_row_done(&row);
+		return;
+	}
+	enum store_status st = store_job_delete_at(api->store, row.id, version);
 	if (st == STORE_OK) {
 		char path[PATH_SIZE];
 		answer_path(api, "checkpoints", row.id, path);

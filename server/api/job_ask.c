@@ -27,9 +27,14 @@ static void ask(struct http_request *rq, enum job_verb verb)
 {
 	struct api *api = answer_api(rq);
 	struct job_row row;
+	int64_t version;
 	if (answer_query_refused(rq) || !job_find(rq, &row))
 		return;
-	enum store_status st = store_job_ask(api->store, row.id, verb);
+	if (!job_version_wanted(rq, &row, &version)) {
+		job_row_done(&row);
+		return;
+	}
+	enum store_status st = store_job_ask_at(api->store, row.id, verb, version);
 	char id[ID_MAX];
 	snprintf(id, sizeof id, "%s", row.id);
 	if (st == STORE_CONFLICT) {
@@ -69,14 +74,6 @@ void api_job_cancel(struct http_request *rq)
 
 /* ---- PATCH -------------------------------------------------------------------------------------------- */
 
-/* The version that If-Match asks for; -1: any. False: it can match no version. */
-static bool wanted_version(const struct http_request *rq, const struct job_row *row, int64_t *ret)
-{
-	const char *match = http_header(rq, "If-Match");
-	*ret = match ? row->version : -1;
-	return !match || job_etag_listed(match, row->version);
-}
-
 /* name is where edit's name lies. */
 static void read_edit(struct http_request *rq, const struct job_row *row, struct problems *problems,
 	char name[NAME_MAX_BYTES + 1], struct job_edit *ret)
@@ -112,10 +109,8 @@ void api_job_edit(struct http_request *rq)
 	if (!job_find(rq, &row))
 		return;
 	read_edit(rq, &row, &problems, name, &edit);
-	if (!answer_refused(rq, &problems)) {
-		enum store_status st = STORE_STALE;
-		if (wanted_version(rq, &row, &edit.if_version))
-			st = store_job_edit(api->store, row.id, &edit);
+	if (!answer_refused(rq, &problems) && job_version_wanted(rq, &row, &edit.if_version)) {
+		enum store_status st = store_job_edit(api->store, row.id, &edit);
 		if (st == STORE_OK) {
 			answer_ring(api, row.id);
 			job_reply(rq, 200, row.id);

@@ -26,6 +26,11 @@ void api_job_clone(struct http_request *rq)
 	struct job_row row;
 	if (!job_find(rq, &row))
 		return;
+	int64_t version;
+	if (!job_version_wanted(rq, &row, &version)) {
+		job_row_done(&row);
+		return;
+	}
 	json_t *request = request_of(&row);
 	json_t *body = request ? spec_merge(request, http_json(rq)) : NULL;
 	if (body)

@@ -6,13 +6,15 @@
 #include <string.h>
 
 #include "api/answer.h"
+#include "api/auth.h"
 
 enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10 };
 
 struct tail {
 	struct api *api;
 	enum tail_format format;
-	bool global, follow;
+	bool global, follow, refused;
+	struct auth_pass pass;
 	char job_id[ID_MAX], owner[USER_MAX + 1], type[32];
 	int64_t after;
 	int limit;        /* events of the next batch, so that one client never holds much more than BATCH_BYTES */
@@ -76,9 +78,24 @@ static bool at_end(struct tail *t)
 	return ended;
 }
 
+/* The last thing that a stream says whose token does not hold any more: a comment. */
+static int say_refused(struct tail *t)
+{
+	if (t->refused || t->format != TAIL_SSE)
+		return -1;
+	t->refused = true;
+	free(t->text.bytes);
+	t->offset = 0;
+	t->text.bytes = strdup(": the token was revoked or has expired\n\n");
+	t->text.size = t->text.bytes ? strlen(t->text.bytes) : 0;
+	return t->text.bytes ? 1 : -1;
+}
+
 /* 1: there is text to send; 0: nothing now; -1: the end. */
 static int refill(struct tail *t)
 {
+	if (!auth_pass_holds(t->api, &t->pass))
+		return say_refused(t);
 	bool last = at_end(t);
 	struct event_row *rows = NULL;
 	int n = 0;
@@ -134,6 +151,7 @@ void tail_reply(struct http_request *rq, enum tail_format format, const struct t
 	t->format = format;
 	t->global = !q->job_id;
 	t->follow = q->follow;
+	auth_pass_begin(rq, &t->pass);
 	t->after = q->after;
 	t->limit = BATCH_MAX;
 	snprintf(t->job_id, sizeof t->job_id, "%s", q->job_id ? q->job_id : "");

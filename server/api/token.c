@@ -133,8 +133,10 @@ void api_token_revoke(struct http_request *rq)
 	if (answer_query_refused(rq))
 		return;
 	enum store_status st = store_token_revoke(answer_api(rq)->store, auth_owner(rq), http_segment(rq, "id"));
-	if (st == STORE_OK)
+	if (st == STORE_OK) {
+		http_wake(rq);
 		http_reply_empty(rq, 204);
-	else
+	} else {
 		answer_store(rq, st, "token", "");
+	}
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 
 enum { ID_BYTES = 16, ID_CHARS = 26 };
+static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /* The id made last, under its lock: what makes "strictly increasing within a process" true. */
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -55,7 +56,6 @@ static void next_number(unsigned char ret[ID_BYTES])
 
 void id_new(const char *prefix, char *ret, size_t size)
 {
-	static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 	unsigned char number[ID_BYTES];
 	char text[ID_CHARS + 1] = "";
 	next_number(number);
@@ -71,4 +71,25 @@ void id_new(const char *prefix, char *ret, size_t size)
 		text[i] = alphabet[value];
 	}
 	snprintf(ret, size, "%s%s", prefix, text);
+}
+
+void id_follow(const char *id)
+{
+	unsigned char number[ID_BYTES] = {0};
+	size_t length = strlen(id);
+	const char *text = id + (length < ID_CHARS ? length : length - ID_CHARS);
+	if (strlen(text) != ID_CHARS || strspn(text, alphabet) != ID_CHARS || text[0] > '7')
+		return;
+	for (int i = 0; i < ID_CHARS; i++) {
+		int value = (int)(strchr(alphabet, text[i]) - alphabet);
+		for (int b = 0; b < 5; b++) {
+			int bit = i * 5 + b - 2;
+			if (bit >= 0 && value >> (4 - b) & 1)
+				number[bit / 8] |= (unsigned char)(1 << (7 - bit % 8));
+		}
+	}
+	pthread_mutex_lock(&last_lock);
+	if (memcmp(number, last, ID_BYTES) > 0)
+		memcpy(last, number, ID_BYTES);
+	pthread_mutex_unlock(&last_lock);
 }

@@ -8,4 +8,7 @@
  * strictly increasing within a process. */
 void id_new(const char *prefix, char *ret, size_t size);
 
+/* Every id made from now on is greater than this one, whatever the clock says. Not an id of ours: nothing happens. */
+void id_follow(const char *id);
+
 #endif

@@ -13,9 +13,11 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/inside.h"
 
+enum { WAKES = 2 };              /* one may meet a sleeper that has looked already and is about to lie down */
 enum { UNSENT_MAX = 128 << 10 }; /* bytes that the kernel may hold for a client beyond what is on its way */
 
 struct sweeper {
@@ -36,6 +38,20 @@ long long now_ms(void)
 void conn_deadline_in(struct conn *c, int64_t ms)
 {
 	atomic_store(&c->deadline, ms > 0 ? now_ms() + ms : 0);
+}
+
+long long alarm_before_end(const struct http_identity *who, long long at)
+{
+	if (who->expires_at <= 0)
+		return at;
+	double left = (who->expires_at - clock_now()) * 1000 + 1;
+	long long end = now_ms() + (left < 1 ? 1 : left > 1e12 ? (long long)1e12 : (long long)left);
+	return end < at ? end : at;
+}
+
+void http_wake(struct http_request *rq)
+{
+	atomic_store(&rq->srv->wakes, WAKES);
 }
 
 static void conn_open(struct http_server *srv, struct MHD_Connection *con, void **socket_context)
@@ -107,6 +123,9 @@ static void end_notice(struct conn *c)
 static void sweep(struct http_server *srv)
 {
 	long long now = now_ms();
+	bool all = atomic_load(&srv->wakes) > 0;
+	if (all)
+		atomic_fetch_sub(&srv->wakes, 1);
 	pthread_mutex_lock(&srv->conns_lock);
 	for (struct conn *c = srv->conns; c; c = c->next) {
 		long long deadline = atomic_load(&c->deadline), alarm = atomic_load(&c->alarm);
@@ -116,7 +135,7 @@ static void sweep(struct http_server *srv)
 			log_line(LOG_DEBUG, "a connection was cut off: its deadline has passed");
 		}
 		end_notice(c);
-		if (alarm && now >= alarm)
+		if (alarm && (all || now >= alarm))
 			hub_cancel(srv->o.hub, &c->waiter);
 	}
 	pthread_mutex_unlock(&srv->conns_lock);

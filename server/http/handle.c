@@ -142,6 +142,16 @@ static enum MHD_Result body_ended(struct http_request *rq)
 	return handler_run(rq);
 }
 
+/* Whoever asked may not be allowed to any more. */
+static enum MHD_Result woken(struct http_request *rq)
+{
+	if (admitted(rq))
+		return handler_run(rq);
+	if (!reply_any(rq))
+		http_reply_error(rq, ERR_INTERNAL, "", "The server is out of memory.");
+	return reply_send(rq);
+}
+
 enum MHD_Result request_call(void *cls, struct MHD_Connection *con, const char *url, const char *method,
 	const char *version, const char *data, size_t *size, void **req_cls)
 {
@@ -165,7 +175,7 @@ enum MHD_Result request_call(void *cls, struct MHD_Connection *con, const char *
 	case STEP_SLOW:
 		return handler_ran(rq);
 	case STEP_ASLEEP:
-		return handler_run(rq);
+		return woken(rq);
 	case STEP_DONE:
 		return MHD_NO;
 	}

@@ -52,9 +52,17 @@ int64_t http_upload_size(const struct http_request *rq);
 struct http_identity {
 	char user[33];
 	int scope;
+	char token[40];    /* the id of the token that said so; "" without one */
+	double expires_at; /* unix seconds; 0: never */
 };
 const struct http_identity *http_identity(const struct http_request *rq);
 void http_identify(struct http_request *rq, const char *user, int scope);
+/* The token by which it was identified, and until when. A long poll is admitted anew when it wakes up, and both long
+ * polls and streams are woken at that time. */
+void http_identify_token(struct http_request *rq, const char *token, double expires_at);
+/* Within two seconds every sleeping stream of the server is asked again, and every long poll is admitted and run again:
+ * what they were admitted by may have changed. */
+void http_wake(struct http_request *rq);
 /* The user id of the process at the other end of a Unix socket; false for TCP. */
 bool http_peer_uid(const struct http_request *rq, unsigned *ret_uid);
 /* The best of the n media types by the Accept header; -1 when none fits. No header: 0. */

@@ -158,6 +158,7 @@ struct http_server {
 	pthread_cond_t answering_less;
 	int answering;
 	atomic_bool stopping;
+	atomic_int wakes; /* walks of the sweeper that wake all sleepers */
 
 	atomic_llong requests, responses[6], connections, streams, bytes_in, bytes_out, refused;
 };
@@ -181,6 +182,8 @@ void conn_deadline_in(struct conn *c, int64_t ms); /* from now; 0: none */
 bool conn_peer_ended(const struct conn *c);        /* the client will send nothing more */
 struct sweeper *sweeper_start(struct http_server *srv);
 void sweeper_stop(struct sweeper *s); /* takes NULL */
+/* The earlier of a time (monotonic ms) and the end of whoever asks. */
+long long alarm_before_end(const struct http_identity *who, long long at);
 
 /* handle.c: libmicrohttpd's callbacks for a request */
 void *request_begin(void *cls, const char *uri, struct MHD_Connection *con);

@@ -116,6 +116,12 @@ void http_identify(struct http_request *rq, const char *user, int scope)
 	rq->identity.scope = scope;
 }
 
+void http_identify_token(struct http_request *rq, const char *token, double expires_at)
+{
+	snprintf(rq->identity.token, sizeof(rq->identity.token), "%s", token);
+	rq->identity.expires_at = expires_at;
+}
+
 bool http_peer_uid(const struct http_request *rq, unsigned *ret_uid)
 {
 	if (rq->conn->uid < 0)

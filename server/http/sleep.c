@@ -48,7 +48,7 @@ bool http_waited(const struct http_request *rq)
 bool request_sleep(struct http_request *rq)
 {
 	struct conn *c = rq->conn;
-	atomic_store(&c->alarm, rq->later.until);
+	atomic_store(&c->alarm, alarm_before_end(&rq->identity, rq->later.until));
 	rq->step = STEP_ASLEEP;
 	if (now_ms() < rq->later.until &&
 		hub_register(rq->srv->o.hub, rq->later.topic, rq->later.seen, &c->waiter, sleeper_asleep))

@@ -14,7 +14,8 @@
 struct stream {
 	struct http_stream s;
 	struct conn *conn;
-	long long last; /* when something was sent */
+	struct http_identity who; /* for whom it is */
+	long long last;           /* when something was sent */
 };
 
 /* The heartbeat that is due, or -1 when the client is found gone, or 0. */
@@ -61,7 +62,7 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 			return sent(st, beat);
 		if (beat < 0)
 			return MHD_CONTENT_READER_END_OF_STREAM; /* an "end with error" keeps the socket in 0.9.75 */
-		atomic_store(&c->alarm, st->last + c->srv->o.deadlines.heartbeat);
+		atomic_store(&c->alarm, alarm_before_end(&st->who, st->last + c->srv->o.deadlines.heartbeat));
 		if (hub_register(hub, st->s.topic, seen, &c->waiter, sleeper_asleep))
 			return 0;
 	}
@@ -81,7 +82,7 @@ struct MHD_Response *stream_response(struct http_request *rq)
 	struct stream *st = calloc(1, sizeof(*st));
 	if (!st)
 		return NULL;
-	*st = (struct stream){rq->reply.stream, rq->conn, now_ms()};
+	*st = (struct stream){rq->reply.stream, rq->conn, rq->identity, now_ms()};
 	struct MHD_Response *resp =
 		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, stream_read, st, stream_free);
 	if (!resp) {

@@ -257,14 +257,20 @@ enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 
 enum store_status store_job_delete(struct store *s, const char *id)
 {
+	return store_job_delete_at(s, id, -1);
+}
+
+enum store_status store_job_delete_at(struct store *s, const char *id, int64_t if_version)
+{
+	enum job_status present;
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT status FROM job WHERE id = :id");
-	db_bind_text(st, ":id", id);
-	if (!db_step(st))
-		return store_end(s, tx, STORE_NOT_FOUND);
-	if (!job_status_terminal(read_status(st)))
-		return store_end(s, tx, STORE_CONFLICT);
-	st = db_query(tx, "DELETE FROM job WHERE id = :id"); /* events, history, checkpoints and keys go with it */
+	enum store_status status = job_at_version(tx, id, if_version);
+	if (status == STORE_OK && (!job_present(tx, id, &present) || !job_status_terminal(present)))
+		status = STORE_CONFLICT;
+	if (status != STORE_OK)
+		return store_end(s, tx, status);
+	struct db_stmt *st =
+		db_query(tx, "DELETE FROM job WHERE id = :id"); /* events, history, checkpoints and keys go with it */
 	db_bind_text(st, ":id", id);
 	db_run(st);
 	return store_end(s, tx, STORE_OK);

@@ -77,13 +77,27 @@ static void mark_stop(struct db_tx *tx, const char *id)
 	db_run(st);
 }
 
+enum store_status job_at_version(struct db_tx *tx, const char *id, int64_t version)
+{
+	struct db_stmt *st = db_query(tx, "SELECT version FROM job WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	if (!db_step(st))
+		return STORE_NOT_FOUND;
+	return version < 0 || db_int(st, "version") == version ? STORE_OK : STORE_STALE;
+}
+
 enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb)
 {
+	return store_job_ask_at(s, id, verb, -1);
+}
+
+enum store_status store_job_ask_at(struct store *s, const char *id, enum job_verb verb, int64_t if_version)
+{
 	enum job_status from;
-	enum store_status status = STORE_OK;
 	struct db_tx *tx = db_begin(s->db);
-	if (!job_present(tx, id, &from))
-		return store_end(s, tx, STORE_NOT_FOUND);
+	enum store_status status = job_at_version(tx, id, if_version);
+	if (status != STORE_OK || !job_present(tx, id, &from))
+		return store_end(s, tx, status);
 	int to = verbs[verb][from];
 	if (to == NO)
 		return store_end(s, tx, STORE_CONFLICT);
@@ -105,19 +119,16 @@ enum store_status store_job_edit(struct store *s, const char *id, const struct j
 {
 	enum job_status present;
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT version FROM job WHERE id = :id");
-	db_bind_text(st, ":id", id);
-	if (!db_step(st))
-		return store_end(s, tx, STORE_NOT_FOUND);
-	if (e->if_version >= 0 && db_int(st, "version") != e->if_version)
-		return store_end(s, tx, STORE_STALE);
+	enum store_status status = job_at_version(tx, id, e->if_version);
+	if (status != STORE_OK)
+		return store_end(s, tx, status);
 	bool more = e->priority >= 0 || e->lr > 0 || e->epochs > 0;
 	if (more && (!job_present(tx, id, &present) || job_status_terminal(present)))
 		return store_end(s, tx, STORE_CONFLICT);
-	st = db_query(tx, "UPDATE job SET name = coalesce(:name, name), version = version + 1,"
-			  " priority = CASE WHEN :priority < 0 THEN priority ELSE :priority END,"
-			  " asked_lr = coalesce(nullif(:lr, 0.0), asked_lr),"
-			  " asked_epochs = coalesce(nullif(:epochs, 0), asked_epochs) WHERE id = :id");
+	struct db_stmt *st = db_query(tx, "UPDATE job SET name = coalesce(:name, name), version = version + 1,"
+					  " priority = CASE WHEN :priority < 0 THEN priority ELSE :priority END,"
+					  " asked_lr = coalesce(nullif(:lr, 0.0), asked_lr),"
+					  " asked_epochs = coalesce(nullif(:epochs, 0), asked_epochs) WHERE id = :id");
 	db_bind_text(st, ":id", id);
 	db_bind_text(st, ":name", e->name);
 	db_bind_int(st, ":priority", e->priority);

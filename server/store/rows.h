@@ -14,6 +14,7 @@ struct store {
 	/* False: certainly no job is asked for anything, so that a worker need not look. Changed under the writer's
 	 * lock. */
 	atomic_bool may_be_asked;
+	atomic_uint revocations;
 };
 
 /* Ends the transaction, keeping a write if status is STORE_OK, and returns what a caller is told: the database's error
@@ -46,6 +47,8 @@ struct job_transition {
 };
 /* The present status; false: there is no such job. */
 bool job_present(struct db_tx *tx, const char *id, enum job_status *ret);
+/* OK when the job is at that version (-1: any), else STALE; NOT_FOUND. */
+enum store_status job_at_version(struct db_tx *tx, const char *id, int64_t version);
 /* Whether any job is asked for something; sets may_be_asked. */
 void job_look_for_asked(struct store *s, struct db_tx *tx);
 /* The one function through which every status goes. */

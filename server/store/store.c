@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/embed.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "store/rows.h"
 
@@ -28,6 +29,20 @@ static struct db *open_database(const char *path)
 	return db;
 }
 
+/* Order is by id, so what is made after the clock was put back must still come after what there is. */
+static void follow_ids(struct db_tx *tx)
+{
+	struct db_stmt *st = db_query(tx, "SELECT max(id) AS id FROM job UNION ALL SELECT max(id) FROM checkpoint"
+					  " UNION ALL SELECT max(id) FROM dataset UNION ALL SELECT max(id) FROM model"
+					  " UNION ALL SELECT max(id) FROM token");
+	while (db_step(st)) {
+		char *id = db_text(st, "id");
+		if (id)
+			id_follow(id);
+		free(id);
+	}
+}
+
 struct store *store_open(const char *path, const char *boot_id)
 {
 	if (strlen(boot_id) >= ID_MAX) {
@@ -45,6 +60,7 @@ struct store *store_open(const char *path, const char *boot_id)
 	}
 	struct db_tx *tx = db_snapshot(s->db);
 	job_look_for_asked(s, tx);
+	follow_ids(tx);
 	if (db_end(tx, false) != DB_OK)
 		atomic_store(&s->may_be_asked, true);
 	return s;

@@ -65,6 +65,10 @@ enum store_status store_token_find(struct store *s, const char *sha256, struct t
 enum store_status store_token_list(struct store *s, struct page *page, struct token_row **ret, int *ret_n);
 /* From now on it is refused; one that was revoked before stays so. user NULL: anyone's. */
 enum store_status store_token_revoke(struct store *s, const char *user, const char *id);
+/* Whether it is there and neither revoked nor expired. False too when the database fails. */
+bool store_token_holds(struct store *s, const char *id);
+/* How many were revoked since the start; to see cheaply whether to ask for one again. */
+unsigned store_token_revocations(const struct store *s);
 /* Remembers that it was used now. */
 enum store_status store_token_used(struct store *s, const char *id);
 
@@ -210,13 +214,16 @@ enum job_verb { JOB_VERB_PAUSE, JOB_VERB_RESUME, JOB_VERB_STOP, JOB_VERB_CANCEL,
 /* What a client asks of a job (the table is in job_verb.c): done at once where no worker has it, else left for its
  * worker to do at the next batch. Asking again is OK and changes nothing. CONFLICT: not in this status. */
 enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb);
+/* The same while the job is at that version, else STALE; -1: any. */
+enum store_status store_job_ask_at(struct store *s, const char *id, enum job_verb verb, int64_t if_version);
 enum { JOB_RETRIES_MAX = 3 };
 /* A worker gives up its job for a reason that may pass: back to the queue for delay seconds. counted: after
  * JOB_RETRIES_MAX times without a new checkpoint it fails instead. *ret_again: it will be tried again. */
 enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
 	bool counted, bool *ret_again);
-/* Removes a terminal job with its events and checkpoint rows. */
+/* Removes a terminal job with its events and checkpoint rows, whatever its version or (_at) if it is at that one. */
 enum store_status store_job_delete(struct store *s, const char *id);
+enum store_status store_job_delete_at(struct store *s, const char *id, int64_t if_version);
 /* History of statuses as a JSON array text (heap). */
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
 /* Claims the first of the queue for this boot: running (and stopping, when that was asked for), attempt + 1. NOT_FOUND

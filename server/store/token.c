@@ -101,7 +101,26 @@ enum store_status store_token_revoke(struct store *s, const char *user, const ch
 	db_bind_text(st, ":id", id);
 	db_bind_text(st, ":user", user);
 	db_bind_real(st, ":now", clock_now());
-	return store_end(s, tx, db_run(st) ? STORE_OK : STORE_NOT_FOUND);
+	enum store_status status = store_end(s, tx, db_run(st) ? STORE_OK : STORE_NOT_FOUND);
+	if (status == STORE_OK)
+		atomic_fetch_add(&s->revocations, 1);
+	return status;
+}
+
+bool store_token_holds(struct store *s, const char *id)
+{
+	struct db_tx *tx = db_snapshot(s->db);
+	struct db_stmt *st = db_query(tx, "SELECT 1 FROM token WHERE id = :id AND revoked_at IS NULL"
+					  " AND (expires_at IS NULL OR expires_at > :now)");
+	db_bind_text(st, ":id", id);
+	db_bind_real(st, ":now", clock_now());
+	bool holds = db_step(st);
+	return db_end(tx, false) == DB_OK && holds;
+}
+
+unsigned store_token_revocations(const struct store *s)
+{
+	return atomic_load(&s->revocations);
 }
 
 enum store_status store_token_used(struct store *s, const char *id)

@@ -243,6 +243,72 @@ START_TEST(a_token_counts_over_the_unix_socket_too)
 }
 END_TEST
 
+static struct client *follow(const struct user *who, const char *type)
+{
+	char headers[320];
+	struct client *c = client_open(d.port);
+	snprintf(headers, sizeof headers, "Accept: %s\r\n%s", type, who->headers);
+	ck_assert(client_request(c, "GET", "/v1/events?follow=true", headers, NULL, 0));
+	struct response r = client_read_head(c);
+	ck_assert_int_eq(r.status, 200);
+	response_free(&r);
+	return c;
+}
+
+START_TEST(a_stream_ends_when_its_token_is_revoked)
+{
+	struct user ann = users_make(&d, "ann", "read", 0), other = users_make(&d, "ann", "read", 0);
+	struct client *events = follow(&ann, "text/event-stream"), *lines = follow(&ann, "application/x-ndjson"),
+		      *goes_on = follow(&other, "text/event-stream");
+	char target[128];
+	snprintf(target, sizeof target, "/v1/tokens/%s", ann.id);
+	json_decref(users_local(&d, "DELETE", target, NULL, 204));
+	client_timeout(events, 5000);
+	const char *said = client_read_until(events, "revoked");
+	ck_assert_ptr_nonnull(said);
+	ck_assert(client_read_end(events));
+	ck_assert(client_read_end(lines));
+	client_timeout(goes_on, 500);
+	ck_assert(!client_read_end(goes_on));
+	client_close(events);
+	client_close(lines);
+	client_close(goes_on);
+}
+END_TEST
+
+START_TEST(a_stream_and_a_long_poll_end_when_their_token_expires)
+{
+	struct user ann = users_make(&d, "ann", "read", 1);
+	struct client *events = follow(&ann, "text/event-stream"), *poll = client_open(d.port);
+	ck_assert(client_request(poll, "GET", "/v1/events?wait=60", ann.headers, NULL, 0));
+	client_timeout(events, 5000);
+	client_timeout(poll, 5000);
+	ck_assert_ptr_nonnull(client_read_until(events, "expired"));
+	ck_assert(client_read_end(events));
+	struct response r = client_read(poll, false);
+	talk_problem(&r, 401, "token_invalid", "Authorization");
+	response_free(&r);
+	client_close(events);
+	client_close(poll);
+}
+END_TEST
+
+START_TEST(a_long_poll_ends_when_its_token_is_revoked)
+{
+	struct user ann = users_make(&d, "ann", "read", 0);
+	struct client *poll = client_open(d.port);
+	ck_assert(client_request(poll, "GET", "/v1/events?wait=60", ann.headers, NULL, 0));
+	char target[128];
+	snprintf(target, sizeof target, "/v1/tokens/%s", ann.id);
+	json_decref(users_local(&d, "DELETE", target, NULL, 204));
+	client_timeout(poll, 5000);
+	struct response r = client_read(poll, false);
+	talk_problem(&r, 401, "token_invalid", "Authorization");
+	response_free(&r);
+	client_close(poll);
+}
+END_TEST
+
 TEST_SUITE(auth, 60)
 {
 	tcase_add_checked_fixture(tc, start_it, stop_it);
@@ -254,4 +320,7 @@ TEST_SUITE(auth, 60)
 	tcase_add_test(tc, a_refused_upload_is_not_read);
 	tcase_add_test(tc, linux_users_are_known_over_the_unix_socket);
 	tcase_add_test(tc, a_token_counts_over_the_unix_socket_too);
+	tcase_add_test(tc, a_stream_ends_when_its_token_is_revoked);
+	tcase_add_test(tc, a_stream_and_a_long_poll_end_when_their_token_expires);
+	tcase_add_test(tc, a_long_poll_ends_when_its_token_is_revoked);
 }

@@ -185,6 +185,47 @@ START_TEST(an_unchanged_job_is_not_sent_again_and_a_stale_change_is_refused)
 }
 END_TEST
 
+/* Asks with the ETag of before; 412 for all of them, and nothing has happened. */
+START_TEST(verbs_of_another_version_are_refused)
+{
+	static const char *const verbs[] = {"/pause", "/resume", "/stop", "/cancel", "/clone", ""};
+	struct daemon d;
+	char first[64], id[64], target[160], stale[160], fresh[160];
+	start_waiting_job(&d, first, id);
+	job_target(id, "", target);
+	struct response r = request_get(d.port, target);
+	const char *line = "If-Match: %s\r\nContent-Type: application/json\r\n";
+	snprintf(stale, sizeof stale, line, response_header(&r, "ETag"));
+	response_free(&r);
+	json_decref(talk(d.port, "PATCH", target, "{\"priority\":7}", 200));
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		job_target(id, verbs[i], target);
+		bool clones = strcmp(verbs[i], "/clone") == 0;
+		r = request_do(
+			d.port, verbs[i][0] ? "POST" : "DELETE", target, stale, clones ? "{}" : NULL, clones * 2);
+		talk_problem(&r, 412, "precondition_failed", "If-Match");
+		response_free(&r);
+	}
+	r = request_get(d.port, job_target(id, "", target));
+	snprintf(fresh, sizeof fresh, line, response_header(&r, "ETag"));
+	json_t *job = json_loads(r.body, 0, NULL);
+	ck_assert_str_eq(talk_text(job, "status"), "queued");
+	json_decref(job);
+	response_free(&r);
+	r = request_do(d.port, "POST", job_target(id, "/clone", target), fresh, "{}", 2);
+	ck_assert_int_eq(r.status, 201);
+	response_free(&r);
+	r = request_do(d.port, "POST", job_target(id, "/cancel", target), fresh, NULL, 0);
+	ck_assert_int_eq(r.status, 200);
+	snprintf(fresh, sizeof fresh, line, response_header(&r, "ETag"));
+	response_free(&r);
+	r = request_do(d.port, "DELETE", job_target(id, "", target), fresh, NULL, 0);
+	ck_assert_int_eq(r.status, 204);
+	response_free(&r);
+	daemon_done(&d);
+}
+END_TEST
+
 START_TEST(a_long_poll_ends_when_the_job_changes)
 {
 	struct daemon d;
@@ -305,6 +346,7 @@ TEST_SUITE(job, 60)
 	tcase_add_test(tc, a_repeated_request_with_its_key_makes_one_job);
 	tcase_add_test(tc, a_full_queue_takes_no_more_jobs);
 	tcase_add_test(tc, an_unchanged_job_is_not_sent_again_and_a_stale_change_is_refused);
+	tcase_add_test(tc, verbs_of_another_version_are_refused);
 	tcase_add_test(tc, a_long_poll_ends_when_the_job_changes);
 	tcase_add_test(tc, a_long_poll_of_an_unchanged_job_ends_with_its_time);
 	tcase_add_test(tc, lists_are_filtered_by_status_data_set_and_name);

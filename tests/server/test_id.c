@@ -60,8 +60,30 @@ START_TEST(threads_never_get_the_same_id)
 }
 END_TEST
 
+START_TEST(ids_go_on_from_one_of_a_time_to_come)
+{
+	char before[ID_SIZE], id[ID_SIZE];
+	id_new("job_", before, sizeof before);
+	id_follow("job_0");
+	id_follow("job_7zzzzzzzzzzzzzzzzzzzzzzzzi"); /* i is no digit */
+	id_follow("job_8zzzzzzzzzzzzzzzzzzzzzzzzz"); /* more than 128 bits */
+	id_new("job_", id, sizeof id);
+	ck_assert(strcmp(before, id) < 0 && id[4] < '2');
+	const char *later = "ckpt_2abcdefghjkmnpqrstvwxyz012";
+	id_follow(later);
+	for (int i = 0; i < 3; i++) {
+		memcpy(before, i ? id : "job_2abcdefghjkmnpqrstvwxyz012", 31);
+		id_new("job_", id, sizeof id);
+		ck_assert(strcmp(before, id) < 0 && strncmp(id, before, 28) == 0);
+	}
+	id_follow("job_1abcdefghjkmnpqrstvwxyz012");
+	ck_assert(strcmp(before, id) < 0);
+}
+END_TEST
+
 TEST_SUITE(id, 20)
 {
+	tcase_add_test(tc, ids_go_on_from_one_of_a_time_to_come);
 	tcase_add_test(tc, an_id_is_its_prefix_and_26_characters_of_crockford);
 	tcase_add_test(tc, ids_sort_in_the_order_of_making);
 	tcase_add_test(tc, threads_never_get_the_same_id);
