@@ -52,20 +52,36 @@ struct axis {
 	int taps, k, ks, source, step; /* count, first kernel index, its step, first source, step of sources */
 };
 
+/* x with a x = 1 modulo m, where a and m have no common divisor: Euclid's algorithm, carrying x along. */
+static int64_t inverse(int64_t a, int64_t m)
+{
+	int64_t r0 = m, r1 = a % m, x0 = 0, x1 = 1;
+	while (r1 > 0) {
+		int64_t q = r0 / r1, r2 = r0 - q * r1, x2 = x0 - q * x1;
+		r0 = r1, r1 = r2;
+		x0 = x1, x1 = x2;
+	}
+	return x0 < 0 ? x0 + m : x0;
+}
+
 /*
  * Target r + j s is reached from source o through kernel index k when o s - pad + k d = r + j s. With g = gcd(s, d), if
- * any k solves it for a residue then those solving it are s / g apart, and the sources d / g apart. Sources ascend
- * here, so k descends.
+ * any k solves it for a residue then those solving it are s / g apart, and the sources d / g apart; the first is
+ * (r + pad) / g times the inverse of d / g modulo s / g. Sources ascend here, so k descends from the last. Solved and
+ * not searched for: kernel and stride may both have 65536 places.
  */
 static struct axis backward_axis(int r, int size, int k, int s, int d, int pad)
 {
-	struct axis a = {.n = (size - r + s - 1) / s, .ks = -(s / gcd(s, d)), .step = d / gcd(s, d)};
-	for (int i = 0; i < k; i++)
-		if ((r + pad - i * d) % s == 0) {
-			a.taps++;
-			a.k = i;
-			a.source = (r + pad - i * d) / s;
-		}
+	const int g = gcd(s, d), apart = s / g, at = r + pad;
+	struct axis a = {.n = (size - r + s - 1) / s, .ks = -apart, .step = d / g};
+	if (at % g != 0)
+		return a;
+	int first = (int)((at / g % apart + apart) % apart * inverse(a.step, apart) % apart);
+	if (first >= k)
+		return a;
+	a.taps = (k - 1 - first) / apart + 1;
+	a.k = first + (a.taps - 1) * apart;
+	a.source = (int)((at - (int64_t)a.k * d) / s);
 	return a;
 }
 
@@ -89,37 +105,42 @@ static void forward_lattice(const struct bp_conv_shape *s, struct lattice *l)
 	};
 }
 
-/* Returns how many lattices there are: residues beyond the map have none. */
+/* Returns how many lattices there are: residues beyond the map have none. Both axes are solved by themselves, because a
+ * large stride has as many lattices as the map has pixels. */
 static int backward_lattices(const struct bp_conv_shape *s, struct lattice *ret)
 {
-	int n = 0;
-	for (int y = 0; y < least(s->sh, s->h); y++)
-		for (int x = 0; x < least(s->sw, s->w); x++) {
-			struct axis v = backward_axis(y, s->h, s->kh, s->sh, s->dh, s->pt);
-			struct axis u = backward_axis(x, s->w, s->kw, s->sw, s->dw, s->pl);
-			bool none = v.taps == 0 || u.taps == 0;
-			ret[n++] = (struct lattice){
-				.h = v.n,
-				.w = u.n,
-				.y0 = y,
-				.x0 = x,
-				.sy = s->sh,
-				.sx = s->sw,
-				.iy = v.source,
-				.ix = u.source,
-				.isy = 1,
-				.isx = 1,
-				.nky = none ? 0 : v.taps,
-				.nkx = none ? 0 : u.taps,
-				.ty = v.step,
-				.tx = u.step,
-				.ky = v.k,
-				.kx = u.k,
-				.kys = v.ks,
-				.kxs = u.ks,
-			};
+	const int down = least(s->sh, s->h), across = least(s->sw, s->w);
+	for (int x = 0; x < across; x++) {
+		struct axis u = backward_axis(x, s->w, s->kw, s->sw, s->dw, s->pl);
+		ret[x] = (struct lattice){
+			.w = u.n,
+			.x0 = x,
+			.sx = s->sw,
+			.ix = u.source,
+			.isx = 1,
+			.nkx = u.taps,
+			.tx = u.step,
+			.kx = u.k,
+			.kxs = u.ks,
+		};
+	}
+	for (int y = 0; y < down; y++) {
+		struct axis v = backward_axis(y, s->h, s->kh, s->sh, s->dh, s->pt);
+		for (int x = 0; x < across; x++) {
+			struct lattice *l = &ret[y * across + x];
+			*l = ret[x];
+			l->h = v.n;
+			l->y0 = y;
+			l->sy = s->sh;
+			l->iy = v.source;
+			l->isy = 1;
+			l->nky = v.taps;
+			l->ty = v.step;
+			l->ky = v.k;
+			l->kys = v.ks;
 		}
-	return n;
+	}
+	return down * across;
 }
 
 static bool wants_patches(const struct side *sd)
@@ -177,7 +198,7 @@ static bool wants_winograd(const struct bp_conv *cv, const struct side *sd)
 static bool sides_new(struct bp_conv *cv, size_t max_batch)
 {
 	const struct bp_conv_shape *s = &cv->s;
-	const size_t residues = (size_t)least(s->sh, s->h) * least(s->sw, s->w);
+	const size_t down = (size_t)least(s->sh, s->h), residues = down * least(s->sw, s->w);
 	struct side *f = &cv->forward, *b = &cv->backward;
 	const int cg = s->c / s->groups, og = s->oc / s->groups;
 	*f = (struct side){.in_h = s->h,
@@ -199,7 +220,7 @@ static bool sides_new(struct bp_conv *cv, size_t max_batch)
 		.transposed = true};
 	f->lattices = malloc(sizeof *f->lattices);
 	b->lattices = calloc(residues, sizeof *b->lattices);
-	cv->bounds = calloc(2 * (residues + 1) * s->kw, sizeof *cv->bounds);
+	cv->bounds = calloc(2 * (down + 1) * s->kw, sizeof *cv->bounds); /* a line's lattices share the taps */
 	if (!f->lattices || !b->lattices || !cv->bounds)
 		return false;
 	f->nlattices = 1;

@@ -20,6 +20,17 @@ enum bp_status bp_conv_args_check(const struct bp_node *node, const struct bp_co
 	return BP_OK;
 }
 
+enum bp_status bp_conv_stride_check(const struct bp_conv_args *a, int64_t rows, int64_t columns, struct bp_error *err)
+{
+	int64_t down = a->stride[0] < rows ? a->stride[0] : rows;
+	int64_t across = a->stride[1] < columns ? a->stride[1] : columns;
+	if (down * across > BP_CONV_MAX_PHASES)
+		return bp_fail(err, BP_ELIMIT, -1, "stride",
+			"a stride has at most %d places within the map; this one has %lld", BP_CONV_MAX_PHASES,
+			(long long)(down * across));
+	return BP_OK;
+}
+
 struct bp_shape bp_conv_out(const struct bp_conv_args *a, int64_t channels, int64_t rows, int64_t columns)
 {
 	if (a->axes == 1)
@@ -91,6 +102,8 @@ enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args
 		st = axis_size(a, 0, bp_shape_h(in), &rows, err);
 	if (!st)
 		st = axis_size(a, 1, bp_shape_w(in), &columns, err);
+	if (!st)
+		st = bp_conv_stride_check(a, bp_shape_h(in), bp_shape_w(in), err);
 	if (st)
 		return st;
 	node->out = bp_conv_out(a, a->out_channels, rows, columns);

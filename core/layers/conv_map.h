@@ -15,7 +15,10 @@ struct bp_conv_args {
 	enum bp_conv_algorithm algorithm;
 };
 
-enum { BP_CONV_MAX_TAPS = 65536 }; /* places of a kernel */
+enum {
+	BP_CONV_MAX_TAPS = 65536,   /* places of a kernel */
+	BP_CONV_MAX_PHASES = 65536, /* of a stride within a map: the data gradient has a plan for each */
+};
 
 /* Places that a dilated kernel spans along an axis. */
 static inline int64_t bp_conv_reach(const struct bp_conv_args *a, int axis)
@@ -26,6 +29,8 @@ static inline int64_t bp_conv_reach(const struct bp_conv_args *a, int axis)
 /* Checks that the input has that many axes, and that groups divide the channels and the kernel has a size to go on
  * with. */
 enum bp_status bp_conv_args_check(const struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err);
+/* Checks that the stride has few enough places within the map that the kernel steps over. */
+enum bp_status bp_conv_stride_check(const struct bp_conv_args *a, int64_t rows, int64_t columns, struct bp_error *err);
 /* The shape of `channels` maps of that many rows and columns. */
 struct bp_shape bp_conv_out(const struct bp_conv_args *a, int64_t channels, int64_t rows, int64_t columns);
 /* A weight's dims: `out` kernels of `in` channels, in PyTorch's order. */

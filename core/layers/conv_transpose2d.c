@@ -80,6 +80,8 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 		st = axis_size(node, &a, 0, &rows, err);
 	if (!st)
 		st = axis_size(node, &a, 1, &columns, err);
+	if (!st)
+		st = bp_conv_stride_check(&a, rows, columns, err);
 	if (st)
 		return st;
 	node->out = bp_conv_out(&a, a.out_channels, rows, columns);

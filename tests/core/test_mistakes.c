@@ -27,6 +27,8 @@ static const struct {
 	{"3x8x8 | Conv2d out_channels=4 kernel_size=2.5", BP_EINVAL, 0, "kernel_size"},
 	{"3x8x8 | Conv2d out_channels=4", BP_EINVAL, 0, "kernel_size"},
 	{"3x8x8 | Conv2d out_channels=4 kernel_size=4096", BP_ELIMIT, 0, "kernel_size"},
+	{"1x8192x8192 | Conv2d out_channels=1 kernel_size=1 stride=8192", BP_ELIMIT, 0, "stride"},
+	{"1x2x2 | ConvTranspose2d out_channels=1 kernel_size=1 stride=4096", BP_ELIMIT, 0, "stride"},
 	{"12 | Conv2d out_channels=4 kernel_size=1", BP_EINVAL, 0, "inputs"},
 	{"3x8x8 | Linear out_features=4", BP_EINVAL, 0, "inputs"},
 	{"3x8x8 | BatchNorm1d", BP_EINVAL, 0, "inputs"},
