@@ -7,16 +7,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const int watched[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-enum { WATCHED = sizeof(watched) / sizeof(watched[0]) };
+enum { WATCHED = sizeof(watched) / sizeof(watched[0]), THREAD_NAME = 16 /* bytes, as the kernel has it */ };
 
 static int file = -1;
 static struct sigaction before[WATCHED];
 static struct slot {
 	atomic_bool taken, ready;
 	char id[CRASH_ID_MAX];
+	char thread[THREAD_NAME];
 } slots[CRASH_JOBS_MAX];
 static __thread struct slot *mine;
 
@@ -30,13 +32,24 @@ static void blame(const struct slot *s)
 		return; /* nothing more can be done here */
 }
 
+static bool same(const char *a, const char *b)
+{
+	int i = 0;
+	while (i < THREAD_NAME - 1 && a[i] == b[i] && a[i])
+		i++;
+	return a[i] == b[i];
+}
+
+/* A thread starts with the name of the one that made it, so a team's thread has that of its worker. */
 static void on_crash(int sig, siginfo_t *info, void *context)
 {
 	(void)info;
 	(void)context;
 	int saved = errno;
+	char name[THREAD_NAME] = "";
+	prctl(PR_GET_NAME, name);
 	for (int i = 0; !mine && i < CRASH_JOBS_MAX; i++)
-		if (atomic_load(&slots[i].ready))
+		if (atomic_load(&slots[i].ready) && same(slots[i].thread, name))
 			blame(&slots[i]);
 	if (mine)
 		blame(mine);
@@ -73,6 +86,7 @@ void crash_job_set(const char *id)
 	if (!mine)
 		return;
 	snprintf(mine->id, sizeof(mine->id), "%s", id);
+	prctl(PR_GET_NAME, mine->thread);
 	atomic_store(&mine->ready, true);
 }
 

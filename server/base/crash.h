@@ -2,7 +2,8 @@
  * crash.h - which job's thread was the one that crashed: written by a signal handler, read at the next start.
  *
  * The handler writes ids to a file that was opened before, and then lets the signal do what it would have done (a core
- * dump, a sanitizer's report, the end). A thread of a team, which has no job of its own, blames all jobs that run.
+ * dump, a sanitizer's report, the end). A thread of a team is told by its name, which it has from the worker that made
+ * it: worker threads have a name each, before they run a job. Any other thread blames nobody.
  * This room is the one place with state that a signal handler can reach.
  */
 #ifndef BASE_CRASH_H

@@ -1,4 +1,4 @@
-/* test_crash.c - the thread that crashed names its job; a thread without one names all that run. */
+/* test_crash.c - the thread that crashed names its job, also when it is one of the job's team; no other names any. */
 #include "runner.h"
 
 #include <pthread.h>
@@ -13,33 +13,48 @@
 
 static pthread_barrier_t ready;
 
-static void *run_job(void *id)
+/* A job's worker, and its team of one more thread. */
+struct crew {
+	const char *id, *name;
+	pthread_t worker, team;
+};
+
+static void *wait_for_end(void *arg)
 {
-	crash_job_set(id);
 	pthread_barrier_wait(&ready);
 	pause();
-	return NULL;
+	return arg;
 }
 
-/* In a child: two jobs run, a third has ended; then the thread called crasher ("": main) gets the signal. */
+static void *run_job(void *arg)
+{
+	struct crew *c = arg;
+	pthread_setname_np(pthread_self(), c->name);
+	crash_job_set(c->id);
+	pthread_create(&c->team, NULL, wait_for_end, NULL);
+	return wait_for_end(NULL);
+}
+
+/* In a child: two jobs run, a third has ended; then a thread gets the signal: main (""), a job's worker ("job_two") or
+ * its team ("job_two+"). */
 static int crash(const char *path, const char *crasher, int sig)
 {
 	pid_t pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
-		static char one[] = "job_one", two[] = "job_two";
-		pthread_t threads[2];
+		struct crew crews[2] = {{.id = "job_one", .name = "first"}, {.id = "job_two", .name = "second"}};
 		signal(sig, SIG_DFL); /* a sanitizer would exit instead */
 		if (!crash_watch(path))
 			_exit(1);
 		crash_job_set("job_ended");
 		crash_job_set(NULL);
-		pthread_barrier_init(&ready, NULL, 3);
-		pthread_create(&threads[0], NULL, run_job, one);
-		pthread_create(&threads[1], NULL, run_job, two);
+		pthread_barrier_init(&ready, NULL, 5);
+		for (int i = 0; i < 2; i++)
+			pthread_create(&crews[i].worker, NULL, run_job, &crews[i]);
 		pthread_barrier_wait(&ready);
+		const struct crew *c = &crews[strncmp(crasher, "job_two", 7) == 0];
 		if (*crasher)
-			pthread_kill(strcmp(crasher, one) == 0 ? threads[0] : threads[1], sig);
+			pthread_kill(strchr(crasher, '+') ? c->team : c->worker, sig);
 		else
 			raise(sig);
 		pause();
@@ -63,14 +78,26 @@ START_TEST(a_thread_names_its_own_job)
 }
 END_TEST
 
-START_TEST(a_thread_without_a_job_names_all_that_run)
+START_TEST(a_thread_of_a_team_names_the_job_of_its_worker)
+{
+	static const char *const crashers[] = {"job_one+", "job_two+"};
+	char ids[CRASH_JOBS_MAX][CRASH_ID_MAX];
+	scratch_make();
+	const char *path = scratch_path("crashed");
+	ck_assert_int_eq(crash(path, crashers[_i], SIGSEGV), SIGSEGV);
+	ck_assert_int_eq(crash_read(path, ids), 1);
+	ck_assert_int_eq(strncmp(ids[0], crashers[_i], strlen(ids[0])), 0);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(a_thread_of_no_job_names_nobody)
 {
 	char ids[CRASH_JOBS_MAX][CRASH_ID_MAX];
 	scratch_make();
 	const char *path = scratch_path("crashed");
 	ck_assert_int_eq(crash(path, "", SIGSEGV), SIGSEGV);
-	ck_assert_int_eq(crash_read(path, ids), 2);
-	ck_assert(strcmp(ids[0], ids[1]) != 0);
+	ck_assert_int_eq(crash_read(path, ids), 0);
 	scratch_remove();
 }
 END_TEST
@@ -89,6 +116,7 @@ END_TEST
 TEST_SUITE(crash, 10)
 {
 	tcase_add_loop_test(tc, a_thread_names_its_own_job, 0, 5);
-	tcase_add_test(tc, a_thread_without_a_job_names_all_that_run);
+	tcase_add_loop_test(tc, a_thread_of_a_team_names_the_job_of_its_worker, 0, 2);
+	tcase_add_test(tc, a_thread_of_no_job_names_nobody);
 	tcase_add_test(tc, a_kill_names_nobody);
 }

@@ -1,7 +1,9 @@
 /* train_rig_life.c - see train_rig.h: what is done to jobs, and what became of them. */
 #include <check.h>
+#include <dirent.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -45,6 +47,22 @@ struct job_row rig_end(struct rig *r, const char *job_id, enum job_status status
 	return end;
 }
 
+/* To the one worker: a job is blamed for its own threads alone. */
+static void signal_worker(int sig)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	for (const struct dirent *e; tasks && (e = readdir(tasks));) {
+		char path[300], name[32] = "";
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+		FILE *f = fopen(path, "r");
+		if (f && fgets(name, sizeof name, f) && strcmp(name, "worker-0\n") == 0)
+			tgkill(getpid(), atoi(e->d_name), sig);
+		if (f)
+			fclose(f);
+	}
+	closedir(tasks);
+}
+
 /* epoch 0: one more than before. */
 static void train_and_end(struct rig *r, const char *job_id, int attempt, int epoch, int sig)
 {
@@ -70,7 +88,7 @@ static void train_and_end(struct rig *r, const char *job_id, int attempt, int ep
 			if (!there)
 				hub_wait(r->hub, job_id, seen, -1);
 		}
-		kill(getpid(), sig);
+		signal_worker(sig);
 		pause();
 	}
 	int status;
