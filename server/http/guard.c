@@ -4,6 +4,16 @@
  * libmicrohttpd's parser takes requests whose end two programs would see at different places (RFC 9112,
  * sections 3.2, 6.1 and 6.3, and 11.2 on smuggling); they are refused here and their connection is closed. Then, since
  * browsers reach localhost: the Host must be ours (DNS rebinding) and the request must not come from another site.
+ *
+ * What the library hides, so that nothing here can refuse it (tests/server/http_cases.def, UNSEEN):
+ * - the lines of chunks: zeros before a size, extensions, and in 0.9 a bare LF for CR LF at the end of a chunk's line,
+ * of a chunk and of the last one; a handler gets the bytes between them;
+ * - the lines of trailers, until all is over; they are kept apart from the headers and never looked at;
+ * - empty lines before a request line, and the white space around a value;
+ * - whether "100 Continue" was sent, and what a client sent after a refusal: the connection ends there;
+ * - whatever it refuses by itself: request lines that are none, HTTP/0.9 and 2.0, heads larger than its memory, chunks
+ *   and trailers that do not parse. It answers those in HTML, or not at all, and they are in no count of /metrics.
+ * In 1.0 and later it refuses by itself what 0.9 lets pass in silence, beginning with bare LF and NUL (count_headers).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +27,8 @@ struct counted {
 	int total, host, length, transfer, type, origin, site, expect;
 	const char *length_value, *transfer_value, *expect_value;
 	bool malformed;
-	uintptr_t next; /* where the next header must begin; 0: not looked at */
+	uintptr_t next;       /* where the next header must begin; 0: not looked at */
+	uintptr_t method_end; /* where the target must begin */
 };
 
 static bool token_valid(const char *name, size_t size)
@@ -85,7 +96,7 @@ static const char *framing_fault(struct http_request *rq, const struct counted *
 	bool old = strcmp(version, "HTTP/1.0") == 0;
 	if (!old && strcmp(version, "HTTP/1.1") != 0)
 		return "The version must be HTTP/1.1 or HTTP/1.0.";
-	if (rq->target && (uintptr_t)version != rq->target_at + rq->target_size + 1)
+	if (rq->target && (n->method_end != rq->target_at || (uintptr_t)version != rq->target_at + rq->target_size + 1))
 		return "The request line is malformed.";
 	if (n->malformed)
 		return "The header lines are malformed.";
@@ -103,19 +114,22 @@ static const char *framing_fault(struct http_request *rq, const struct counted *
 		return "Content-Type, Origin, Sec-Fetch-Site and Expect may be given once.";
 	if (n->expect && strcasecmp(n->expect_value, "100-continue") != 0)
 		return "The only expectation is 100-continue.";
+	if (n->expect && !n->transfer && rq->declared <= 0)
+		return "Expect is for requests with a body.";
 	return NULL;
 }
 
 /*
  * Before 1.0 libmicrohttpd ends a line at a NUL, ends the headers at a line that begins with a colon or a NUL, and
  * joins folded lines wrongly. It parses in place, so the pieces it found must tile the bytes it took, with nothing
- * between two lines but CR LF. Addresses are compared and not followed: where they mean nothing, the request is
- * refused.
+ * between two lines but CR LF, and one space between the words of the first. Addresses are compared and not followed:
+ * where they mean nothing, the request is refused.
  */
 static void count_headers(
 	struct http_request *rq, const char *method, const char *version, size_t bytes, struct counted *ret)
 {
 	bool tiled = strncmp(MHD_get_version(), "0.", 2) == 0;
+	ret->method_end = tiled ? (uintptr_t)method + strlen(method) + 1 : rq->target_at;
 	if (tiled)
 		ret->next = (uintptr_t)version + strlen(version) + LINE_END;
 	MHD_get_connection_values_n(rq->con, MHD_HEADER_KIND, count_header, ret);
