@@ -12,36 +12,56 @@
 
 enum { DENSE_WORK = 1 << 16 /* multiply-adds; above, the general way is as fast */ };
 
-bool bp_dense_fits(const struct bp_conv *cv, size_t n)
+static bool fits(const struct bp_conv *cv, enum pass pass)
 {
+	(void)pass;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
-	return cv->linear && c <= DENSE_WORK && oc <= DENSE_WORK && n * cv->fold <= DENSE_WORK &&
-	       c * oc * n * cv->fold <= DENSE_WORK;
+	return cv->linear && cv->fold == 1 && c <= DENSE_WORK && oc <= DENSE_WORK && c * oc <= DENSE_WORK;
 }
 
-size_t bp_dense_workspace(const struct bp_conv *cv)
+static size_t limit(const struct bp_conv *cv)
 {
-	return bp_dense_fits(cv, 1) ? round_up((size_t)cv->s.c * cv->s.oc * sizeof(bp_real), BP_ALIGN) : 0;
+	return DENSE_WORK / ((size_t)cv->s.c * cv->s.oc);
 }
 
-void bp_dense_forward(const struct bp_conv *cv, const struct gemm_call *call)
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
 {
+	(void)threads;
+	return pass == PASS_DATA ? round_up((size_t)cv->s.c * cv->s.oc * sizeof(bp_real), BP_ALIGN) : 0;
+}
+
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	(void)ctx, (void)ws;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
-	cv->k->dense(&(struct bp_dense){
-		call->n, c, oc, call->in, c, 1, call->w, oc, call->bias, call->acc, call->relu, call->out, oc});
+	cv->k->dense(&(struct bp_dense){(size_t)call->n, c, oc, call->x, c, 1, call->w, oc, call->bias, false,
+		call->act == BP_ACT_RELU, call->y, oc});
 }
 
-void bp_dense_backward_data(const struct bp_conv *cv, const struct gemm_call *call, bp_real *ws)
+static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
+	(void)ctx;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
 	cv->k->transpose(c, oc, call->w, false, ws);
-	cv->k->dense(&(struct bp_dense){call->n, oc, c, call->in, oc, 1, ws, c, NULL, call->acc, false, call->out, c});
+	cv->k->dense(&(struct bp_dense){
+		(size_t)call->n, oc, c, call->dy, oc, 1, ws, c, NULL, call->accumulate, false, call->dx, c});
 }
 
-void bp_dense_backward_weights(const struct bp_conv *cv, const struct weights_call *call)
+static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
-	cv->k->dense(&(struct bp_dense){c, call->n, oc, call->x, 1, c, call->dy, oc, NULL, false, false, call->dw, oc});
+	(void)ctx, (void)ws;
+	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc, n = (size_t)call->n;
+	cv->k->dense(&(struct bp_dense){c, n, oc, call->x, 1, c, call->dy, oc, NULL, false, false, call->dw, oc});
 	if (call->db)
-		cv->k->column_sums(call->n, oc, call->dy, oc, false, call->db);
+		cv->k->column_sums(n, oc, call->dy, oc, false, call->db);
 }
+
+const struct way bp_way_dense = {
+	.fits = fits,
+	.limit = limit,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = bp_backward_apart,
+	.weights = weights,
+	.data = data,
+};

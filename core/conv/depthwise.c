@@ -82,7 +82,7 @@ static size_t band_scratch(const struct sizes *z)
 	return round_up((z->x + z->dy + z->g) * sizeof(bp_real), BP_ALIGN);
 }
 
-void bp_depthwise_plan(struct bp_conv *cv, size_t max_batch)
+static void plan(struct bp_conv *cv)
 {
 	const struct bp_conv_shape *s = &cv->s;
 	size_t bands = 1, limit = least(s->oh, s->h);
@@ -92,7 +92,7 @@ void bp_depthwise_plan(struct bp_conv *cv, size_t max_batch)
 	cv->bands.bands = bands;
 	cv->bands.scratch = band_scratch(&z);
 	cv->bands.limit = limit;
-	size_t parts = max_batch * bands;
+	size_t parts = cv->max_batch * bands;
 	cv->bands.parts = parts > 2 * BANDS ? parts : 2 * BANDS;
 }
 
@@ -103,15 +103,21 @@ static size_t bands_of(const struct bp_conv *cv, size_t n)
 	return bands < cv->bands.limit ? bands : cv->bands.limit;
 }
 
-size_t bp_depthwise_parts(const struct bp_conv *cv, size_t n)
+static size_t parts(const struct bp_conv *cv, size_t n)
 {
 	return n * bands_of(cv, n);
 }
 
-size_t bp_depthwise_part_lines(const struct bp_conv *cv, size_t n, size_t part, size_t height)
+static size_t max_parts(const struct bp_conv *cv)
 {
-	size_t bands = bands_of(cv, n), b = part % bands;
-	return (b + 1) * height / bands - b * height / bands;
+	return cv->bands.parts;
+}
+
+static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part, bool backward)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	size_t bands = bands_of(cv, n), b = part % bands, height = backward ? s->h : s->oh;
+	return ((b + 1) * height / bands - b * height / bands) * (backward ? s->w : s->ow);
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
@@ -124,8 +130,9 @@ static size_t weights_size(const struct bp_conv_shape *s)
 	return (size_t)s->kh * s->kw * s->c;
 }
 
-size_t bp_depthwise_workspace(const struct bp_conv *cv, int threads)
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
 {
+	(void)pass;
 	return part_bytes(cv, weights_size(&cv->s)) + part_bytes(cv, cv->s.c) + (size_t)threads * cv->bands.scratch;
 }
 
@@ -358,7 +365,7 @@ static size_t multiply_adds(const struct bp_conv *cv, size_t n)
 	return n * cv->s.oh * cv->s.ow * weights_size(&cv->s);
 }
 
-void bp_depthwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = {.cv = cv, .call = *call, .bands = bands_of(cv, call->n)};
 	const struct phase phase = {call->n * j.bands, forward_task};
@@ -366,8 +373,7 @@ void bp_depthwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, co
 	bp_work_run(ctx, multiply_adds(cv, call->n), &w);
 }
 
-void bp_depthwise_backward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+static void backward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = {.cv = cv, .call = *call, .bands = bands_of(cv, call->n), .parts = ws};
 	j.bias_parts = (bp_real *)((char *)ws + part_bytes(cv, weights_size(&cv->s)));
@@ -376,3 +382,19 @@ void bp_depthwise_backward(
 	struct work w = {&j, phases, 2, (char *)j.bias_parts + part_bytes(cv, cv->s.c), cv->bands.scratch};
 	bp_work_run(ctx, multiply_adds(cv, call->n), &w);
 }
+
+static bool fits(const struct bp_conv *cv, enum pass pass)
+{
+	(void)pass;
+	return bp_depthwise_fits(&cv->s);
+}
+
+static const struct way_norms norms = {max_parts, parts, part_rows};
+const struct way bp_way_depthwise = {
+	.fits = fits,
+	.plan = plan,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = backward,
+	.norms = &norms,
+};

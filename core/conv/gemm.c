@@ -222,7 +222,7 @@ static size_t starts_bytes(const struct side *sd)
 	return round_up(2 * ((size_t)sd->nlattices + 1) * sizeof(size_t), BP_ALIGN);
 }
 
-size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
+static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
 {
 	return round_up(sd->packed * sizeof(bp_real), BP_ALIGN) +
 	       round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + starts_bytes(sd) +
@@ -243,8 +243,8 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->block = block < (size_t)sd->block ? block : (size_t)sd->block;
 }
 
-void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws)
+static void run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx, const struct gemm_call *call,
+	void *ws)
 {
 	const size_t units = side_units(cv, sd), nr = cv->k->nr, lattices = (size_t)sd->nlattices;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .packed = ws};
@@ -273,3 +273,38 @@ void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct b
 	struct work w = {&j, phases, 2, next + starts_bytes(sd), sd->scratch};
 	bp_work_run(ctx, work, &w);
 }
+
+static bool fits(const struct bp_conv *cv, enum pass pass)
+{
+	(void)cv, (void)pass;
+	return true;
+}
+
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
+{
+	if (pass == PASS_WEIGHTS)
+		return bp_weights_workspace(cv, threads);
+	return side_workspace(cv, pass == PASS_FORWARD ? &cv->forward : &cv->backward, threads);
+}
+
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	const struct gemm_call g = forward_operands(cv, call);
+	run(cv, &cv->forward, ctx, &g, ws);
+}
+
+static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	const struct gemm_call g = data_operands(cv, call);
+	run(cv, &cv->backward, ctx, &g, ws);
+}
+
+const struct way bp_way_gemm = {
+	.fits = fits,
+	.plan = bp_weights_plan,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = bp_backward_apart,
+	.weights = bp_weights_run,
+	.data = data,
+};

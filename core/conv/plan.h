@@ -46,7 +46,6 @@ struct side {
 	int depth;      /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
 	size_t packed;  /* elements of packed weights */
 	size_t scratch; /* bytes of each thread */
-	bool by_winograd;
 	struct winograd_plan winograd;
 };
 
@@ -63,7 +62,6 @@ struct weights_plan {
 /* Backward-weights in Winograd's way. Steps are from place to place: of transformed sources and output gradients, and
  * of the sums; ld is from row to row. */
 struct winograd_weights_plan {
-	bool used;
 	struct winograd_plan tiles; /* down, across, block */
 	size_t ranges;              /* of source channels */
 	size_t x_ld, x_step;
@@ -87,12 +85,48 @@ struct rows_plan {
 	size_t packed, scratch; /* bytes; of each thread */
 };
 
+enum pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHTS, PASSES };
+
+typedef void run_fn(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
+
+/* Into what parts a way cuts the statistics of the norms that it does (conv.h). */
+struct way_norms {
+	size_t (*max_parts)(const struct bp_conv *cv);
+	size_t (*parts)(const struct bp_conv *cv, size_t n);
+	size_t (*part_rows)(const struct bp_conv *cv, size_t n, size_t part, bool backward);
+};
+
+/* A way of computing passes: one const struct in a file of its own, and a line in conv.c. */
+struct way {
+	/* Whether it can take a pass of this shape, and was measured to be faster than the ways that come later. */
+	bool (*fits)(const struct bp_conv *cv, enum pass pass);
+	/* The largest batch for which that is so. NULL: any. */
+	size_t (*limit)(const struct bp_conv *cv);
+	/* Fills in what the way keeps in struct bp_conv; when it takes any pass of large batches. */
+	void (*plan)(struct bp_conv *cv);
+	/* Bytes that a pass uses of the workspace. */
+	size_t (*workspace)(const struct bp_conv *cv, enum pass pass, int threads);
+	run_fn *forward;
+	run_fn *backward;       /* dw and dx as the call wants, in one sweep; or bp_backward_apart, which takes ... */
+	run_fn *weights, *data; /* ... each by the way of its pass */
+	const struct way_norms *norms; /* NULL: the call's before, after and parts are none */
+};
+
+extern const struct way bp_way_dense, bp_way_depthwise, bp_way_pointwise, bp_way_winograd, bp_way_gemm;
+
+/* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
+struct choice {
+	const struct way *few, *any;
+	size_t limit;
+};
+
 struct bp_conv {
 	struct bp_conv_shape s; /* canonical: a 1x1 convolution without stride or padding is one on a 1x1 map ... */
 	size_t fold;            /* ... of `fold` times as many samples */
+	size_t max_batch;
 	const struct bp_kernels *k;
-	bool depthwise, pointwise;
 	bool linear; /* a 1x1 map through a 1x1 kernel, one group */
+	struct choice choices[PASSES];
 	struct side forward, backward;
 	struct weights_plan weights;
 	struct winograd_weights_plan winograd_weights;
@@ -212,49 +246,35 @@ void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times);
 /* Asks for the next share of every stream. */
 void bp_ahead_ask(struct ahead *a);
 
-/* The three directions, each with what it needs of the workspace in bytes. */
-size_t bp_gemm_workspace(const struct bp_conv *cv, const struct side *sd, int threads);
+/* side.c: fills in forward and backward; false when out of memory. */
+bool bp_sides_new(struct bp_conv *cv);
+
+/* conv.c: dw and dx, each by its own way. */
+run_fn bp_backward_apart;
+
+/* depthwise.c: whether it serves the shape. */
+bool bp_depthwise_fits(const struct bp_conv_shape *s);
+
+/* The operands of one direction. */
 struct gemm_call {
 	size_t n;
 	const bp_real *in, *w, *bias;
 	bool acc, relu;
 	bp_real *out;
 };
-void bp_gemm_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws);
-
-/* A depthwise convolution (depthwise.c). */
-bool bp_depthwise_fits(const struct bp_conv_shape *s);
-void bp_depthwise_plan(struct bp_conv *cv, size_t max_batch);
-size_t bp_depthwise_workspace(const struct bp_conv *cv, int threads);
-size_t bp_depthwise_parts(const struct bp_conv *cv, size_t n);
-size_t bp_depthwise_part_lines(const struct bp_conv *cv, size_t n, size_t part, size_t height);
-void bp_depthwise_forward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
-void bp_depthwise_backward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
-
-/* Whether the passes of n samples are so little work that dense.c's ways are the faster ones; only for them are the
- * others. */
-bool bp_dense_fits(const struct bp_conv *cv, size_t n);
-size_t bp_dense_workspace(const struct bp_conv *cv);
-void bp_dense_forward(const struct bp_conv *cv, const struct gemm_call *call);
-void bp_dense_backward_data(const struct bp_conv *cv, const struct gemm_call *call, bp_real *ws);
-
-/* A 1x1 convolution of a map of many pixels (pointwise.c). */
-bool bp_pointwise_fits(const struct bp_conv *cv);
-void bp_pointwise_plan(struct bp_conv *cv, size_t max_batch);
-size_t bp_pointwise_workspace(const struct bp_conv *cv, int threads);
-void bp_pointwise_forward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
-void bp_pointwise_backward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
-
-/* The same in Winograd's way, when bp_conv_can_winograd. */
-void bp_winograd_plan(const struct bp_conv *cv, struct side *sd, size_t max_batch);
-size_t bp_winograd_workspace(const struct side *sd, int threads);
-void bp_winograd_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws);
+static inline struct gemm_call forward_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
+{
+	return (struct gemm_call){.n = c->n * cv->fold,
+		.in = c->x,
+		.w = c->w,
+		.bias = c->bias,
+		.relu = c->act == BP_ACT_RELU,
+		.out = c->y};
+}
+static inline struct gemm_call data_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
+{
+	return (struct gemm_call){.n = c->n * cv->fold, .in = c->dy, .w = c->w, .acc = c->accumulate, .out = c->dx};
+}
 
 /* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
  * the same sets of the cache. */
@@ -277,14 +297,15 @@ struct bp_map {
 struct bp_winograd_in;
 void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int side, struct bp_winograd_in *ret);
 
-void bp_weights_plan(struct bp_conv *cv, size_t max_batch);
+/* weights.c: backward-weights of bp_way_gemm. */
+void bp_weights_plan(struct bp_conv *cv);
 size_t bp_weights_workspace(const struct bp_conv *cv, int threads);
-struct weights_call {
-	size_t n;
-	const bp_real *x, *dy;
-	bp_real *dw, *db;
-};
-void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
+run_fn bp_weights_run;
+/* winograd_weights.c: of bp_way_winograd. */
+void bp_winograd_weights_plan(struct bp_conv *cv);
+size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads);
+run_fn bp_winograd_weights_run;
+
 /* The pixels of a batch cut into n chunks, each with partial sums of its own; one alone has the results'. */
 struct chunks {
 	size_t n, size, channels; /* elements of dW and of db */
@@ -302,10 +323,5 @@ static inline bp_real *chunk_db(const struct chunks *c, size_t i)
 /* Adds the chunks' sums in their order: so many tasks, and one of them. */
 size_t bp_chunks_tasks(const struct chunks *c);
 void bp_chunks_sum(const struct bp_kernels *k, const struct chunks *c, size_t task);
-void bp_dense_backward_weights(const struct bp_conv *cv, const struct weights_call *call);
-void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch);
-size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads);
-void bp_winograd_weights_run(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws);
 
 #endif

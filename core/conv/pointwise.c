@@ -44,8 +44,9 @@ struct product {
 	struct ahead *ahead;
 };
 
-bool bp_pointwise_fits(const struct bp_conv *cv)
+static bool fits(const struct bp_conv *cv, enum pass pass)
 {
+	(void)pass;
 	return cv->linear && cv->fold > 1 && (size_t)cv->s.c * cv->s.oc <= LARGEST;
 }
 
@@ -54,7 +55,7 @@ static size_t panel_count(const struct bp_conv *cv, int n)
 	return divide_up(n, cv->k->nr);
 }
 
-void bp_pointwise_plan(struct bp_conv *cv, size_t max_batch)
+static void plan(struct bp_conv *cv)
 {
 	const size_t c = cv->s.c, oc = cv->s.oc, mr = cv->k->mr, nr = cv->k->nr;
 	size_t block = BLOCK_BYTES / ((c + oc) * sizeof(bp_real)) / mr * mr;
@@ -62,7 +63,7 @@ void bp_pointwise_plan(struct bp_conv *cv, size_t max_batch)
 	struct rows_plan *p = &cv->rows;
 	block = block > BLOCK_ROWS / mr * mr ? BLOCK_ROWS / mr * mr : block;
 	p->block = block < BLOCK_TILES * mr ? BLOCK_TILES * mr : block;
-	p->parts = divide_up(max_batch * cv->fold, p->block);
+	p->parts = divide_up(cv->max_batch * cv->fold, p->block);
 	size_t fit = PARTIAL_BYTES / (c * oc * sizeof(bp_real));
 	p->chunks = fit < CHUNKS ? fit : CHUNKS;
 	p->packed = round_up((bytes > turned ? bytes : turned) * sizeof(bp_real), BP_ALIGN);
@@ -75,8 +76,9 @@ static size_t part_bytes(const struct bp_conv *cv, size_t elements)
 	return round_up(chunks * elements * sizeof(bp_real), BP_ALIGN);
 }
 
-size_t bp_pointwise_workspace(const struct bp_conv *cv, int threads)
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
 {
+	(void)pass;
 	return cv->rows.packed + part_bytes(cv, (size_t)cv->s.c * cv->s.oc) + part_bytes(cv, cv->s.oc) +
 	       (size_t)threads * cv->rows.scratch;
 }
@@ -326,7 +328,7 @@ static void sum_task(const void *job, size_t i, void *scratch)
 	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
-void bp_pointwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = start(cv, call, ws);
 	const struct phase phases[] = {
@@ -335,8 +337,7 @@ void bp_pointwise_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, co
 	bp_work_run(ctx, j.rows * cv->s.c * cv->s.oc, &w);
 }
 
-void bp_pointwise_backward(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+static void backward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	struct job j = start(cv, call, ws);
 	const struct phase phases[] = {
@@ -347,3 +348,30 @@ void bp_pointwise_backward(
 	struct work w = {&j, phases, 3, scratch_of(&j), cv->rows.scratch};
 	bp_work_run(ctx, j.rows * j.chunks.size, &w);
 }
+
+static size_t max_parts(const struct bp_conv *cv)
+{
+	return cv->rows.parts;
+}
+
+static size_t parts(const struct bp_conv *cv, size_t n)
+{
+	return divide_up(n * cv->fold, cv->rows.block);
+}
+
+static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part, bool backward)
+{
+	(void)backward;
+	size_t left = n * cv->fold - part * cv->rows.block;
+	return left < cv->rows.block ? left : cv->rows.block;
+}
+
+static const struct way_norms norms = {max_parts, parts, part_rows};
+const struct way bp_way_pointwise = {
+	.fits = fits,
+	.plan = plan,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = backward,
+	.norms = &norms,
+};

@@ -27,7 +27,7 @@ enum {
 
 struct job {
 	const struct bp_conv *cv;
-	struct weights_call call;
+	struct bp_conv_call call;
 	size_t pixels, chunk; /* of the batch; of a chunk */
 	struct chunks chunks;
 	size_t cuts;      /* ranges of tiles */
@@ -52,13 +52,13 @@ static size_t zeros_size(const struct bp_conv *cv)
 			   : 0;
 }
 
-void bp_weights_plan(struct bp_conv *cv, size_t max_batch)
+void bp_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
 	const struct lattice *l = sd->lattices;
 	struct weights_plan *p = &cv->weights;
 	const size_t taps = sd->patches ? 1 : lattice_taps(l), row = lattice_taps(l) * sd->kg;
-	size_t points = max_batch * lattice_points(l), block = BLOCK_PIXELS;
+	size_t points = cv->max_batch * cv->fold * lattice_points(l), block = BLOCK_PIXELS;
 	if (sd->patches)
 		block = PATCH_BYTES / (row * sizeof(bp_real));
 	block = block < 1 ? 1 : block < BLOCK_PIXELS ? block : BLOCK_PIXELS;
@@ -174,7 +174,7 @@ static void sweep(
 static void block_patches(const struct job *j, size_t group, size_t first, size_t count, struct place *pl)
 {
 	const struct side *sd = &j->cv->forward;
-	size_t batch = j->call.n * sd->in_h * sd->in_w * sd->in_c;
+	size_t batch = j->call.n * j->cv->fold * sd->in_h * sd->in_w * sd->in_c;
 	struct patches pt = {j->call.x + group * sd->kg, j->call.x + batch, j->zeros, pl->patches};
 	bp_lattice_patches(j->cv, sd, sd->lattices, first, count, &pt);
 	pl->runs[0] = (struct bp_run){pl->patches, 0, count};
@@ -264,10 +264,10 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->cuts = j->cuts < tiles ? j->cuts : tiles;
 }
 
-void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws)
+void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	const struct side *sd = &cv->forward;
-	struct job j = {.cv = cv, .call = *call, .pixels = call->n * lattice_points(sd->lattices)};
+	struct job j = {.cv = cv, .call = *call, .pixels = call->n * cv->fold * lattice_points(sd->lattices)};
 	j.taps = sd->patches ? 1 : lattice_taps(sd->lattices);
 	j.kc = sd->patches ? lattice_taps(sd->lattices) * sd->kg : (size_t)sd->kg;
 	j.tap_tiles = divide_up(j.kc, cv->k->mr);

@@ -51,13 +51,13 @@ size_t bp_winograd_step(size_t elements)
 	return (divide_up(elements, line) | 1) * line;
 }
 
-void bp_winograd_plan(const struct bp_conv *cv, struct side *sd, size_t max_batch)
+static void side_plan(const struct bp_conv *cv, struct side *sd)
 {
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr;
 	struct winograd_plan *p = &sd->winograd;
 	p->down = (sd->out_h + OUT - 1) / OUT;
 	p->across = (sd->out_w + OUT - 1) / OUT;
-	const size_t tiles = max_batch * p->down * p->across;
+	const size_t tiles = cv->max_batch * p->down * p->across;
 	p->u_step = bp_winograd_step((size_t)sd->panels * sd->kg * nr);
 	size_t block = round_up(p->u_step * PLACES * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK, mr);
 	p->block = block < tiles ? block : tiles;
@@ -74,7 +74,7 @@ static size_t zeros_bytes(const struct side *sd)
 	return round_up((size_t)IN * sd->in_c * sizeof(bp_real), BP_ALIGN);
 }
 
-size_t bp_winograd_workspace(const struct side *sd, int threads)
+static size_t side_workspace(const struct side *sd, int threads)
 {
 	const struct winograd_plan *p = &sd->winograd;
 	return p->u_step * PLACES * sizeof(bp_real) + zeros_bytes(sd) + (size_t)threads * p->scratch;
@@ -268,8 +268,8 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->cuts = j->cuts < panels ? j->cuts : panels;
 }
 
-void bp_winograd_run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx,
-	const struct gemm_call *call, void *ws)
+static void run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx, const struct gemm_call *call,
+	void *ws)
 {
 	const struct winograd_plan *p = &sd->winograd;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .u = ws};
@@ -283,3 +283,59 @@ void bp_winograd_run(const struct bp_conv *cv, const struct side *sd, const stru
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(sd), p->scratch};
 	bp_work_run(ctx, work, &w);
 }
+
+/*
+ * Whether Winograd's way is taken for this direction. On AVX2 it was 1.55 times as fast as direct with 16 channels, 1.4
+ * with 8 -> 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more, unless the 4x4 tiles are mostly outside the map (2x2:
+ * 0.8 times, 3x3: 1.55, 5x5: 1.2 at 64 channels). Narrower layers, little work in any net, keep the smaller rounding.
+ */
+static bool wants_winograd(const struct bp_conv *cv, const struct side *sd)
+{
+	enum { CHANNELS = 8, PRODUCTS = 256, TARGETS_OF_A_TILE = 5 };
+	if (cv->s.algorithm != BP_CONV_AUTO)
+		return cv->s.algorithm == BP_CONV_WINOGRAD;
+	const size_t tiles = divide_up(sd->out_h, 4) * divide_up(sd->out_w, 4);
+	return bp_conv_can_winograd(&cv->s) && sd->kg >= CHANNELS && sd->kg * sd->ng >= PRODUCTS &&
+	       (size_t)sd->out_h * sd->out_w > TARGETS_OF_A_TILE * tiles;
+}
+
+static bool fits(const struct bp_conv *cv, enum pass pass)
+{
+	return wants_winograd(cv, pass == PASS_DATA ? &cv->backward : &cv->forward);
+}
+
+static void plan(struct bp_conv *cv)
+{
+	side_plan(cv, &cv->forward);
+	side_plan(cv, &cv->backward);
+	bp_winograd_weights_plan(cv);
+}
+
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
+{
+	if (pass == PASS_WEIGHTS)
+		return bp_winograd_weights_workspace(cv, threads);
+	return side_workspace(pass == PASS_FORWARD ? &cv->forward : &cv->backward, threads);
+}
+
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	const struct gemm_call g = forward_operands(cv, call);
+	run(cv, &cv->forward, ctx, &g, ws);
+}
+
+static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	const struct gemm_call g = data_operands(cv, call);
+	run(cv, &cv->backward, ctx, &g, ws);
+}
+
+const struct way bp_way_winograd = {
+	.fits = fits,
+	.plan = plan,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = bp_backward_apart,
+	.weights = bp_winograd_weights_run,
+	.data = data,
+};

@@ -35,20 +35,20 @@ enum {
 
 struct job {
 	const struct bp_conv *cv;
-	struct weights_call call;
+	struct bp_conv_call call;
 	size_t tiles, chunk, block; /* of the batch, of a chunk, of a sweep */
 	struct chunks chunks;
 	bp_real *zeros;
 };
 
-void bp_winograd_weights_plan(struct bp_conv *cv, size_t max_batch)
+void bp_winograd_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
 	struct winograd_weights_plan *p = &cv->winograd_weights;
 	p->tiles.down = (sd->out_h + OUT - 1) / OUT;
 	p->tiles.across = (sd->out_w + OUT - 1) / OUT;
-	const size_t tiles = max_batch * p->tiles.down * p->tiles.across;
+	const size_t tiles = cv->max_batch * p->tiles.down * p->tiles.across;
 	p->u_ld = round_up(oc, vlen);
 	p->ranges = divide_up(PLACES * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
 	p->ranges = p->ranges < c ? p->ranges : c;
@@ -154,7 +154,7 @@ static void block_sums(const struct place *pl, bool acc)
 static void chunk_bias(const struct job *j, size_t chunk, bp_real *db)
 {
 	const struct bp_conv_shape *s = &j->cv->s;
-	const size_t pixels = j->call.n * s->oh * s->ow, oc = s->oc;
+	const size_t pixels = (size_t)j->call.n * s->oh * s->ow, oc = s->oc;
 	const size_t first = chunk * pixels / j->chunks.n, end = (chunk + 1) * pixels / j->chunks.n;
 	j->cv->k->column_sums(end - first, oc, j->call.dy + first * oc, oc, false, db);
 }
@@ -212,11 +212,11 @@ static void cut_work(struct job *j, size_t multiply_adds)
 }
 
 void bp_winograd_weights_run(
-	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct weights_call *call, void *ws)
+	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t size = weights_size(cv);
-	struct job j = {.cv = cv, .call = *call, .tiles = call->n * p->tiles.down * p->tiles.across};
+	struct job j = {.cv = cv, .call = *call, .tiles = (size_t)call->n * p->tiles.down * p->tiles.across};
 	j.chunks =
 		(struct chunks){.size = size, .channels = cv->s.oc, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};
 	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, size));

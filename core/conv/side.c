@@ -1,0 +1,223 @@
+/*
+ * side.c - the two directions of a convolution: their lattices, and how an indirect GEMM goes over them. Called by
+ * conv.c when a plan is made.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum {
+	PATCH_CHANNELS = 8,      /* with fewer channels in a group, patches are gathered */
+	PATCH_LINES = 64,        /* BP_PATCH_LINES: of the widest kernel that is gathered */
+	PATCH_BYTES = 24 << 10,  /* of a block's patches: they stay in L1 beside a panel */
+	BLOCK_BYTES = 128 << 10, /* of a block's sources: they stay in L2 */
+	TABLE_BYTES = 64 << 10,  /* of a block's row pointers, about */
+	BLOCK_TILES = 32,
+	PANEL_BYTES = 16 << 10 /* of a piece of a packed panel: half of L1 */
+};
+
+static int divide_ceil(int a, int b)
+{
+	return a >= 0 ? (a + b - 1) / b : -(-a / b);
+}
+
+static int gcd(int a, int b)
+{
+	while (b) {
+		int t = a % b;
+		a = b;
+		b = t;
+	}
+	return a;
+}
+
+/* Where each column of taps reads inside the map; *bounds is where the next lattice's arrays begin. */
+static void lattice_bounds(struct lattice *l, int in_w, int **bounds)
+{
+	int *lo = *bounds, *hi = lo + l->nkx;
+	for (int b = 0; b < l->nkx; b++) {
+		int x = l->ix + b * l->tx;
+		lo[b] = least(most(divide_ceil(-x, l->isx), 0), l->w);
+		hi[b] = most(least(divide_ceil(in_w - x, l->isx), l->w), lo[b]);
+	}
+	l->lo = lo;
+	l->hi = hi;
+	*bounds = hi + l->nkx;
+}
+
+/* One axis of a backward lattice: targets at residue r modulo the stride. */
+struct axis {
+	int n;                         /* targets */
+	int taps, k, ks, source, step; /* count, first kernel index, its step, first source, step of sources */
+};
+
+/* x with a x = 1 modulo m, where a and m have no common divisor: Euclid's algorithm, carrying x along. */
+static int64_t inverse(int64_t a, int64_t m)
+{
+	int64_t r0 = m, r1 = a % m, x0 = 0, x1 = 1;
+	while (r1 > 0) {
+		int64_t q = r0 / r1, r2 = r0 - q * r1, x2 = x0 - q * x1;
+		r0 = r1, r1 = r2;
+		x0 = x1, x1 = x2;
+	}
+	return x0 < 0 ? x0 + m : x0;
+}
+
+/*
+ * Target r + j s is reached from source o through kernel index k when o s - pad + k d = r + j s. With g = gcd(s, d), if
+ * any k solves it for a residue then those solving it are s / g apart, and the sources d / g apart; the first is
+ * (r + pad) / g times the inverse of d / g modulo s / g. Sources ascend here, so k descends from the last. Solved and
+ * not searched for: kernel and stride may both have 65536 places.
+ */
+static struct axis backward_axis(int r, int size, int k, int s, int d, int pad)
+{
+	const int g = gcd(s, d), apart = s / g, at = r + pad;
+	struct axis a = {.n = (size - r + s - 1) / s, .ks = -apart, .step = d / g};
+	if (at % g != 0)
+		return a;
+	int first = (int)((at / g % apart + apart) % apart * inverse(a.step, apart) % apart);
+	if (first >= k)
+		return a;
+	a.taps = (k - 1 - first) / apart + 1;
+	a.k = first + (a.taps - 1) * apart;
+	a.source = (int)((at - (int64_t)a.k * d) / s);
+	return a;
+}
+
+static void forward_lattice(const struct bp_conv_shape *s, struct lattice *l)
+{
+	*l = (struct lattice){
+		.h = s->oh,
+		.w = s->ow,
+		.sy = 1,
+		.sx = 1,
+		.iy = -s->pt,
+		.ix = -s->pl,
+		.isy = s->sh,
+		.isx = s->sw,
+		.nky = s->kh,
+		.nkx = s->kw,
+		.ty = s->dh,
+		.tx = s->dw,
+		.kys = 1,
+		.kxs = 1,
+	};
+}
+
+/* Returns how many lattices there are: residues beyond the map have none. Both axes are solved by themselves, because a
+ * large stride has as many lattices as the map has pixels. */
+static int backward_lattices(const struct bp_conv_shape *s, struct lattice *ret)
+{
+	const int down = least(s->sh, s->h), across = least(s->sw, s->w);
+	for (int x = 0; x < across; x++) {
+		struct axis u = backward_axis(x, s->w, s->kw, s->sw, s->dw, s->pl);
+		ret[x] = (struct lattice){
+			.w = u.n,
+			.x0 = x,
+			.sx = s->sw,
+			.ix = u.source,
+			.isx = 1,
+			.nkx = u.taps,
+			.tx = u.step,
+			.kx = u.k,
+			.kxs = u.ks,
+		};
+	}
+	for (int y = 0; y < down; y++) {
+		struct axis v = backward_axis(y, s->h, s->kh, s->sh, s->dh, s->pt);
+		for (int x = 0; x < across; x++) {
+			struct lattice *l = &ret[y * across + x];
+			*l = ret[x];
+			l->h = v.n;
+			l->y0 = y;
+			l->sy = s->sh;
+			l->iy = v.source;
+			l->isy = 1;
+			l->nky = v.taps;
+			l->ty = v.step;
+			l->ky = v.k;
+			l->kys = v.ks;
+		}
+	}
+	return down * across;
+}
+
+static bool wants_patches(const struct side *sd)
+{
+	for (int i = 0; i < sd->nlattices; i++) {
+		const struct lattice *l = &sd->lattices[i];
+		size_t lines = l->tx == 1 && sd->kg == sd->in_c ? (size_t)l->nky : lattice_taps(l);
+		if (sd->kg >= PATCH_CHANNELS || lines > PATCH_LINES || lattice_taps(l) == 0)
+			return false;
+	}
+	return lattice_taps(sd->lattices) > 1;
+}
+
+static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_points)
+{
+	const int mr = cv->k->mr, nr = cv->k->nr;
+	const struct lattice *l = sd->lattices;
+	size_t taps = 1;
+	sd->panels = (sd->ng + nr - 1) / nr;
+	sd->packed = 0;
+	for (int i = 0; i < sd->nlattices; i++) {
+		sd->lattices[i].packed = sd->packed;
+		sd->packed += side_units(cv, sd) * lattice_taps(&l[i]) * sd->kg * nr;
+		taps = lattice_taps(&l[i]) > taps ? lattice_taps(&l[i]) : taps;
+	}
+	sd->patches = wants_patches(sd);
+	size_t row = taps * sd->kg * sizeof(bp_real), source = (size_t)sd->in_c * l->isy * l->isx * sizeof(bp_real);
+	size_t block = sd->patches ? PATCH_BYTES / row : BLOCK_BYTES / source;
+	if (!sd->patches && block > TABLE_BYTES / sizeof(void *) / taps)
+		block = TABLE_BYTES / sizeof(void *) / taps;
+	block = block > (size_t)BLOCK_TILES * mr ? (size_t)BLOCK_TILES * mr : block;
+	block = block < max_points ? round_up(block, mr) : round_up(max_points, mr);
+	sd->block = (int)(block ? block : (size_t)mr);
+	sd->depth = most(PANEL_BYTES / (nr * (int)sizeof(bp_real)), 1);
+	size_t tables = (sd->patches ? 2 : taps + 1) * sd->block * sizeof(void *);
+	size_t patches = sd->patches ? sd->block * row + cv->k->vlen * sizeof(bp_real) : 0;
+	sd->scratch = round_up(tables + patches, BP_ALIGN);
+}
+
+bool bp_sides_new(struct bp_conv *cv)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	const size_t down = (size_t)least(s->sh, s->h), residues = down * least(s->sw, s->w);
+	struct side *f = &cv->forward, *b = &cv->backward;
+	const size_t max_batch = cv->max_batch * cv->fold;
+	const int cg = s->c / s->groups, og = s->oc / s->groups;
+	*f = (struct side){.in_h = s->h,
+		.in_w = s->w,
+		.in_c = s->c,
+		.out_h = s->oh,
+		.out_w = s->ow,
+		.out_c = s->oc,
+		.kg = cg,
+		.ng = og};
+	*b = (struct side){.in_h = s->oh,
+		.in_w = s->ow,
+		.in_c = s->oc,
+		.out_h = s->h,
+		.out_w = s->w,
+		.out_c = s->c,
+		.kg = og,
+		.ng = cg,
+		.transposed = true};
+	f->lattices = malloc(sizeof *f->lattices);
+	b->lattices = calloc(residues, sizeof *b->lattices);
+	cv->bounds = calloc(2 * (down + 1) * s->kw, sizeof *cv->bounds); /* a line's lattices share the taps */
+	if (!f->lattices || !b->lattices || !cv->bounds)
+		return false;
+	f->nlattices = 1;
+	forward_lattice(s, f->lattices);
+	b->nlattices = backward_lattices(s, b->lattices);
+	int *bounds = cv->bounds;
+	lattice_bounds(f->lattices, s->w, &bounds);
+	for (int i = 0; i < b->nlattices; i++)
+		lattice_bounds(&b->lattices[i], s->ow, &bounds);
+	side_plan(cv, f, max_batch * s->oh * s->ow);
+	side_plan(cv, b, max_batch * s->h * s->w);
+	return true;
+}
