@@ -210,6 +210,7 @@ static void store_submission(struct http_request *rq, const struct submission *s
 	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
 	char sha256[65], location[ID_MAX + 16];
 	request_sha256(rq, from, sha256);
+	const json_t *estimate = json_object_get(json_object_get(s->spec, "plan"), "estimate");
 	struct job_new job = {.owner = auth_user(rq),
 		.name = submission_name(s),
 		.dataset_id = s->dataset.id,
@@ -217,6 +218,10 @@ static void store_submission(struct http_request *rq, const struct submission *s
 		.spec = spec,
 		.priority = s->job.priority,
 		.epochs = s->job.params.epochs,
+		.threads = s->job.threads_auto ? 0 : s->job.threads,
+		.planned_bytes = s->memory.total,
+		.epoch_seconds = json_number_value(json_object_get(estimate, "seconds_per_epoch")),
+		.max_seconds = s->job.life.max_runtime_seconds,
 		.idempotency_key = key,
 		.request_sha256 = sha256,
 		.max_queued = api->config->max_queued,

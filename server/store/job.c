@@ -54,6 +54,11 @@ static void read_row(struct db_stmt *st, void *row)
 	ret->stop_requested = db_int(st, "stop_requested");
 	ret->retries = (int)db_int(st, "retries");
 	ret->not_before = db_real(st, "not_before");
+	ret->queued_at = db_real(st, "queued_at");
+	ret->threads = (int)db_int(st, "threads");
+	ret->planned_bytes = db_int(st, "planned_bytes");
+	ret->epoch_seconds = db_real(st, "epoch_seconds");
+	ret->max_seconds = db_real(st, "max_seconds");
 	ret->claimed_at = db_real(st, "claimed_at");
 	ret->runtime_seconds = db_real(st, "runtime_seconds");
 	ret->lr = db_real(st, "lr");
@@ -89,9 +94,10 @@ static bool insert(struct db_tx *tx, const struct job_new *n, const char *id, do
 {
 	struct db_stmt *st = db_query(tx,
 		"INSERT INTO job (id, owner, name, status, dataset_id, dataset_name, dataset_sha256, model, spec,"
-		" priority, epochs, last_seq, created_at)"
-		" SELECT :id, :owner, :name, 'queued', d.id, d.name, d.sha256, :model, :spec, :priority, :epochs, 1, "
-		":now"
+		" priority, epochs, last_seq, created_at, queued_at, threads, planned_bytes, epoch_seconds, "
+		"max_seconds)"
+		" SELECT :id, :owner, :name, 'queued', d.id, d.name, d.sha256, :model, :spec, :priority, :epochs, 1,"
+		" :now, :now, :threads, :bytes, nullif(:seconds, 0.0), nullif(:max, 0.0)"
 		" FROM dataset AS d WHERE d.id = :dataset AND d.status = 'ready'");
 	db_bind_text(st, ":id", id);
 	db_bind_text(st, ":owner", n->owner);
@@ -101,6 +107,10 @@ static bool insert(struct db_tx *tx, const struct job_new *n, const char *id, do
 	db_bind_text(st, ":spec", n->spec);
 	db_bind_int(st, ":priority", n->priority);
 	db_bind_int(st, ":epochs", n->epochs);
+	db_bind_int(st, ":threads", n->threads);
+	db_bind_int(st, ":bytes", n->planned_bytes);
+	db_bind_real(st, ":seconds", n->epoch_seconds);
+	db_bind_real(st, ":max", n->max_seconds);
 	db_bind_real(st, ":now", now);
 	if (db_run(st) == 0)
 		return false;
@@ -147,7 +157,7 @@ static void keys_expire(struct db_tx *tx, double now)
 static bool may_wait(struct db_tx *tx, const struct job_new *n)
 {
 	struct db_stmt *st = db_query(tx, "SELECT count(*) AS n, coalesce(sum(owner = :owner), 0) AS own"
-					  " FROM job WHERE status = 'queued'");
+					  " FROM job INDEXED BY job_waiting WHERE status = 'queued'");
 	db_bind_text(st, ":owner", n->owner);
 	if (!db_step(st))
 		return false;
@@ -234,7 +244,7 @@ enum store_status store_job_queue(struct store *s, int limit, struct job_row **r
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM job INDEXED BY job_queue WHERE status = 'queued' ORDER BY "
+	struct db_stmt *st = db_query(tx, "SELECT * FROM job INDEXED BY job_waiting WHERE status = 'queued' ORDER BY "
 					  "priority DESC, id LIMIT :limit");
 	db_bind_int(st, ":limit", limit);
 	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);

@@ -33,7 +33,7 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 	double now = clock_now();
 	*ret = (struct job_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT id FROM job INDEXED BY job_queue WHERE status = 'queued'"
+	struct db_stmt *st = db_query(tx, "SELECT id FROM job INDEXED BY job_waiting WHERE status = 'queued'"
 					  " AND (not_before IS NULL OR not_before NOT BETWEEN :now AND :far)"
 					  " ORDER BY priority DESC, id LIMIT 1");
 	db_bind_real(st, ":now", now);
@@ -51,7 +51,8 @@ int store_job_next_ms(struct store *s)
 {
 	double now = clock_now(), next = 0;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT min(not_before) AS next FROM job WHERE status = 'queued'");
+	struct db_stmt *st = db_query(tx, "SELECT min(not_before) AS next FROM job INDEXED BY job_waiting"
+					  " WHERE status = 'queued'");
 	if (db_step(st))
 		next = db_real(st, "next");
 	db_end(tx, false);

@@ -124,14 +124,15 @@ bool job_present(struct db_tx *tx, const char *id, enum job_status *ret)
 static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enum job_status from, double now)
 {
 	bool leaves = held(from) && !held(move->to);
-	struct db_stmt *st =
-		db_query(tx, "UPDATE job SET status = :status, status_reason = :reason, status_detail = :detail,"
-			     " started_at = CASE WHEN :starts THEN coalesce(started_at, :now) ELSE started_at END,"
-			     " finished_at = CASE WHEN :ends THEN :now END, not_before = nullif(:before, 0.0),"
-			     " runtime_seconds = runtime_seconds"
-			     "  + CASE WHEN :leaves THEN max(0.0, :left - coalesce(claimed_at, :left)) ELSE 0.0 END,"
-			     " claimed_at = CASE WHEN :claims THEN :now WHEN :leaves THEN NULL ELSE claimed_at END,"
-			     " last_seq = last_seq + 1, version = version + 1 WHERE id = :id RETURNING last_seq");
+	struct db_stmt *st = db_query(tx,
+		"UPDATE job SET status = :status, status_reason = :reason, status_detail = :detail,"
+		" started_at = CASE WHEN :starts THEN coalesce(started_at, :now) ELSE started_at END,"
+		" finished_at = CASE WHEN :ends THEN :now END,"
+		" queued_at = CASE WHEN :waits THEN :now ELSE queued_at END, not_before = nullif(:before, 0.0),"
+		" runtime_seconds = runtime_seconds"
+		"  + CASE WHEN :leaves THEN max(0.0, :left - coalesce(claimed_at, :left)) ELSE 0.0 END,"
+		" claimed_at = CASE WHEN :claims THEN :now WHEN :leaves THEN NULL ELSE claimed_at END,"
+		" last_seq = last_seq + 1, version = version + 1 WHERE id = :id RETURNING last_seq");
 	db_bind_text(st, ":id", move->id);
 	db_bind_text(st, ":status", job_status_name(move->to));
 	db_bind_text(st, ":reason", move->reason);
@@ -139,6 +140,7 @@ static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enu
 	db_bind_int(st, ":starts", move->to == JOB_RUNNING);
 	db_bind_int(st, ":claims", move->to == JOB_RUNNING && !held(from));
 	db_bind_int(st, ":leaves", leaves);
+	db_bind_int(st, ":waits", move->to == JOB_QUEUED);
 	db_bind_int(st, ":ends", job_status_terminal(move->to));
 	db_bind_real(st, ":before", move->not_before);
 	db_bind_real(st, ":left", move->left_at > 0 ? move->left_at : now);

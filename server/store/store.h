@@ -163,14 +163,18 @@ struct job_row {
 	int64_t last_seq;     /* newest event */
 	int attempt;          /* claims so far */
 	bool cancel_requested, stop_requested;
-	int retries;                                /* failures and crashes since its last checkpoint */
-	double not_before;                          /* queued: not claimed before; 0 = at any time */
-	double claimed_at;                          /* a worker has it since then; 0 = none has */
-	double runtime_seconds;                     /* of the attempts that are over */
-	double lr;                                  /* present training.optimizer.lr, 0 = as in spec */
-	double asked_lr;                            /* asked for, not yet taken up by the worker; 0 = nothing */
-	int asked_epochs;                           /* the same */
-	char *diagnosis;                            /* JSON array of findings, or NULL */
+	int retries;                       /* failures and crashes since its last checkpoint */
+	double not_before;                 /* queued: not claimed before; 0 = at any time */
+	double queued_at;                  /* when it went into the queue last */
+	int threads;                       /* the most that it may use; 0 = as many as it is given */
+	int64_t planned_bytes;             /* memory reserved for it while a worker has it; 0 = not known */
+	double epoch_seconds, max_seconds; /* predicted for an epoch; at most so long; 0 = not known, no limit */
+	double claimed_at;                 /* a worker has it since then; 0 = none has */
+	double runtime_seconds;            /* of the attempts that are over */
+	double lr;                         /* present training.optimizer.lr, 0 = as in spec */
+	double asked_lr;                   /* asked for, not yet taken up by the worker; 0 = nothing */
+	int asked_epochs;                  /* the same */
+	char *diagnosis;                   /* JSON array of findings, or NULL */
 	double created_at, started_at, finished_at; /* 0 = not yet */
 	int64_t version;                            /* grows with every change; the ETag */
 };
@@ -179,6 +183,9 @@ void job_row_done(struct job_row *row);
 struct job_new {
 	const char *owner, *name, *dataset_id, *model, *spec;
 	int priority, epochs;
+	int threads; /* as in job_row, all four */
+	int64_t planned_bytes;
+	double epoch_seconds, max_seconds;
 	const char *idempotency_key;             /* the owner's, or NULL */
 	const char *request_sha256;              /* of the request body, with the key */
 	int64_t max_queued, max_queued_of_owner; /* jobs that may wait, this one among them; 0: any number */

@@ -280,9 +280,11 @@ END_TEST
 START_TEST(the_frequent_questions_are_answered_from_an_index)
 {
 	static const char *const plans[][2] = {
-		{"EXPLAIN QUERY PLAN SELECT id FROM job INDEXED BY job_queue WHERE status = 'queued' ORDER BY priority "
-		 "DESC, id LIMIT 1",
-			"job_queue"},
+		{"EXPLAIN QUERY PLAN SELECT id, owner, priority, created_at, queued_at, not_before, threads, "
+		 "planned_bytes,"
+		 " epoch_seconds, max_seconds, epochs, epoch, runtime_seconds, stop_requested"
+		 " FROM job INDEXED BY job_waiting WHERE status = 'queued'",
+			"COVERING INDEX job_waiting"},
 		{"EXPLAIN QUERY PLAN SELECT * FROM job WHERE id < coalesce(:after, '~') AND status = :status"
 		 " ORDER BY id DESC LIMIT :limit + 1",
 			"job_status"},
