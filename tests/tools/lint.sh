@@ -26,16 +26,17 @@ allow() {
 	case $1 in
 	server/base) echo base ;;
 	server/hub) echo base hub ;;
+	server/share) echo base share ;;
 	server/db) echo base db ;;
-	server/store) echo base db store ;;
+	server/store) echo base db share store ;;
 	server/spec) echo base spec core ;;
 	server/ingest) echo base ingest core ;;
 	server/infer) echo base spec ingest infer core ;;
 	server/http) echo base hub http ;;
 	server/cli) echo base cli ;;
-	server/api) echo base hub store spec ingest infer http api ;;
-	server/work) echo base hub store spec ingest infer work core ;;
-	server) echo base hub db store spec ingest infer http api work cli ;;
+	server/api) echo base hub share store spec ingest infer http api ;;
+	server/work) echo base hub share store spec ingest infer work core ;;
+	server) echo base hub share db store spec ingest infer http api work cli ;;
 	core/base) echo base ;;
 	core/kernels) echo base kernels ;;
 	core/conv) echo base kernels conv ;;
