@@ -27,13 +27,14 @@ struct bp_winograd_out;
 struct bp_winograd_weights;
 struct bp_update; /* update.h */
 struct bp_grad_sums;
-struct bp_dropout;    /* dropout.h */
-struct bp_norm;       /* norm.h */
-struct bp_norm_rows;  /* norm_rows.h */
-struct bp_pool;       /* pool.h */
-struct bp_resample;   /* resample.h */
-struct bp_function;   /* pointwise.h */
-struct bp_prelu_grad; /* channels.h */
+struct bp_cross_entropy; /* cross_entropy.h */
+struct bp_dropout;       /* dropout.h */
+struct bp_norm;          /* norm.h */
+struct bp_norm_rows;     /* norm_rows.h */
+struct bp_pool;          /* pool.h */
+struct bp_resample;      /* resample.h */
+struct bp_function;      /* pointwise.h */
+struct bp_prelu_grad;    /* channels.h */
 
 struct bp_kernels {
 	const char *name; /* "baseline", "avx2", "avx512" */

@@ -30,20 +30,23 @@ static double point(double x, double t, double p, double *ret_slope)
 }
 
 /* weights may be in PyTorch's order of outputs, but a map has one for all: see bp_loss_check. */
-static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
+static void samples(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b)
 {
 	(void)k;
-	const bp_real *out = b->out + i * b->size, *target = b->targets + i * b->size;
-	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
-	double sum = 0, scale = bp_loss_scale(b) / (double)b->size;
-	bool each = item->args[POS_WEIGHT].n > 1;
-	for (int64_t j = 0; j < b->size; j++) {
-		double slope, p = item->weights ? item->weights[each ? j : 0] : 1;
-		sum += point((double)out[j], (double)target[j], p, &slope);
-		if (grad)
-			grad[j] = (bp_real)(scale * slope);
+	const bp_real *out = b->out, *target = b->targets;
+	const double scale = bp_loss_scale(b) / (double)b->size;
+	const bool each = item->args[POS_WEIGHT].n > 1;
+	bp_real *grad = b->ret_gradient;
+	for (int i = 0; i < b->n; i++, out += b->size, target += b->size) {
+		double sum = 0;
+		for (int64_t j = 0; j < b->size; j++) {
+			double slope, p = item->weights ? item->weights[each ? j : 0] : 1;
+			sum += point((double)out[j], (double)target[j], p, &slope);
+			if (grad)
+				*grad++ = (bp_real)(scale * slope);
+		}
+		b->ret_rows[i] = sum / (double)b->size;
 	}
-	b->ret_rows[i] = sum / (double)b->size;
 }
 
 const struct bp_loss_ops bp_loss_bce_with_logits = {
@@ -54,5 +57,5 @@ const struct bp_loss_ops bp_loss_bce_with_logits = {
 		.nargs = NARGS,
 		.target = BP_TARGET_SHARES},
 	.weights = 1 + POS_WEIGHT,
-	.sample = sample,
+	.samples = samples,
 };

@@ -3,9 +3,8 @@
  * log-likelihood of the labelled class in one, with class weights and label smoothing (Szegedy et al., "Rethinking the
  * Inception architecture for computer vision", 2016). Called by the trainer and the predictor.
  */
+#include "kernels/cross_entropy.h"
 #include "losses/class_weights.h"
-
-#include <math.h>
 
 enum { WEIGHT, LABEL_SMOOTHING, NARGS };
 
@@ -26,32 +25,44 @@ static double share(const struct bp_item *item, const struct bp_loss_batch *b, i
 }
 
 /*
- * With m = max out, -log p[j] = log(sum exp(out - m)) - (out[j] - m): no overflow, and no logarithm of 0. A sample's
- * loss is the sum of target[j] * -log p[j], with the label's target (1 - smoothing) * weight beside its share; the
- * gradient is (softmax * sum of targets - targets) / weight of the batch.
+ * Makes of sample i's plain loss and gradient those with weights and smoothing. The loss is the sum of target[j] *
+ * -log p[j], with the label's target (1 - smoothing) * weight beside its share, and the gradient is (softmax * sum of
+ * targets - targets) / weight of the batch. -log p[j] is the plain loss plus out[label] - out[j].
  */
-static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
+static void spread(const struct bp_item *item, const struct bp_loss_batch *b, int i)
 {
 	const bp_real *out = b->out + i * b->size;
-	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
-	int32_t label = b->labels[i];
-	double sum, target = (1 - bp_item_real(item, LABEL_SMOOTHING)) * bp_loss_weight(item, label), all = target;
-	bool smooth = bp_item_real(item, LABEL_SMOOTHING) > 0;
-	bp_real max = k->softmax_sum(out, b->size, grad, &sum);
-	double log_sum = log(sum), row = target * (log_sum - ((double)out[label] - (double)max));
+	const int32_t label = b->labels[i];
+	const double own = (1 - bp_item_real(item, LABEL_SMOOTHING)) * bp_loss_weight(item, label);
+	const double plain = b->ret_rows[i], scale = bp_loss_scale(b);
+	const bool smooth = bp_item_real(item, LABEL_SMOOTHING) > 0;
+	double row = own * plain, shares = 0;
 	for (int64_t j = 0; j < b->size && smooth; j++) {
-		all += share(item, b, j);
-		row += share(item, b, j) * (log_sum - ((double)out[j] - (double)max));
+		shares += share(item, b, j);
+		row += share(item, b, j) * (plain + ((double)out[label] - (double)out[j]));
 	}
 	b->ret_rows[i] = row;
-	if (!grad)
+	if (!b->ret_gradient)
 		return;
-	bp_real scale = (bp_real)(all * bp_loss_scale(b) / sum);
+	bp_real *grad = b->ret_gradient + i * b->size;
 	for (int64_t j = 0; j < b->size; j++)
-		grad[j] *= scale;
-	for (int64_t j = 0; j < b->size && smooth; j++)
-		grad[j] -= (bp_real)(share(item, b, j) * bp_loss_scale(b));
-	grad[label] -= (bp_real)(target * bp_loss_scale(b));
+		grad[j] = (bp_real)((own + shares) * (double)grad[j] - (smooth ? share(item, b, j) * scale : 0));
+	grad[label] += (bp_real)(shares * scale);
+}
+
+static void samples(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b)
+{
+	k->cross_entropy(&(struct bp_cross_entropy){.rows = (size_t)b->n,
+		.n = (size_t)b->size,
+		.x = b->out,
+		.labels = b->labels,
+		.scale = (bp_real)bp_loss_scale(b),
+		.ret_loss = b->ret_rows,
+		.ret_gradient = b->ret_gradient});
+	if (!item->weights && bp_item_real(item, LABEL_SMOOTHING) == 0)
+		return;
+	for (int i = 0; i < b->n; i++)
+		spread(item, b, i);
 }
 
 const struct bp_loss_ops bp_loss_cross_entropy = {
@@ -62,5 +73,5 @@ const struct bp_loss_ops bp_loss_cross_entropy = {
 		.target = BP_TARGET_LABEL},
 	.flat_only = true,
 	.weights = 1 + WEIGHT,
-	.sample = sample,
+	.samples = samples,
 };

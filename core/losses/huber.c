@@ -26,10 +26,10 @@ static double point(double d, double delta, double *ret_slope)
 	return delta * (fabs(d) - delta / 2);
 }
 
-static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
+static void samples(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b)
 {
 	(void)k;
-	bp_loss_differences(b, i, point, bp_item_real(item, 0));
+	bp_loss_differences(b, point, bp_item_real(item, 0));
 }
 
 const struct bp_loss_ops bp_loss_huber = {
@@ -38,5 +38,5 @@ const struct bp_loss_ops bp_loss_huber = {
 		.args = args,
 		.nargs = BP_ARG_COUNT(args),
 		.target = BP_TARGET_VALUES},
-	.sample = sample,
+	.samples = samples,
 };

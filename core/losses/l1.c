@@ -11,15 +11,15 @@ static double point(double d, double arg, double *ret_slope)
 	return fabs(d);
 }
 
-static void sample(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i)
+static void samples(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b)
 {
 	(void)item, (void)k;
-	bp_loss_differences(b, i, point, 0);
+	bp_loss_differences(b, point, 0);
 }
 
 const struct bp_loss_ops bp_loss_l1 = {
 	.info = {.name = "L1Loss",
 		.help = "Mean of the absolute differences to the target values.",
 		.target = BP_TARGET_VALUES},
-	.sample = sample,
+	.samples = samples,
 };

@@ -27,9 +27,9 @@ struct bp_loss_ops {
 	struct bp_item_info info;
 	bool flat_only; /* the output must be (features), not a map */
 	int weights;    /* 1 + the place of its argument of kind BP_ARG_WEIGHTS; 0: it has none */
-	/* Fills what belongs to sample i of the batch. Each sample has one writer and its own sum: any number of
+	/* Fills rows and gradients of b, which may be a part of a batch. Each sample has its own sum: any number of
 	 * threads gives the same bits. */
-	void (*sample)(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b, int i);
+	void (*samples)(const struct bp_item *item, const struct bp_kernels *k, const struct bp_loss_batch *b);
 };
 
 #define LOSS(id) extern const struct bp_loss_ops bp_loss_##id;
@@ -51,19 +51,22 @@ static inline double bp_loss_scale(const struct bp_loss_batch *b)
 
 /* Value and slope, at d = out - target, of a loss that is a mean of values of single differences. */
 typedef double (*bp_difference_fn)(double d, double arg, double *ret_slope);
-/* The sample of such a loss; arg is handed to fn, which becomes part of the loop. */
-static inline void bp_loss_differences(const struct bp_loss_batch *b, int i, bp_difference_fn fn, double arg)
+/* The samples of such a loss; arg is handed to fn, which becomes part of the loop. */
+static inline void bp_loss_differences(const struct bp_loss_batch *b, bp_difference_fn fn, double arg)
 {
-	const bp_real *out = b->out + i * b->size, *target = b->targets + i * b->size;
-	bp_real *grad = b->ret_gradient ? b->ret_gradient + i * b->size : NULL;
-	double sum = 0, scale = bp_loss_scale(b) / (double)b->size;
-	for (int64_t j = 0; j < b->size; j++) {
-		double slope;
-		sum += fn((double)out[j] - (double)target[j], arg, &slope);
-		if (grad)
-			grad[j] = (bp_real)(scale * slope);
+	const double scale = bp_loss_scale(b) / (double)b->size;
+	const bp_real *out = b->out, *target = b->targets;
+	bp_real *grad = b->ret_gradient;
+	for (int i = 0; i < b->n; i++, out += b->size, target += b->size) {
+		double sum = 0;
+		for (int64_t j = 0; j < b->size; j++) {
+			double slope;
+			sum += fn((double)out[j] - (double)target[j], arg, &slope);
+			if (grad)
+				*grad++ = (bp_real)(scale * slope);
+		}
+		b->ret_rows[i] = sum / (double)b->size;
 	}
-	b->ret_rows[i] = sum / (double)b->size;
 }
 
 /* The loss of every sample of a batch, and its gradient. */

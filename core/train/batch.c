@@ -11,8 +11,10 @@
 
 #include "base/parallel.h"
 
-/* Below that many elements in a batch, starting threads costs more than they save. */
-enum { GATHER_PARALLEL = 32768 };
+enum {
+	PARALLEL = 32768, /* elements of a batch; below, starting threads costs more than they save */
+	PIECE = 4096      /* elements that are worth a call: short samples are gathered several at a time */
+};
 
 int64_t bp_feed_table(const struct bp_shape *shape)
 {
@@ -85,22 +87,36 @@ struct gather {
 	bp_real *x;
 };
 
-static void gather_sample(const void *arg, int64_t i)
+static void gather_samples(const struct gather *g, int first, int end)
+{
+	const struct bp_feed *f = g->feed;
+	const bool bytes = f->data.dtype == BP_U8;
+	bp_real *to = g->x + first * f->size;
+	for (int i = first; i < end; i++, to += f->size) {
+		int64_t from = place(f, g->pick, i) * f->size;
+		if (bytes)
+			gather_bytes(f, (const uint8_t *)f->data.samples + from, to);
+		else
+			gather_floats(f, (const float *)f->data.samples + from, to);
+	}
+}
+
+static void gather_piece(const void *arg, int64_t i)
 {
 	const struct gather *g = arg;
-	const struct bp_feed *f = g->feed;
-	int64_t from = place(f, g->pick, (int)i) * f->size;
-	if (f->data.dtype == BP_U8)
-		gather_bytes(f, (const uint8_t *)f->data.samples + from, g->x + i * f->size);
-	else
-		gather_floats(f, (const float *)f->data.samples + from, g->x + i * f->size);
+	const int each = PIECE / g->feed->size > 1 ? (int)(PIECE / g->feed->size) : 1, first = (int)i * each;
+	gather_samples(g, first, first + each < g->pick->n ? first + each : g->pick->n);
 }
 
 const bp_real *bp_batcher_forward(
 	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass)
 {
-	struct gather g = {feed, pick, bp_exec_input(b->exec)};
-	bp_parallel_for(pick->n * feed->size < GATHER_PARALLEL ? 1 : b->ctx.threads, pick->n, gather_sample, &g);
+	const struct gather g = {feed, pick, bp_exec_input(b->exec)};
+	const int64_t each = PIECE / feed->size > 1 ? PIECE / feed->size : 1;
+	if (pick->n * feed->size < PARALLEL)
+		gather_samples(&g, 0, pick->n);
+	else
+		bp_parallel_for(b->ctx.threads, (pick->n + each - 1) / each, gather_piece, &g);
 	return bp_exec_forward(b->exec, &b->ctx, pass);
 }
 
@@ -118,16 +134,6 @@ static void gather_targets(const struct bp_batcher *b, const struct bp_feed *fee
 			for (int64_t p = 0; p < area; p++)
 				to[p * channels + c] = (bp_real)from[c * area + p];
 	}
-}
-
-/* The label is the place of the largest output, the first of equals; never when that is NaN. */
-static bool is_correct(const bp_real *out, int64_t size, int32_t label)
-{
-	int64_t best = 0;
-	for (int64_t j = 1; j < size; j++)
-		if (out[j] > out[best])
-			best = j;
-	return best == label && !isnan(out[best]);
 }
 
 /* Every output is on the side of 0 on which its target is of 1/2; never when it is NaN. */
@@ -148,10 +154,11 @@ bool bp_batcher_judged(const struct bp_batcher *b, const struct bp_feed *feed, c
 /* Samples of the batch that are right, its labels and targets being gathered. */
 static int64_t count_correct(const struct bp_batcher *b, enum bp_target_kind kind, int n, const bp_real *out)
 {
+	if (kind != BP_TARGET_SHARES)
+		return (int64_t)b->ctx.k->hits((size_t)n, (size_t)b->out_size, out, b->labels);
 	int64_t correct = 0;
 	for (int i = 0; i < n; i++, out += b->out_size)
-		correct += kind == BP_TARGET_SHARES ? sides_correct(out, b->targets + i * b->out_size, b->out_size)
-						    : is_correct(out, b->out_size, b->labels[i]);
+		correct += sides_correct(out, b->targets + i * b->out_size, b->out_size);
 	return correct;
 }
 

@@ -251,27 +251,3 @@ void check_update_lion(const struct bp_kernels *k, struct draw *d)
 	c.l2 = 0; /* it has none */
 	check_update(k, d, c, 1, k->update_lion, lion_element);
 }
-
-void check_softmax_sum(const struct bp_kernels *k, struct draw *d)
-{
-	size_t n = (size_t)draw_int(d, 1, 700);
-	bp_real *x = guard_new(n), *e = guard_new(n), spread = (bp_real)(draw_bool(d) ? 1 : 60), max;
-	double sum, want = 0;
-	draw_reals(d, x, n);
-	max = spread * x[0];
-	for (size_t i = 0; i < n; i++) {
-		x[i] *= spread;
-		max = x[i] > max ? x[i] : max;
-	}
-	guard_freeze(x, n);
-	ck_assert(k->softmax_sum(x, (int64_t)n, draw_bool(d) ? e : NULL, &sum) == max);
-	for (size_t i = 0; i < n; i++) {
-		double one = exp((double)x[i] - (double)max);
-		want += one;
-		if (e[0] != GUARD_POISON)
-			ck_assert_double_eq_tol((double)e[i], one, EXACT * one + 1e-37);
-	}
-	ck_assert_double_eq_tol(sum, want, EXACT * want);
-	guard_free(x, n);
-	guard_free(e, n);
-}
