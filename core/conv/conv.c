@@ -81,6 +81,8 @@ void bp_conv_free(struct bp_conv *cv)
 {
 	if (!cv)
 		return;
+	bp_zones_free(&cv->forward);
+	bp_zones_free(&cv->backward);
 	free(cv->forward.lattices);
 	free(cv->backward.lattices);
 	free(cv->bounds);

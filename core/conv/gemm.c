@@ -26,7 +26,7 @@ struct job {
 	const struct side *sd;
 	struct gemm_call call;
 	bp_real *packed, *zeros;
-	size_t *pack_starts, *block_starts; /* of each lattice, its first task; one more: how many there are */
+	size_t *pack_starts, *block_starts; /* of each lattice or zone, its first task; one more: how many there are */
 	bool direct;                        /* weights are not packed */
 	size_t block;                       /* points of a task */
 	size_t cuts;                        /* ranges of units */
@@ -87,11 +87,11 @@ static size_t pack_tasks(const struct job *j, const struct lattice *l)
 	return taps ? side_units(j->cv, j->sd) * piece_count(taps, j->sd->kg, PACK_ROWS) : 0;
 }
 
-/* The lattice that task i belongs to, by halving: a large stride has as many lattices as the map has pixels. *i becomes
- * its place among the lattice's tasks. */
-static const struct lattice *lattice_of(const struct job *j, const size_t *starts, size_t *i)
+/* Which of n lattices task i belongs to, by halving: a large stride has as many as the map has pixels. *i becomes its
+ * place among the lattice's tasks. */
+static size_t lattice_of(const size_t *starts, int n, size_t *i)
 {
-	size_t low = 0, high = (size_t)j->sd->nlattices; /* starts[low] <= *i < starts[high] */
+	size_t low = 0, high = (size_t)n; /* starts[low] <= *i < starts[high] */
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 		if (starts[middle] <= *i)
@@ -100,14 +100,14 @@ static const struct lattice *lattice_of(const struct job *j, const size_t *start
 			high = middle;
 	}
 	*i -= starts[low];
-	return &j->sd->lattices[low];
+	return low;
 }
 
 static void pack_task(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const struct lattice *l = lattice_of(j, j->pack_starts, &i);
+	const struct lattice *l = &j->sd->lattices[lattice_of(j->pack_starts, j->sd->nlattices, &i)];
 	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS);
 	pack_piece(j, l, i / pieces, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces));
 }
@@ -121,6 +121,7 @@ struct block {
 	bp_real **c;
 	size_t stride;   /* of a, from tap to tap */
 	size_t taps, kc; /* K as the tiles see it: with patches, one tap of all values */
+	size_t run;      /* of taps whose weights follow on each other */
 	size_t k0;       /* of the group's channels in a row */
 };
 
@@ -129,21 +130,23 @@ static void block_unit(const struct block *b, size_t unit)
 	const struct job *j = b->j;
 	const struct bp_kernels *k = j->cv->k;
 	int cols, first = unit_channel(j, unit, &cols);
-	const size_t pieces = piece_count(b->taps, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
+	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
+	const size_t runs = b->run ? b->taps / b->run : 1, packed = j->sd->patches ? 1 : b->l->packed_taps;
 	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
 	const bp_real *weights =
-		j->direct ? j->call.w + first : j->packed + b->l->packed + unit * b->taps * b->kc * k->nr;
+		j->direct ? j->call.w + first : j->packed + b->l->packed + unit * packed * b->kc * k->nr;
 	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
-	for (size_t i = 0; i < pieces; i++) {
-		const struct piece pc = piece_at(b->taps, b->kc, j->sd->depth, i);
-		const bool last = i == pieces - 1;
+	for (size_t i = 0; i < runs * pieces; i++) {
+		const struct piece pc = piece_at(b->run, b->kc, j->sd->depth, i % pieces);
+		const size_t line = i / pieces, tap = b->l->first_tap + line * b->l->tap_line + pc.t0;
+		const bool last = i == runs * pieces - 1;
 		struct bp_igemm p = {
 			.cols = cols,
 			.taps = pc.nt,
 			.kc = pc.nc,
 			.a_stride = b->stride,
 			.k0 = b->k0 + pc.c0,
-			.b = weights + (pc.t0 * b->kc + pc.c0) * ldb,
+			.b = weights + (tap * b->kc + pc.c0) * ldb,
 			.ldb = ldb,
 			.col = (size_t)first,
 			.bias = last && j->call.bias ? j->call.bias + first : NULL,
@@ -152,7 +155,7 @@ static void block_unit(const struct block *b, size_t unit)
 		};
 		for (size_t t = 0, from = 0; t < tiles; t++, from += (size_t)p.rows) {
 			p.rows = (int)(rows + (t < longer));
-			p.a = b->a + pc.t0 * b->stride + from;
+			p.a = b->a + (line * b->run + pc.t0) * b->stride + from;
 			p.c = b->c + from;
 			k->igemm(&p);
 		}
@@ -168,6 +171,7 @@ static void block_rows(struct block *b, size_t first, int group)
 	b->taps = lattice_taps(b->l);
 	b->kc = sd->kg;
 	b->k0 = (size_t)group * sd->kg;
+	b->run = (size_t)b->l->nkx == b->l->tap_line ? b->taps : (size_t)b->l->nkx;
 	if (!sd->patches)
 		return;
 	bp_real *values = (bp_real *)(b->c + sd->block);
@@ -175,7 +179,7 @@ static void block_rows(struct block *b, size_t first, int group)
 	bp_lattice_patches(j->cv, sd, b->l, first, b->points, &pt);
 	b->kc *= b->taps;
 	b->k0 = 0;
-	b->taps = b->taps ? 1 : 0;
+	b->run = b->taps = b->taps ? 1 : 0;
 	for (size_t i = 0; i < b->points; i++)
 		b->a[i] = values + i * b->kc;
 }
@@ -189,7 +193,7 @@ static void block_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const struct lattice *l = lattice_of(j, j->block_starts, &i);
+	const struct lattice *l = &sd->zones[lattice_of(j->block_starts, sd->nzones, &i)];
 	const size_t units = side_units(j->cv, sd), cut = i % j->cuts, first = i / j->cuts * j->block;
 	const size_t points = j->call.n * lattice_points(l), left = points - first;
 	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(l), 1);
@@ -219,7 +223,7 @@ static size_t zeros_size(const struct bp_conv *cv, const struct side *sd)
 
 static size_t starts_bytes(const struct side *sd)
 {
-	return round_up(2 * ((size_t)sd->nlattices + 1) * sizeof(size_t), BP_ALIGN);
+	return round_up(((size_t)sd->nlattices + sd->nzones + 2) * sizeof(size_t), BP_ALIGN);
 }
 
 static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
@@ -233,42 +237,53 @@ static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, in
 static void cut_work(struct job *j, size_t multiply_adds)
 {
 	const struct side *sd = j->sd;
-	size_t points = j->call.n * lattice_points(sd->lattices), units = side_units(j->cv, sd), mr = j->cv->k->mr;
-	size_t want = multiply_adds / TASK_WORK / sd->nlattices;
+	size_t points = 0, blocks = 0, units = side_units(j->cv, sd), want = multiply_adds / TASK_WORK;
 	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
-	size_t blocks = divide_up(points, sd->block);
+	for (int i = 0; i < sd->nzones; i++) {
+		points += j->call.n * lattice_points(&sd->zones[i]);
+		blocks += divide_up(j->call.n * lattice_points(&sd->zones[i]), sd->block);
+	}
 	j->cuts = divide_up(want, blocks);
 	j->cuts = j->cuts < units ? j->cuts : units;
-	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), mr);
+	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), j->cv->k->mr);
 	j->block = block < (size_t)sd->block ? block : (size_t)sd->block;
+}
+
+/* Numbers the tasks of packing and of blocks. */
+static void number_tasks(struct job *j, size_t *ret_pack, size_t *ret_blocks)
+{
+	const struct side *sd = j->sd;
+	size_t pack = 0, blocks = 0;
+	for (int i = 0; i < sd->nlattices; i++) {
+		j->pack_starts[i] = pack;
+		pack += j->direct ? 0 : pack_tasks(j, &sd->lattices[i]);
+	}
+	for (int i = 0; i < sd->nzones; i++) {
+		j->block_starts[i] = blocks;
+		blocks += block_tasks(j, &sd->zones[i]);
+	}
+	*ret_pack = j->pack_starts[sd->nlattices] = pack;
+	*ret_blocks = j->block_starts[sd->nzones] = blocks;
 }
 
 static void run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx, const struct gemm_call *call,
 	void *ws)
 {
-	const size_t units = side_units(cv, sd), nr = cv->k->nr, lattices = (size_t)sd->nlattices;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .packed = ws};
 	j.zeros = (bp_real *)((char *)ws + round_up(sd->packed * sizeof(bp_real), BP_ALIGN));
-	size_t zeros = zeros_size(cv, sd), rows = 0, pack = 0, blocks = 0;
+	size_t zeros = zeros_size(cv, sd), rows = 0, pack, blocks;
 	char *next = (char *)j.zeros + round_up(zeros * sizeof(bp_real), BP_ALIGN);
 	memset(j.zeros, 0, zeros * sizeof(bp_real));
 	j.pack_starts = (size_t *)next;
-	j.block_starts = j.pack_starts + lattices + 1;
-	for (size_t i = 0; i < lattices; i++)
-		rows += call->n * lattice_points(&sd->lattices[i]) * lattice_taps(&sd->lattices[i]);
+	j.block_starts = j.pack_starts + sd->nlattices + 1;
+	for (int i = 0; i < sd->nzones; i++)
+		rows += call->n * lattice_points(&sd->zones[i]) * lattice_taps(&sd->zones[i]);
 	size_t work = rows * sd->kg * sd->ng * cv->s.groups;
 	cut_work(&j, work);
 	size_t points = call->n * lattice_points(sd->lattices);
-	j.direct =
-		!sd->transposed && cv->s.groups == 1 && sd->ng % nr == 0 && points <= (size_t)DIRECT_TILES * cv->k->mr;
-	for (size_t i = 0; i < lattices; i++) {
-		j.pack_starts[i] = pack;
-		j.block_starts[i] = blocks;
-		pack += j.direct || units == 0 ? 0 : pack_tasks(&j, &sd->lattices[i]);
-		blocks += block_tasks(&j, &sd->lattices[i]);
-	}
-	j.pack_starts[lattices] = pack;
-	j.block_starts[lattices] = blocks;
+	j.direct = !sd->transposed && cv->s.groups == 1 && sd->ng % cv->k->nr == 0 &&
+		   points <= (size_t)DIRECT_TILES * cv->k->mr;
+	number_tasks(&j, &pack, &blocks);
 	const struct phase phases[] = {{pack, pack_task}, {blocks, block_task}};
 	struct work w = {&j, phases, 2, next + starts_bytes(sd), sd->scratch};
 	bp_work_run(ctx, work, &w);

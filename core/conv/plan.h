@@ -22,6 +22,8 @@ struct lattice {
 	int ky, kx, kys, kxs;
 	const int *lo, *hi; /* for each b: points lo[b] <= i < hi[b] read inside the map's width */
 	size_t packed;      /* where its packed weights begin, elements */
+	/* Its taps among those that were packed: the first, how many of these a line has, and how many there are. */
+	size_t first_tap, tap_line, packed_taps;
 };
 
 /* One direction of a convolution in Winograd's way: its targets as tiles. */
@@ -41,11 +43,14 @@ struct side {
 	int panels;                                /* of nr target channels in a group */
 	int nlattices;
 	struct lattice *lattices;
-	bool patches;   /* few source channels: rows of all taps are gathered into a buffer first */
-	int block;      /* points of a task */
-	int depth;      /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
-	size_t packed;  /* elements of packed weights */
-	size_t scratch; /* bytes of each thread */
+	int nzones;
+	struct lattice *zones; /* the lattices again, or cut into zones (zone.c): what bp_way_gemm goes over */
+	size_t inside;         /* pairs of a target and a tap that reads inside the map */
+	bool patches;          /* few source channels: rows of all taps are gathered into a buffer first */
+	int block;             /* points of a task */
+	int depth;             /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
+	size_t packed;         /* elements of packed weights */
+	size_t scratch;        /* bytes of each thread */
 	struct winograd_plan winograd;
 };
 
@@ -145,6 +150,10 @@ static inline size_t divide_up(size_t x, size_t by)
 {
 	return (x + by - 1) / by;
 }
+static inline int divide_ceil(int a, int b) /* b > 0 */
+{
+	return a >= 0 ? (a + b - 1) / b : -(-a / b);
+}
 static inline int least(int a, int b)
 {
 	return a < b ? a : b;
@@ -171,6 +180,10 @@ static inline size_t lattice_kernel_tap(const struct bp_conv *cv, const struct l
 	int a = (int)(t / l->nkx), b = (int)(t % l->nkx);
 	return (size_t)(l->ky + a * l->kys) * cv->s.kw + (size_t)(l->kx + b * l->kxs);
 }
+
+/* zone.c: fills in zones and inside; false when out of memory. bp_zones_free takes a side that was never filled in. */
+bool bp_zones_new(struct side *sd);
+void bp_zones_free(struct side *sd);
 
 /* lattice.c */
 

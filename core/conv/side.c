@@ -18,11 +18,6 @@ enum {
 	PANEL_BYTES = 16 << 10 /* of a piece of a packed panel: half of L1 */
 };
 
-static int divide_ceil(int a, int b)
-{
-	return a >= 0 ? (a + b - 1) / b : -(-a / b);
-}
-
 static int gcd(int a, int b)
 {
 	while (b) {
@@ -164,6 +159,8 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 	sd->packed = 0;
 	for (int i = 0; i < sd->nlattices; i++) {
 		sd->lattices[i].packed = sd->packed;
+		sd->lattices[i].tap_line = (size_t)l[i].nkx;
+		sd->lattices[i].packed_taps = lattice_taps(&l[i]);
 		sd->packed += side_units(cv, sd) * lattice_taps(&l[i]) * sd->kg * nr;
 		taps = lattice_taps(&l[i]) > taps ? lattice_taps(&l[i]) : taps;
 	}
@@ -219,5 +216,5 @@ bool bp_sides_new(struct bp_conv *cv)
 		lattice_bounds(&b->lattices[i], s->ow, &bounds);
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
-	return true;
+	return bp_zones_new(f) && bp_zones_new(b);
 }

@@ -285,23 +285,22 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 }
 
 /*
- * Whether Winograd's way is taken for this direction. On AVX2 it was 1.55 times as fast as direct with 16 channels, 1.4
- * with 8 -> 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more, unless the 4x4 tiles are mostly outside the map (2x2:
- * 0.8 times, 3x3: 1.55, 5x5: 1.2 at 64 channels). Narrower layers, little work in any net, keep the smaller rounding.
+ * Whether Winograd's way takes a pass. On AVX2 it was 1.55 times as fast as direct with 16 channels, 1.4 with 8 ->
+ * 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more; less where tiles reach beyond a small map, because direct skips
+ * the taps there (zone.c): with 64 channels forward 0.3 times on 2x2, 0.85 on 3x3, 1.65 on 4x4, 0.9 on 5x5, 1.4 on 6x6.
+ * These follow the multiplications that it saves. Backward-weights gains sooner: 1.4 times on 3x3, 1.1 on 5x5. Narrower
+ * layers, little work in any net, keep the smaller rounding.
  */
-static bool wants_winograd(const struct bp_conv *cv, const struct side *sd)
-{
-	enum { CHANNELS = 8, PRODUCTS = 256, TARGETS_OF_A_TILE = 5 };
-	if (cv->s.algorithm != BP_CONV_AUTO)
-		return cv->s.algorithm == BP_CONV_WINOGRAD;
-	const size_t tiles = divide_up(sd->out_h, 4) * divide_up(sd->out_w, 4);
-	return bp_conv_can_winograd(&cv->s) && sd->kg >= CHANNELS && sd->kg * sd->ng >= PRODUCTS &&
-	       (size_t)sd->out_h * sd->out_w > TARGETS_OF_A_TILE * tiles;
-}
-
 static bool fits(const struct bp_conv *cv, enum pass pass)
 {
-	return wants_winograd(cv, pass == PASS_DATA ? &cv->backward : &cv->forward);
+	enum { CHANNELS = 8, PRODUCTS = 256 };
+	static const size_t percent[PASSES] = {150, 150, 110}; /* that direct has to multiply more */
+	const struct side *sd = pass == PASS_DATA ? &cv->backward : &cv->forward;
+	if (cv->s.algorithm != BP_CONV_AUTO)
+		return cv->s.algorithm == BP_CONV_WINOGRAD;
+	const size_t tiles = divide_up(sd->out_h, OUT) * divide_up(sd->out_w, OUT);
+	return bp_conv_can_winograd(&cv->s) && sd->kg >= CHANNELS && sd->kg * sd->ng >= PRODUCTS &&
+	       sd->inside * 100 > PLACES * tiles * percent[pass];
 }
 
 static void plan(struct bp_conv *cv)

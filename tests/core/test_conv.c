@@ -238,6 +238,10 @@ static const struct {
 	{{11, 13, 33, 11, 13, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 25},
 	{{4, 4, 300, 4, 4, 129, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 70},
 	{{9, 6, 16, 9, 6, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 150},
+	/* Cut into zones: a tap a piece, and several. */
+	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT}, 17},
+	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 23},
+	{{3, 5, 20, 2, 3, 300, 3, 5, 2, 2, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
 };
 enum { LARGE = sizeof large / sizeof large[0] };
 
