@@ -32,7 +32,7 @@
 
 enum {
 	STATUS_SECONDS = 10,
-	OTHER_FILES = 300 /* beside connections: databases, data sets, checkpoints, uploads */
+	OTHER_FILES = 300 /* beside connections: databases, data sets, checkpoints, uploads, who is on the way out */
 };
 
 struct daemon {
@@ -156,7 +156,7 @@ static bool daemon_start(struct daemon *d)
 	if (d->lock < 0)
 		return false;
 	json_object_seed(0);
-	files_allow(c->max_connections + OTHER_FILES);
+	files_allow(c->max_connections + c->max_connections / 4 + OTHER_FILES); /* TCP and local ones */;
 	d->api = (struct api){.config = c,
 		.state_dir = c->state_dir,
 		.boot_id = d->boot_id,

@@ -17,8 +17,11 @@
 #include "base/log.h"
 #include "http/inside.h"
 
-enum { WAKES = 2 };              /* one may meet a sleeper that has looked already and is about to lie down */
-enum { UNSENT_MAX = 128 << 10 }; /* bytes that the kernel may hold for a client beyond what is on its way */
+enum { WAKES = 2 }; /* one may meet a sleeper that has looked already and is about to lie down */
+enum {
+	UNSENT_MAX = 128 << 10, /* bytes that the kernel may hold for a client beyond what is on its way */
+	LOST_MS = 10000
+};
 
 struct sweeper {
 	struct http_server *srv;
@@ -37,7 +40,28 @@ long long now_ms(void)
 
 void conn_deadline_in(struct conn *c, int64_t ms)
 {
-	atomic_store(&c->deadline, ms > 0 ? now_ms() + ms : 0);
+	long long now = now_ms();
+	atomic_store(&c->since, now);
+	atomic_store(&c->deadline, ms > 0 ? now + ms : 0);
+}
+
+void conn_engage(struct conn *c, bool engaged)
+{
+	struct http_server *srv = c->srv;
+	pthread_mutex_lock(&srv->conns_lock);
+	srv->engaged += engaged - c->engaged;
+	c->engaged = engaged;
+	if (!engaged)
+		pthread_cond_signal(&srv->settled);
+	pthread_mutex_unlock(&srv->conns_lock);
+}
+
+void conn_cut(struct conn *c)
+{
+	atomic_store(&c->deadline, 0);
+	shutdown(c->fd, SHUT_RDWR);
+	c->srv->crowd[c->local].leaving += !c->cut;
+	c->cut = true;
 }
 
 long long alarm_before_end(const struct http_identity *who, long long at)
@@ -54,31 +78,42 @@ void http_wake(struct http_request *rq)
 	atomic_store(&rq->srv->wakes, WAKES);
 }
 
+/* The door has counted it as coming, and as engaged. */
 static void conn_open(struct http_server *srv, struct MHD_Connection *con, void **socket_context)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	*socket_context = c; /* NULL: request_call ends the connection at once */
-	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (!c)
-		return;
-	c->srv = srv;
-	c->con = con;
-	c->fd = fd ? fd->connect_fd : -1;
-	c->local = c->fd >= 0 && listen_is_unix(c->fd);
-	c->uid = c->local ? listen_peer_uid(c->fd) : -1;
-	/* Else the kernel takes megabytes for a client that does not read, and a slow one seems to have stalled. */
-	if (!c->local)
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
-	c->waiter.wake = sleeper_wake;
-	atomic_init(&c->reading, true);
-	conn_deadline_in(c, srv->o.deadlines.header);
-	atomic_fetch_add(&srv->connections, 1);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+	int fd = info ? info->connect_fd : -1;
+	bool local = fd >= 0 && listen_is_unix(fd);
+	if (c) {
+		c->srv = srv;
+		c->con = con;
+		c->fd = fd;
+		c->local = local;
+		c->uid = local ? listen_peer_uid(fd) : -1;
+		/* Else the kernel takes megabytes for a client that does not read, and a slow one seems to have
+		 * stalled. */
+		if (!local)
+			setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
+		c->waiter.wake = sleeper_wake;
+		atomic_init(&c->reading, true);
+		c->engaged = true;
+		conn_deadline_in(c, srv->o.deadlines.header);
+	}
+	atomic_fetch_add(&srv->connections, c != NULL);
 	pthread_mutex_lock(&srv->conns_lock);
-	c->next = srv->conns;
-	c->prev_next = &srv->conns;
-	if (c->next)
-		c->next->prev_next = &c->next;
-	srv->conns = c;
+	srv->crowd[local].coming -= srv->crowd[local].coming > 0;
+	if (c) {
+		srv->crowd[local].here++;
+		c->next = srv->conns;
+		c->prev_next = &srv->conns;
+		if (c->next)
+			c->next->prev_next = &c->next;
+		srv->conns = c;
+	} else {
+		srv->engaged--;
+	}
 	pthread_mutex_unlock(&srv->conns_lock);
 }
 
@@ -91,6 +126,10 @@ static void conn_close(struct http_server *srv, struct conn *c)
 	*c->prev_next = c->next;
 	if (c->next)
 		c->next->prev_next = c->prev_next;
+	srv->crowd[c->local].here--;
+	srv->crowd[c->local].leaving -= c->cut;
+	srv->engaged -= c->engaged;
+	pthread_cond_signal(&srv->settled);
 	pthread_mutex_unlock(&srv->conns_lock);
 	atomic_fetch_sub(&srv->connections, 1);
 	free(c);
@@ -130,8 +169,7 @@ static void sweep(struct http_server *srv)
 	for (struct conn *c = srv->conns; c; c = c->next) {
 		long long deadline = atomic_load(&c->deadline), alarm = atomic_load(&c->alarm);
 		if (deadline && now >= deadline) {
-			atomic_store(&c->deadline, 0);
-			shutdown(c->fd, SHUT_RDWR);
+			conn_cut(c);
 			log_line(LOG_DEBUG, "a connection was cut off: its deadline has passed");
 		}
 		end_notice(c);

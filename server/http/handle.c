@@ -41,8 +41,10 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *con)
 	rq->target_at = (uintptr_t)uri;
 	if (rq->target_size <= TARGET_MAX)
 		rq->target = strdup(uri);
-	if (conn->requests++ > 0)
+	if (conn->requests++ > 0) {
 		conn_deadline_in(conn, rq->srv->o.deadlines.header);
+		conn_engage(conn, true);
+	}
 	atomic_fetch_add(&rq->srv->requests, 1);
 	return rq;
 }
@@ -60,16 +62,23 @@ static bool admitted(struct http_request *rq)
 	return !rq->srv->o.admit || rq->srv->o.admit(rq, rq->route);
 }
 
+static bool turned_away(struct http_request *rq)
+{
+	if (atomic_load(&rq->srv->stopping))
+		reply_busy(rq, "The server is stopping.");
+	else if (!door_keeps(rq->conn))
+		reply_busy(rq, "Too many clients are connected.");
+	rq->reply.close = reply_any(rq);
+	return rq->reply.close;
+}
+
 static enum MHD_Result first_call(struct http_request *rq, const char *method, const char *version)
 {
 	bool fine =
 		guard_framing(rq, method, version) && guard_method(rq, method) && target_parse(rq) && guard_origin(rq);
 	if (!fine)
 		atomic_fetch_add(&rq->srv->refused, 1);
-	if (fine && atomic_load(&rq->srv->stopping)) {
-		reply_busy(rq, "The server is stopping.");
-		fine = false;
-	}
+	fine = fine && !turned_away(rq);
 	fine = fine && route_find(rq) && admitted(rq) && body_check(rq);
 	if (!fine && !reply_any(rq))
 		http_reply_error(rq, ERR_INTERNAL, "", "The server is out of memory.");
@@ -111,6 +120,8 @@ static enum MHD_Result handler_ran(struct http_request *rq)
 		rq->later.wanted = false;
 		if (request_sleep(rq))
 			return MHD_YES;
+		if (reply_any(rq))
+			break;
 		if (rq->route->pace == SLOW)
 			return handler_run(rq);
 		waited_update(rq);
@@ -124,19 +135,9 @@ static enum MHD_Result handler_ran(struct http_request *rq)
 	return reply_send(rq);
 }
 
-static void answering_add(struct http_request *rq, int n)
-{
-	pthread_mutex_lock(&rq->srv->answering_lock);
-	rq->srv->answering += n;
-	pthread_cond_signal(&rq->srv->answering_less);
-	pthread_mutex_unlock(&rq->srv->answering_lock);
-}
-
 static enum MHD_Result body_ended(struct http_request *rq)
 {
 	atomic_store(&rq->conn->reading, false);
-	rq->answering = true;
-	answering_add(rq, 1);
 	if (reply_any(rq) || !body_finish(rq))
 		return reply_send(rq);
 	return handler_run(rq);
@@ -175,6 +176,7 @@ enum MHD_Result request_call(void *cls, struct MHD_Connection *con, const char *
 	case STEP_SLOW:
 		return handler_ran(rq);
 	case STEP_ASLEEP:
+		waiting_end(rq);
 		return woken(rq);
 	case STEP_DONE:
 		return MHD_NO;
@@ -192,13 +194,13 @@ void request_end(void *cls, struct MHD_Connection *con, void **req_cls, enum MHD
 		return;
 	conn_deadline_in(rq->conn, rq->srv->o.deadlines.idle);
 	atomic_store(&rq->conn->reading, true);
+	conn_engage(rq->conn, false);
 	log_line(LOG_DEBUG, "%s %s %s -> %d in %.1f ms%s", rq->id, rq->head ? "HEAD" : rq->method,
 		rq->target ? rq->target : "(too long)", rq->reply.status, (clock_mono() - rq->started) * 1000,
 		code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : ", cut short");
 	body_free(rq);
 	reply_free(&rq->reply);
-	if (rq->answering)
-		answering_add(rq, -1);
+	waiting_end(rq);
 	free(rq->target);
 	free(rq->query_text);
 	free(rq);

@@ -1,5 +1,5 @@
 /*
- * httpd.c - starts and stops the server: libmicrohttpd with event threads on epoll, for TCP and for a Unix socket.
+ * httpd.c - starts and stops the server: libmicrohttpd with event threads on epoll, listening on TCP and a Unix socket.
  * Called by main and by tests, from one thread.
  *
  * libmicrohttpd is asked for as little as possible: it reads and writes; limits, deadlines, framing and decoding are
@@ -14,6 +14,8 @@
 
 #include "base/log.h"
 #include "http/inside.h"
+
+enum { NO_LIMIT = 1 << 20 }; /* of connections of an event thread */
 
 static void mhd_log(void *cls, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 static void mhd_log(void *cls, const char *fmt, va_list args)
@@ -40,11 +42,10 @@ static size_t no_unescape(void *cls, struct MHD_Connection *con, char *s)
 	return strlen(s);
 }
 
-/* The listening socket is the daemon's from here on; when this fails it may be closed already, and is not touched. */
-static bool daemon_start(struct http_server *srv, int fd, unsigned threads, unsigned connections, unsigned per_ip)
+/* It does not listen: door.c brings it connections, and is who limits them. */
+static bool daemon_start(struct http_server *srv)
 {
-	if (threads > connections)
-		threads = connections;
+	const unsigned threads = (unsigned)srv->o.event_threads;
 	struct MHD_OptionItem options[] = {
 		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)mhd_log, NULL},
 		{MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)conn_notify, srv},
@@ -52,27 +53,22 @@ static bool daemon_start(struct http_server *srv, int fd, unsigned threads, unsi
 		{MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)request_begin, srv},
 		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
 		{MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-		{MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
-		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)per_ip, NULL},
+		{MHD_OPTION_CONNECTION_LIMIT, (intptr_t)threads * NO_LIMIT, NULL},
 		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL},
-		{MHD_OPTION_LISTEN_SOCKET, fd, NULL},
 		/* A pool of one is refused: that is a daemon without a pool. */
 		{threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	struct MHD_Daemon *d =
-		MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-			NULL, request_call, srv, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-	if (!d) {
+	srv->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET,
+		0, NULL, NULL, request_call, srv, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	if (!srv->daemon)
 		log_line(LOG_ERROR, "cannot start the HTTP server");
-		return false;
-	}
-	srv->daemons[srv->ndaemons++] = d;
-	return true;
+	return srv->daemon;
 }
 
-static bool daemons_start(struct http_server *srv)
+static bool listen_begin(struct http_server *srv)
 {
 	const struct http_options *o = &srv->o;
 	int tcp = -1, local = -1;
@@ -94,13 +90,9 @@ static bool daemons_start(struct http_server *srv)
 		srv->made_unix_socket = true;
 	}
 	srv->port = listen_port(tcp);
-	unsigned max = (unsigned)o->max_connections;
-	/* All local clients share an address, so one address may have most of the room. */
-	bool ok = daemon_start(srv, tcp, (unsigned)o->event_threads, max, max - max / 4);
-	tcp = -1;
-	if (!ok)
-		goto fail;
-	return local < 0 || daemon_start(srv, local, 1, max / 4 + 4, 0);
+	srv->door = door_open(srv, (const int[]){tcp, local}, local >= 0 ? 2 : 1);
+	if (srv->door)
+		return true;
 fail:
 	if (tcp >= 0)
 		close(tcp);
@@ -142,8 +134,7 @@ static struct http_server *server_new(const struct http_options *o)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&srv->conns_lock, NULL);
-	pthread_mutex_init(&srv->answering_lock, NULL);
-	pthread_cond_init(&srv->answering_less, &attr);
+	pthread_cond_init(&srv->settled, &attr);
 	pthread_condattr_destroy(&attr);
 	return srv;
 }
@@ -175,7 +166,7 @@ struct http_server *http_start(const struct http_options *o)
 	if (*srv->upload_dir)
 		uploads_clean(srv->upload_dir);
 	if (!(srv->slow = slow_start(o->slow_threads > 0 ? o->slow_threads : 1)) ||
-		!(srv->sweeper = sweeper_start(srv)) || !daemons_start(srv))
+		!(srv->sweeper = sweeper_start(srv)) || !daemon_start(srv) || !listen_begin(srv))
 		goto fail;
 	return srv;
 fail:
@@ -188,7 +179,7 @@ int http_port(const struct http_server *srv)
 	return srv->port;
 }
 
-/* Streams and long polls are awake now; what they have to say still may go out, for a while. */
+/* Who is connected and has not been answered yet still may be, for a while. */
 static void answers_drain(struct http_server *srv)
 {
 	struct timespec until;
@@ -196,47 +187,49 @@ static void answers_drain(struct http_server *srv)
 	until.tv_sec += srv->o.deadlines.drain / 1000;
 	until.tv_nsec += srv->o.deadlines.drain % 1000 * 1000000L;
 	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
 		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
 	}
-	pthread_mutex_lock(&srv->answering_lock);
-	while (srv->answering > 0)
-		if (pthread_cond_timedwait(&srv->answering_less, &srv->answering_lock, &until) == ETIMEDOUT)
+	pthread_mutex_lock(&srv->conns_lock);
+	while (srv->engaged > 0)
+		if (pthread_cond_timedwait(&srv->settled, &srv->conns_lock, &until) == ETIMEDOUT)
 			break;
-	pthread_mutex_unlock(&srv->answering_lock);
+	pthread_mutex_unlock(&srv->conns_lock);
 }
 
 /*
- * The order matters: libmicrohttpd must not be stopped while a connection is suspended. Nothing new is begun; slow
- * threads finish; the hub is closed, so every sleeper is resumed and none can sleep again; only then the daemons stop.
- * MHD_quiesce_daemon is not used: with a pool its removal of the listening socket races with a thread that is at its
- * limit.
+ * The order matters: libmicrohttpd must not be stopped while a connection is suspended. Nobody new comes in: those who
+ * wait at a passed socket are the next start's. The hub is closed, so every sleeper is resumed and none can sleep
+ * again; who is here is served, and each answer is its connection's last; slow threads finish; only then the daemon
+ * stops.
  */
 void http_stop(struct http_server *srv)
 {
 	if (!srv)
 		return;
-	atomic_store(&srv->stopping, true);
-	slow_stop(srv->slow);
-	if (srv->ndaemons > 0) {
+	const bool served = srv->door;
+	if (srv->made_unix_socket)
+		unlink(srv->unix_socket);
+	door_close(srv->door);
+	atomic_store(&srv->closing, true);
+	if (served) {
 		hub_close(srv->o.hub);
 		answers_drain(srv);
 	}
+	atomic_store(&srv->stopping, true);
+	slow_stop(srv->slow);
+	if (served)
+		answers_drain(srv);
 	sweeper_stop(srv->sweeper);
-	if (srv->ndaemons > 0 && srv->o.listen_fd >= 0)
-		listen_spare(srv->o.listen_fd);
-	for (int i = 0; i < srv->ndaemons; i++)
-		MHD_stop_daemon(srv->daemons[i]);
-	if (srv->made_unix_socket)
-		unlink(srv->unix_socket);
+	if (srv->daemon)
+		MHD_stop_daemon(srv->daemon);
 	slow_free(srv->slow);
 	free(srv->routes);
 	free(srv->hosts.text);
 	free(srv->address);
 	free(srv->upload_dir);
 	free(srv->unix_socket);
-	pthread_cond_destroy(&srv->answering_less);
-	pthread_mutex_destroy(&srv->answering_lock);
+	pthread_cond_destroy(&srv->settled);
 	pthread_mutex_destroy(&srv->conns_lock);
 	free(srv);
 }
@@ -248,6 +241,7 @@ void http_stats(const struct http_server *srv, struct http_stats *ret)
 		ret->responses_by_class[i] = atomic_load(&srv->responses[i]);
 	ret->connections = atomic_load(&srv->connections);
 	ret->streams = atomic_load(&srv->streams);
+	ret->waiting = atomic_load(&srv->waiting);
 	ret->bytes_in = atomic_load(&srv->bytes_in);
 	ret->bytes_out = atomic_load(&srv->bytes_out);
 	ret->guard_refused = atomic_load(&srv->refused);

@@ -39,8 +39,11 @@ struct conn {
 	int64_t uid;              /* of the process at its other end when local; -1: not known */
 	int requests;             /* begun on it */
 	atomic_llong deadline;    /* monotonic ms at which the client is cut off; 0: none */
+	atomic_llong since;       /* monotonic ms at which it was set: the client's turn began */
 	atomic_llong alarm;       /* monotonic ms at which a sleeper is woken; 0: none */
 	atomic_bool reading;      /* a request is awaited or still arriving */
+	bool engaged;             /* new, or in a request; under conns_lock, as is the next */
+	bool cut;                 /* it is on its way out */
 	struct hub_waiter waiter; /* registered exactly while the connection sleeps on the hub */
 	struct conn *next, **prev_next;
 };
@@ -116,7 +119,7 @@ struct http_request {
 		int64_t until; /* monotonic ms; 0 before the first call */
 		bool waited;
 	} later;
-	bool answering; /* counted in srv->answering */
+	bool waiting; /* counted in srv->waiting */
 	struct http_request *next_slow;
 };
 
@@ -136,6 +139,14 @@ struct host_list {
 	int count, configured; /* names[configured..] come from allowed_hosts */
 };
 
+/* Connections of a kind: over TCP, or local ones. */
+struct crowd {
+	int here;    /* in the list */
+	int coming;  /* accepted, and not in the list yet */
+	int leaving; /* in the list, and cut off */
+};
+
+struct door;      /* door.c */
 struct slow_pool; /* slow.c */
 struct sweeper;   /* deadline.c */
 
@@ -146,21 +157,23 @@ struct http_server {
 	int port;
 	struct compiled_route *routes;
 	struct host_list hosts;
-	struct MHD_Daemon *daemons[2];
-	int ndaemons;
+	struct MHD_Daemon *daemon;
+	struct door *door;
 
-	pthread_mutex_t conns_lock;
+	pthread_mutex_t conns_lock; /* of these */
+	pthread_cond_t settled;     /* engaged has become less */
 	struct conn *conns;
+	struct crowd crowd[2]; /* [1]: local */
+	int engaged;           /* connections that are new, coming, or in a request */
+	long long came_at;     /* monotonic ms at which the last one was accepted */
 	struct sweeper *sweeper;
 	struct slow_pool *slow;
 
-	pthread_mutex_t answering_lock;
-	pthread_cond_t answering_less;
-	int answering;
-	atomic_bool stopping;
-	atomic_int wakes; /* walks of the sweeper that wake all sleepers */
+	atomic_bool closing;  /* each answer is the last of its connection */
+	atomic_bool stopping; /* requests are refused */
+	atomic_int wakes;     /* walks of the sweeper that wake all sleepers */
 
-	atomic_llong requests, responses[6], connections, streams, bytes_in, bytes_out, refused;
+	atomic_llong requests, responses[6], connections, streams, waiting, bytes_in, bytes_out, refused;
 };
 
 long long now_ms(void); /* monotonic */
@@ -170,16 +183,23 @@ int listen_tcp(const char *address, int port, bool anywhere); /* not anywhere: o
 bool listen_is_loopback(int fd);
 int listen_unix(const char *path);
 void listen_adopt(int fd); /* makes a passed socket like one of ours */
-void listen_spare(int fd); /* before libmicrohttpd stops: a passed socket lives on in systemd */
 bool listen_is_unix(int fd);
 int64_t listen_peer_uid(int fd); /* of a connection over a Unix socket, as the kernel noted it; -1: not known */
 int listen_port(int fd);         /* 0 for a Unix socket */
+
+/* door.c: takes the listening sockets, of which door_close closes our descriptors; what a passed one holds waits there
+ */
+struct door *door_open(struct http_server *srv, const int *listening, int n); /* n: 1 or 2; NULL (logged): not taken */
+void door_close(struct door *d);                                              /* takes NULL */
+bool door_keeps(struct conn *c); /* false: all places are taken by connections that keep them */
 
 /* deadline.c: connections, their deadlines and alarms, and the thread that looks at them */
 void conn_notify(
 	void *cls, struct MHD_Connection *con, void **socket_context, enum MHD_ConnectionNotificationCode code);
 void conn_deadline_in(struct conn *c, int64_t ms); /* from now; 0: none */
-bool conn_peer_ended(const struct conn *c);        /* the client will send nothing more */
+void conn_engage(struct conn *c, bool engaged);
+void conn_cut(struct conn *c);              /* under conns_lock */
+bool conn_peer_ended(const struct conn *c); /* the client will send nothing more */
 struct sweeper *sweeper_start(struct http_server *srv);
 void sweeper_stop(struct sweeper *s); /* takes NULL */
 /* The earlier of a time (monotonic ms) and the end of whoever asks. */
@@ -225,7 +245,11 @@ bool problem_text(const struct http_request *rq, const struct problems *problems
 /* stream.c: takes over the recorded stream */
 struct MHD_Response *stream_response(struct http_request *rq);
 
-/* sleep.c: sleeps until later.topic moves on; false: do not sleep, go on at once */
+/* sleep.c: streams and long polls take part in srv->waiting; false: too many do */
+#define TOO_MANY_WAIT "Too many clients are waiting for events."
+bool waiting_begin(struct http_request *rq);
+void waiting_end(struct http_request *rq); /* if it does */
+/* sleeps until later.topic moves on; false: go on at once, or there is a reply */
 bool request_sleep(struct http_request *rq);
 void sleeper_wake(struct hub_waiter *w);   /* for hub_waiter.wake */
 void sleeper_asleep(struct hub_waiter *w); /* for hub_register */

@@ -124,19 +124,6 @@ void listen_adopt(int fd)
 		log_line(LOG_WARNING, "the passed socket cannot be set up: %s", strerror(errno));
 }
 
-/*
- * libmicrohttpd calls shutdown(2) on its listening socket, which ends it for systemd and the next start as well, and
- * for the clients that wait in its backlog. So the descriptor is made to mean another socket, which may be shut down.
- */
-void listen_spare(int fd)
-{
-	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (other < 0 || dup3(other, fd, O_CLOEXEC) < 0)
-		log_line(LOG_WARNING, "the passed socket ends with this process: %s", strerror(errno));
-	if (other >= 0)
-		close(other);
-}
-
 bool listen_is_unix(int fd)
 {
 	union address a = {0};

@@ -236,7 +236,7 @@ static void add_headers(struct http_request *rq, struct MHD_Response *resp)
 		add_default(rq, resp, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
 	if (r->kind == REPLY_STREAM)
 		add_default(rq, resp, "X-Accel-Buffering", "no");
-	if (r->close || atomic_load(&rq->srv->stopping))
+	if (r->close || atomic_load(&rq->srv->closing))
 		add_default(rq, resp, "Connection", "close");
 }
 
@@ -244,6 +244,10 @@ enum MHD_Result reply_send(struct http_request *rq)
 {
 	struct reply *r = &rq->reply;
 	struct http_server *srv = rq->srv;
+	if (r->kind == REPLY_STREAM && !waiting_begin(rq)) {
+		reply_free(r);
+		reply_busy(rq, TOO_MANY_WAIT);
+	}
 	/* Without a length HEAD would be answered as chunked, and 0.9.75 then sends the last chunk all the same. */
 	r->close = r->close || (rq->head && r->kind == REPLY_STREAM);
 	struct MHD_Response *resp = response_make(rq);

@@ -40,6 +40,23 @@ void http_reply_later(struct http_request *rq, const char *topic, uint64_t seen,
 	snprintf(rq->later.topic, sizeof(rq->later.topic), "%s", topic);
 }
 
+/* Whoever waits keeps its connection, so that all together may not have every one. */
+bool waiting_begin(struct http_request *rq)
+{
+	int64_t limit = rq->srv->o.max_connections - rq->srv->o.max_connections / 4;
+	rq->waiting = atomic_fetch_add(&rq->srv->waiting, 1) < limit;
+	if (!rq->waiting)
+		atomic_fetch_sub(&rq->srv->waiting, 1);
+	return rq->waiting;
+}
+
+void waiting_end(struct http_request *rq)
+{
+	if (rq->waiting)
+		atomic_fetch_sub(&rq->srv->waiting, 1);
+	rq->waiting = false;
+}
+
 bool http_waited(const struct http_request *rq)
 {
 	return rq->later.waited;
@@ -48,11 +65,16 @@ bool http_waited(const struct http_request *rq)
 bool request_sleep(struct http_request *rq)
 {
 	struct conn *c = rq->conn;
+	if (!waiting_begin(rq)) {
+		reply_busy(rq, TOO_MANY_WAIT);
+		return false;
+	}
 	atomic_store(&c->alarm, alarm_before_end(&rq->identity, rq->later.until));
 	rq->step = STEP_ASLEEP;
 	if (now_ms() < rq->later.until &&
 		hub_register(rq->srv->o.hub, rq->later.topic, rq->later.seen, &c->waiter, sleeper_asleep))
 		return true;
 	atomic_store(&c->alarm, 0);
+	waiting_end(rq);
 	return false;
 }

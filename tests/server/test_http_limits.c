@@ -114,28 +114,89 @@ START_TEST(an_idle_connection_is_closed_but_a_busy_one_lives_on)
 }
 END_TEST
 
-START_TEST(a_crowd_waits_outside_and_is_let_in_as_others_leave)
+/* With the usual deadlines, of which none passes meanwhile; streams notice quickly that their clients went. */
+static void restart_patient(void)
 {
-	struct client *c[40];
-	for (int i = 0; i < 40; i++) {
+	toy_stop(t);
+	t = toy_start(&(struct http_options){.listen_fd = -1, .max_connections = 24, .deadlines = {.heartbeat = 50}});
+}
+
+START_TEST(a_newcomer_gets_the_place_of_whoever_was_waited_for_longest)
+{
+	enum { CLIENTS = 40, PLACES = 24, LEAVING = 32 };
+	struct client *c[CLIENTS];
+	struct http_stats s;
+	restart_patient();
+	for (int i = 0; i < CLIENTS; i++) { /* each is answered, and keeps its connection */
 		c[i] = client_open(t->port);
 		ck_assert_ptr_nonnull(c[i]);
-		client_request(c[i], "GET", "/v1/things", NULL, NULL, 0);
-	}
-	struct http_stats s;
-	for (int i = 0; i < 40; i++) { /* those beyond the limit are refused, or served once the idle ones are gone */
+		ck_assert(client_request(c[i], "GET", "/v1/things", NULL, NULL, 0));
 		struct response r = client_read(c[i], false);
-		ck_assert_msg(r.status == 200 || r.status == 0, "%d", r.status);
+		ck_assert_int_eq(r.status, 200);
 		http_stats(t->srv, &s);
-		ck_assert_int_le(s.connections, 24);
+		ck_assert_int_lt(s.connections, PLACES + LEAVING);
 		response_free(&r);
 	}
-	for (int i = 0; i < 40; i++)
+	ck_assert(toy_stat_reaches(t, connections_of, PLACES));
+	int closed = 0;
+	for (int i = 0; i < CLIENTS; i++) {
+		bool newest = i >= CLIENTS - PLACES / 2;
+		client_timeout(c[i], 1);
+		bool gone = client_closed(c[i]);
+		ck_assert_msg(!gone || !newest, "client %d is gone", i);
+		closed += gone;
 		client_close(c[i]);
+	}
+	ck_assert_int_eq(closed, CLIENTS - PLACES);
 	ck_assert(toy_stat_reaches(t, connections_of, 0));
-	struct response r = request_get(t->port, "/v1/things");
-	ck_assert_int_eq(r.status, 200);
-	response_free(&r);
+}
+END_TEST
+
+static int64_t waiting_of(const struct http_stats *s)
+{
+	return s->waiting;
+}
+
+START_TEST(three_quarters_may_wait_for_events_and_the_rest_are_for_others)
+{
+	enum { PLACES = 24, WAITING = PLACES - PLACES / 4 };
+	struct client *c[WAITING], *silent[2 * PLACES];
+	restart_patient();
+	for (int i = 0; i < WAITING; i++) {
+		c[i] = client_open(t->port);
+		ck_assert(client_request(c[i], "GET", i % 2 ? "/stream" : "/later", NULL, NULL, 0));
+	}
+	ck_assert(toy_stat_reaches(t, waiting_of, WAITING));
+	static const char *const targets[] = {"/stream", "/later"};
+	for (int i = 0; i < 2; i++) {
+		struct response r = request_get(t->port, targets[i]);
+		ck_assert_msg(r.status == 503, "%s: %d", targets[i], r.status);
+		ck_assert_str_eq(response_header(&r, "Retry-After"), "1");
+		response_free(&r);
+	}
+	for (int i = 0; i < 2 * PLACES; i++) { /* whoever says nothing drives out only his like */
+		ck_assert_ptr_nonnull(silent[i] = client_open(t->port));
+		struct response r = request_get(t->port, "/v1/things");
+		ck_assert_int_eq(r.status, 200);
+		response_free(&r);
+	}
+	toy_tell(t, 1);
+	for (int i = 0; i < WAITING; i++) {
+		if (i % 2) {
+			struct response head = client_read_head(c[i]);
+			ck_assert_int_eq(head.status, 200);
+			ck_assert_ptr_nonnull(client_read_until(c[i], "data: 1\n"));
+			response_free(&head);
+		} else {
+			struct response r = client_read(c[i], false);
+			ck_assert_int_eq(r.status, 200);
+			response_free(&r);
+		}
+		client_close(c[i]);
+	}
+	ck_assert(toy_stat_reaches(t, waiting_of, 0));
+	for (int i = 0; i < 2 * PLACES; i++)
+		client_close(silent[i]);
 }
 END_TEST
 
@@ -367,7 +428,8 @@ TEST_SUITE(http_limits, 60)
 	tcase_add_test(tc, a_body_that_comes_slowly_but_steadily_is_cut_off_and_leaves_no_file);
 	tcase_add_test(tc, a_body_that_comes_fast_enough_may_take_longer);
 	tcase_add_test(tc, an_idle_connection_is_closed_but_a_busy_one_lives_on);
-	tcase_add_test(tc, a_crowd_waits_outside_and_is_let_in_as_others_leave);
+	tcase_add_test(tc, a_newcomer_gets_the_place_of_whoever_was_waited_for_longest);
+	tcase_add_test(tc, three_quarters_may_wait_for_events_and_the_rest_are_for_others);
 	tcase_add_test(tc, slow_handlers_do_not_hold_up_others);
 	tcase_add_test(tc, clients_that_vanish_during_slow_work_do_no_harm);
 	tcase_add_test(tc, a_full_queue_of_slow_work_is_503_with_retry_after);
