@@ -156,7 +156,8 @@ static bool daemon_start(struct daemon *d)
 	if (d->lock < 0)
 		return false;
 	json_object_seed(0);
-	files_allow(c->max_connections + c->max_connections / 4 + OTHER_FILES); /* TCP and local ones */;
+	files_allow(c->max_connections + c->max_connections / 4 + OTHER_FILES); /* TCP and local ones */
+	;
 	d->api = (struct api){.config = c,
 		.state_dir = c->state_dir,
 		.boot_id = d->boot_id,
@@ -170,12 +171,16 @@ static bool daemon_start(struct daemon *d)
 	return d->hub && work_begin(d) && http_begin(d) && port_write(d);
 }
 
-/* False when the store does not answer: then the watchdog is not fed, and systemd starts the daemon anew. */
+/* False when the store or an event thread does not answer: then the watchdog is not fed, and systemd starts the daemon
+ * anew. A worker is not asked: how long a batch may take is its model's affair. */
 static bool status_send(struct daemon *d, bool first)
 {
 	struct job_counts n;
 	char state[256];
+	double watchdog = notify_watchdog_seconds();
 	if (store_job_counts(d->store, &n) != STORE_OK)
+		return false;
+	if (!first && watchdog > 0 && !http_answers(d->http, (int)(watchdog * 500)))
 		return false;
 	snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=Port %d, %lld running, %lld queued",
 		first ? "READY=1\n" : "", http_port(d->http), (long long)n.by_status[JOB_RUNNING],
@@ -201,7 +206,7 @@ static bool daemon_wait(struct daemon *d, const sigset_t *signals)
 		if (store_failed(d->store))
 			return false;
 		if (!status_send(d, false))
-			log_line(LOG_ERROR, "the database does not answer");
+			log_line(LOG_ERROR, "not all is well; systemd's watchdog is not told otherwise");
 	}
 }
 

@@ -93,6 +93,15 @@ static void is_not_coming(struct http_server *srv, bool local)
 	pthread_mutex_unlock(&srv->conns_lock);
 }
 
+bool door_admit(struct http_server *srv, int fd, const struct sockaddr *from, socklen_t size, bool local)
+{
+	is_coming(srv, local);
+	if (MHD_add_connection(srv->daemon, fd, from, size) == MHD_YES)
+		return true;
+	is_not_coming(srv, local);
+	return false;
+}
+
 /* The process may have no more files: the other clients' connections are some. */
 static void short_of_files(struct door *d, bool local, int error)
 {
@@ -116,9 +125,7 @@ static enum accepted accept_one(struct door *d, int listening)
 	int fd = accept4(listening, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0) {
 		d->short_of_files = false;
-		is_coming(d->srv, local);
-		if (MHD_add_connection(d->srv->daemon, fd, (struct sockaddr *)&from, size) != MHD_YES)
-			is_not_coming(d->srv, local); /* and the socket is closed */
+		door_admit(d->srv, fd, (struct sockaddr *)&from, size, local);
 		return ONE;
 	}
 	switch (errno) {

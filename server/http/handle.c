@@ -64,12 +64,11 @@ static bool admitted(struct http_request *rq)
 
 static bool turned_away(struct http_request *rq)
 {
-	if (atomic_load(&rq->srv->stopping))
-		reply_busy(rq, "The server is stopping.");
-	else if (!door_keeps(rq->conn))
-		reply_busy(rq, "Too many clients are connected.");
-	rq->reply.close = reply_any(rq);
-	return rq->reply.close;
+	if (door_keeps(rq->conn))
+		return false;
+	reply_busy(rq, "Too many clients are connected.");
+	rq->reply.close = true;
+	return true;
 }
 
 static enum MHD_Result first_call(struct http_request *rq, const char *method, const char *version)
@@ -107,7 +106,7 @@ static enum MHD_Result handler_run(struct http_request *rq)
 	if (rq->route->pace == SLOW) {
 		if (slow_submit(rq->srv->slow, rq))
 			return MHD_YES;
-		reply_busy(rq, "Too many requests of this kind are waiting.");
+		reply_busy(rq, "Too many requests of this kind are waiting, or the server is stopping.");
 		return reply_send(rq);
 	}
 	rq->route->handler(rq);

@@ -134,6 +134,8 @@ struct http_options {
 struct http_server;
 struct http_server *http_start(const struct http_options *o); /* NULL (logged) */
 int http_port(const struct http_server *srv);
+/* Whether each event thread answers within that time; logged when not. Not while the server stops. */
+bool http_answers(struct http_server *srv, int timeout_ms);
 /* Refuses what is new, ends streams and sleepers (closes the hub if that was not done), waits for handlers, frees. */
 void http_stop(struct http_server *srv);
 

@@ -216,7 +216,6 @@ void http_stop(struct http_server *srv)
 		hub_close(srv->o.hub);
 		answers_drain(srv);
 	}
-	atomic_store(&srv->stopping, true);
 	slow_stop(srv->slow);
 	if (served)
 		answers_drain(srv);

@@ -169,9 +169,8 @@ struct http_server {
 	struct sweeper *sweeper;
 	struct slow_pool *slow;
 
-	atomic_bool closing;  /* each answer is the last of its connection */
-	atomic_bool stopping; /* requests are refused */
-	atomic_int wakes;     /* walks of the sweeper that wake all sleepers */
+	atomic_bool closing; /* each answer is the last of its connection */
+	atomic_int wakes;    /* walks of the sweeper that wake all sleepers */
 
 	atomic_llong requests, responses[6], connections, streams, waiting, bytes_in, bytes_out, refused;
 };
@@ -191,6 +190,8 @@ int listen_port(int fd);         /* 0 for a Unix socket */
  */
 struct door *door_open(struct http_server *srv, const int *listening, int n); /* n: 1 or 2; NULL (logged): not taken */
 void door_close(struct door *d);                                              /* takes NULL */
+/* The socket is libmicrohttpd's from here on, also when it is refused. */
+bool door_admit(struct http_server *srv, int fd, const struct sockaddr *from, socklen_t size, bool local);
 bool door_keeps(struct conn *c); /* false: all places are taken by connections that keep them */
 
 /* deadline.c: connections, their deadlines and alarms, and the thread that looks at them */

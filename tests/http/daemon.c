@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_MS = 30000, STOP_MS = 30000, FLAGS_MAX = 16 };
+enum { START_MS = 30000, STOP_MS = 30000, TOLD_MS = 10000, FLAGS_MAX = 16, PASSED_FD = 3 };
 
 static void show_stderr(const struct daemon *d)
 {
@@ -41,6 +41,30 @@ static int open_notify(const char *path)
 	return fd;
 }
 
+static void set_number(const char *name, long long value)
+{
+	char text[32];
+	snprintf(text, sizeof text, "%lld", value);
+	setenv(name, text, 1);
+}
+
+/* What systemd tells those it starts: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). */
+static bool set_environment(const struct daemon *d, const char *notify)
+{
+	setenv("NOTIFY_SOCKET", notify, 1);
+	unsetenv("JOURNAL_STREAM");
+	if (d->watchdog_usec) {
+		set_number("WATCHDOG_USEC", d->watchdog_usec);
+		set_number("WATCHDOG_PID", getpid());
+	}
+	if (d->listening) {
+		set_number("LISTEN_FDS", 1);
+		set_number("LISTEN_PID", getpid());
+		return dup2(d->listening, PASSED_FD) >= 0;
+	}
+	return true;
+}
+
 /* Only returns when the program cannot be started. */
 static void run_child(const struct daemon *d)
 {
@@ -59,8 +83,8 @@ static void run_child(const struct daemon *d)
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
 		return;
-	setenv("NOTIFY_SOCKET", notify, 1);
-	unsetenv("JOURNAL_STREAM");
+	if (!set_environment(d, notify))
+		return;
 	execv(argv[0], (char *const *)argv);
 	perror(argv[0]);
 }
@@ -110,12 +134,26 @@ void daemon_start_again(struct daemon *d)
 	fclose(f);
 }
 
-void daemon_start(struct daemon *d, const char *const *flags)
+void daemon_prepare(struct daemon *d, const char *const *flags)
 {
 	*d = (struct daemon){.flags = flags};
 	snprintf(d->dir, sizeof d->dir, "/tmp/backpropd-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(d->dir));
+}
+
+void daemon_start(struct daemon *d, const char *const *flags)
+{
+	daemon_prepare(d, flags);
 	daemon_start_again(d);
+}
+
+void daemon_told(const struct daemon *d, char *ret, size_t size)
+{
+	struct pollfd fd = {.fd = d->notify, .events = POLLIN};
+	ck_assert_int_eq(poll(&fd, 1, TOLD_MS), 1);
+	ssize_t n = recv(d->notify, ret, size - 1, MSG_DONTWAIT);
+	ck_assert_int_gt(n, 0);
+	ret[n] = '\0';
 }
 
 /* Waits for the end and reaps; the status as of waitpid. */

@@ -8,6 +8,7 @@
 #define TESTS_HTTP_DAEMON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct daemon {
@@ -16,11 +17,17 @@ struct daemon {
 	pid_t pid;    /* 0: not running */
 	char dir[64]; /* holds state/, port, notify, stderr; removed by daemon_done */
 	const char *const *flags;
+	int listening;     /* a socket to pass as systemd does; 0: none */
+	int watchdog_usec; /* 0: none */
 };
 
 /* With further flags ("--max-queued=1", ..., NULL) or NULL; they stay for daemon_start_again. Fails the test when the
  * daemon does not come up. */
 void daemon_start(struct daemon *d, const char *const *flags);
+/* The same in two steps, so that listening and watchdog_usec can be set between this and daemon_start_again. */
+void daemon_prepare(struct daemon *d, const char *const *flags);
+/* The next message to systemd, within 10 s; fails the test when there is none. */
+void daemon_told(const struct daemon *d, char *ret, size_t size);
 /* Once more on the same state directory; the port may be another one. */
 void daemon_start_again(struct daemon *d);
 /* SIGTERM; the test fails unless it exits with 0 and has logged no error, warning or sanitizer report. */

@@ -226,6 +226,7 @@ static const struct route routes[] = {
 	{"GET", "/accepts", accepts, BODY_NONE, QUICK, "", 0},
 	{"PUT", "/v1/files/{name}", upload, BODY_FILE, SLOW, "", 0},
 	{"GET", "/slow", slow, BODY_NONE, SLOW, "", 0},
+	{"GET", "/hold", slow, BODY_NONE, QUICK, "", 0},
 	{"GET", "/big", big, BODY_NONE, QUICK, "", 0},
 	{"GET", "/silent", silent, BODY_NONE, QUICK, "", 0},
 	{"GET", "/twice", twice, BODY_NONE, QUICK, "", 0},

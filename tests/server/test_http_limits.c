@@ -299,6 +299,22 @@ START_TEST(stopping_waits_for_the_handler_that_runs_and_refuses_those_that_wait)
 }
 END_TEST
 
+START_TEST(an_event_thread_that_hangs_is_noticed)
+{
+	ck_assert(http_answers(t->srv, CLIENT_TIMEOUT_MS));
+	struct client *c = client_open(t->port);
+	ck_assert(client_request(c, "GET", "/hold", NULL, NULL, 0));
+	ck_assert(toy_reaches(&t->entered, 1));
+	ck_assert(!http_answers(t->srv, 100));
+	toy_open_gate(t);
+	struct response r = client_read(c, false);
+	ck_assert_int_eq(r.status, 200);
+	response_free(&r);
+	ck_assert(http_answers(t->srv, CLIENT_TIMEOUT_MS));
+	client_close(c);
+}
+END_TEST
+
 /* ---- where to listen ---- */
 static struct http_server *start_at(const char *address, int port, const char *unix_socket, int fd, struct hub *hub)
 {
@@ -434,6 +450,7 @@ TEST_SUITE(http_limits, 60)
 	tcase_add_test(tc, clients_that_vanish_during_slow_work_do_no_harm);
 	tcase_add_test(tc, a_full_queue_of_slow_work_is_503_with_retry_after);
 	tcase_add_test(tc, stopping_waits_for_the_handler_that_runs_and_refuses_those_that_wait);
+	tcase_add_test(tc, an_event_thread_that_hangs_is_noticed);
 	tcase_add_test(tc, only_loopback_addresses_are_listened_on);
 	tcase_add_test(tc, a_passed_socket_takes_the_place_of_our_own_and_serves_the_next_start_too);
 	tcase_add_test(tc, a_passed_unix_socket_is_served_and_its_file_is_left);
