@@ -35,7 +35,7 @@ static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 	(void)ctx, (void)ws;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
 	cv->k->dense(&(struct bp_dense){(size_t)call->n, c, oc, call->x, c, 1, call->w, oc, call->bias, false,
-		call->act == BP_ACT_RELU, call->y, oc});
+		call->act == BP_ACT_RELU, call->y, oc, NULL});
 }
 
 static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
@@ -44,16 +44,15 @@ static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struc
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
 	cv->k->transpose(c, oc, call->w, false, ws);
 	cv->k->dense(&(struct bp_dense){
-		(size_t)call->n, oc, c, call->dy, oc, 1, ws, c, NULL, call->accumulate, false, call->dx, c});
+		(size_t)call->n, oc, c, call->dy, oc, 1, ws, c, NULL, call->accumulate, false, call->dx, c, NULL});
 }
 
 static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	(void)ctx, (void)ws;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc, n = (size_t)call->n;
-	cv->k->dense(&(struct bp_dense){c, n, oc, call->x, 1, c, call->dy, oc, NULL, false, false, call->dw, oc});
-	if (call->db)
-		cv->k->column_sums(n, oc, call->dy, oc, false, call->db);
+	cv->k->dense(
+		&(struct bp_dense){c, n, oc, call->x, 1, c, call->dy, oc, NULL, false, false, call->dw, oc, call->db});
 }
 
 const struct way bp_way_dense = {

@@ -88,8 +88,17 @@ VEC_INLINE void turn_tile(const struct tile *t, size_t rows, size_t cols, bool a
 	for (size_t c = 0; c < whole_cols; c += 4)
 		for (size_t r = 0; r < whole_rows; r += 4)
 			turn_quad(x + r * ldx + c, ldx, acc, y + c * ldy + r, ldy);
-	for (size_t c = 0; c < cols; c++)
-		for (size_t r = c < whole_cols ? whole_rows : 0; r < rows; r++)
+	for (size_t c = whole_cols; c < cols; c++)
+		for (size_t r = 0; r < whole_rows; r += 4) { /* a layer of few outputs has no time for single ones */
+			const bp_real *at = x + r * ldx + c;
+			quad v = {at[0], at[ldx], at[2 * ldx], at[3 * ldx]};
+			quad_memory *to = (quad_memory *)(y + c * ldy + r);
+			if (acc)
+				v += *to;
+			*to = v;
+		}
+	for (size_t r = whole_rows; r < rows; r++)
+		for (size_t c = 0; c < cols; c++)
 			y[c * ldy + r] = x[r * ldx + c] + (acc ? y[c * ldy + r] : 0);
 }
 

@@ -7,7 +7,8 @@
 /*
  * C[i][j] = (acc ? C[i][j] : 0) + sum over k < inner of A[i][k] * B[k][j], then + bias[j] and ReLU, for i < rows and
  * j < cols; any sizes. A[i][k] is at a + i * a_row + k * a_step, so A may be read transposed; rows of B and C are ldb
- * and ldc elements apart. Nothing is read or written past their ends.
+ * and ldc elements apart. Nothing is read or written past their ends. ret_sums[j] is the sum of B[k][j] over k: where B
+ * is the gradient of outputs, that of a bias.
  */
 struct bp_dense {
 	size_t rows, inner, cols;
@@ -19,6 +20,7 @@ struct bp_dense {
 	bool acc, relu;
 	bp_real *c;
 	size_t ldc;
+	bp_real *ret_sums; /* cols, or NULL */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include "train/batch.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/parallel.h"
 
@@ -90,10 +91,18 @@ struct gather {
 static void gather_samples(const struct gather *g, int first, int end)
 {
 	const struct bp_feed *f = g->feed;
-	const bool bytes = f->data.dtype == BP_U8;
-	bp_real *to = g->x + first * f->size;
-	for (int i = first; i < end; i++, to += f->size) {
-		int64_t from = place(f, g->pick, i) * f->size;
+	const bool bytes = f->data.dtype == BP_U8, scaled = f->data.mean || f->data.std;
+	const int64_t size = f->size;
+	bp_real *to = g->x + first * size;
+	if (!bytes && f->area == 1 && !scaled && sizeof(*to) == sizeof(float)) {
+		const struct bp_pick pick = *g->pick; /* a copy, which no store can change */
+		for (int i = first; i < end; i++, to += size)
+			memcpy(to, (const float *)f->data.samples + place(f, &pick, i) * size,
+				(size_t)size * sizeof(*to));
+		return;
+	}
+	for (int i = first; i < end; i++, to += size) {
+		int64_t from = place(f, g->pick, i) * size;
 		if (bytes)
 			gather_bytes(f, (const uint8_t *)f->data.samples + from, to);
 		else
@@ -151,6 +160,13 @@ bool bp_batcher_judged(const struct bp_batcher *b, const struct bp_feed *feed, c
 	return (shares || feed->data.labels) && b->out.ndim == 1;
 }
 
+static void gather_labels(const struct bp_feed *feed, const struct bp_pick *pick, int32_t *restrict ret)
+{
+	const int n = pick->n;
+	for (int i = 0; i < n; i++)
+		ret[i] = feed->data.labels[place(feed, pick, i)];
+}
+
 /* Samples of the batch that are right, its labels and targets being gathered. */
 static int64_t count_correct(const struct bp_batcher *b, enum bp_target_kind kind, int n, const bp_real *out)
 {
@@ -173,8 +189,8 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 		.targets = b->targets,
 		.ret_rows = b->rows,
 		.ret_gradient = gradient ? bp_exec_output_gradient(b->exec) : NULL};
-	for (int i = 0; i < pick->n && feed->data.labels; i++)
-		b->labels[i] = feed->data.labels[place(feed, pick, i)];
+	if (feed->data.labels)
+		gather_labels(feed, pick, b->labels);
 	if (kind != BP_TARGET_LABEL)
 		gather_targets(b, feed, pick);
 	bool weighted = kind == BP_TARGET_LABEL && loss->weights;

@@ -16,16 +16,36 @@ enum {
 	PARALLEL = 1 << 16 /* weights; below, starting threads costs more than they save */
 };
 
-static int64_t block_count(const struct bp_net *net, const struct bp_param *p)
+/* Tensors of one layer that lie side by side in the flat vectors, moved as one: a small layer's bias costs as much as
+ * its weight otherwise, and took a tenth of the step of a 4-16-3 perceptron. */
+struct stretch {
+	int64_t offset, size;
+	int layer;
+};
+
+/* The stretch that begins with tensor *i or later; *i moves past it. False when there is none. */
+static bool next_stretch(const struct bp_net *net, int *i, struct stretch *ret)
 {
-	return bp_param_learns(net, p) ? (p->size + BLOCK - 1) / BLOCK : 0;
+	while (*i < net->nparams && !bp_param_learns(net, &net->params[*i]))
+		(*i)++;
+	if (*i == net->nparams)
+		return false;
+	const struct bp_param *p = &net->params[*i];
+	*ret = (struct stretch){.offset = p->offset, .layer = p->layer};
+	for (; *i < net->nparams; (*i)++, p++) {
+		if (!bp_param_learns(net, p) || p->layer != ret->layer || p->offset != ret->offset + ret->size)
+			break;
+		ret->size += p->size;
+	}
+	return true;
 }
 
 int64_t bp_updater_blocks(const struct bp_net *net)
 {
+	struct stretch s;
 	int64_t blocks = 0;
-	for (int i = 0; i < net->nparams; i++)
-		blocks += block_count(net, &net->params[i]);
+	for (int i = 0; next_stretch(net, &i, &s);)
+		blocks += (s.size + BLOCK - 1) / BLOCK;
 	return blocks;
 }
 
@@ -60,18 +80,16 @@ void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 	const struct bp_value *arg = bp_item_arg(BP_OPTIMIZER, item, "weight_decay");
 	u->decay_arg = arg ? (int)(arg - item->args) : -1;
 	struct bp_update_block *b = u->blocks;
+	struct stretch s;
 	int slot = -1;
-	for (int i = 0; i < net->nparams; i++) {
-		const struct bp_param *p = &net->params[i];
-		if (!bp_param_learns(net, p))
-			continue;
-		if (slot < 0 || u->layers[slot] != p->layer) {
-			u->layers[++slot] = p->layer;
-			group_add(u, &net->nodes[p->layer].options, slot);
+	for (int i = 0; next_stretch(net, &i, &s);) {
+		if (slot < 0 || u->layers[slot] != s.layer) {
+			u->layers[++slot] = s.layer;
+			group_add(u, &net->nodes[s.layer].options, slot);
 		}
-		for (int64_t at = 0; at < p->size; at += BLOCK, b++) {
-			b->offset = p->offset + at;
-			b->n = (int32_t)(p->size - at < BLOCK ? p->size - at : BLOCK);
+		for (int64_t at = 0; at < s.size; at += BLOCK, b++) {
+			b->offset = s.offset + at;
+			b->n = (int32_t)(s.size - at < BLOCK ? s.size - at : BLOCK);
 			b->slot = slot;
 		}
 	}

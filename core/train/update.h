@@ -8,7 +8,7 @@
 #include "net/net.h"
 #include "optims/optim.h"
 
-/* A stretch of one tensor. Blocks follow from shapes alone, so sums over them do not depend on threads. */
+/* A stretch of one layer's tensors. Blocks follow from shapes alone, so sums over them do not depend on threads. */
 struct bp_update_block {
 	int64_t offset;
 	int32_t n;

@@ -307,7 +307,7 @@ void check_depthwise_weights(const struct bp_kernels *k, struct draw *d)
 void check_dense(const struct bp_kernels *k, struct draw *d)
 {
 	struct bp_dense p = {
-		.rows = draw_int(d, 1, 11),
+		.rows = draw_int(d, 1, 20),
 		.inner = draw_int(d, 0, 20),
 		.cols = draw_int(d, 1, 3 * k->vlen + 1),
 		.acc = draw_bool(d),
@@ -317,11 +317,11 @@ void check_dense(const struct bp_kernels *k, struct draw *d)
 	p.a_row = transposed ? 1 : p.inner + GAP;
 	p.a_step = transposed ? p.rows + GAP : 1;
 	p.ldb = p.cols + draw_int(d, 0, GAP);
-	p.ldc = p.cols + GAP;
+	p.ldc = p.cols + draw_int(d, 0, GAP);
 	const size_t a_size = p.inner ? (p.rows - 1) * p.a_row + (p.inner - 1) * p.a_step + 1 : 0;
-	const size_t b_size = p.inner ? (p.inner - 1) * p.ldb + p.cols : 0, c_size = rows_size(p.rows, p.cols);
+	const size_t b_size = p.inner ? (p.inner - 1) * p.ldb + p.cols : 0, c_size = (p.rows - 1) * p.ldc + p.cols;
 	bp_real *a = guard_new(a_size), *b = guard_new(b_size), *c = guard_new(c_size), *bias = guard_new(p.cols),
-		before[1024];
+		*sums = guard_new(p.cols), before[1024];
 	draw_reals(d, a, a_size);
 	draw_reals(d, b, b_size);
 	draw_reals(d, bias, p.cols);
@@ -335,7 +335,14 @@ void check_dense(const struct bp_kernels *k, struct draw *d)
 	p.b = b;
 	p.bias = draw_bool(d) ? bias : NULL;
 	p.c = c;
+	p.ret_sums = draw_bool(d) ? sums : NULL;
 	k->dense(&p);
+	for (size_t j = 0; j < p.cols; j++) {
+		double sum = 0;
+		for (size_t x = 0; x < p.inner; x++)
+			sum += (double)b[x * p.ldb + j];
+		check_near(k, "dense's sums", j, sums[j], p.ret_sums ? sum : GUARD_POISON, rounding(p.inner));
+	}
 	for (size_t i = 0; i < c_size; i++) {
 		size_t row = i / p.ldc, col = i % p.ldc;
 		if (col >= p.cols) {
