@@ -6,6 +6,7 @@
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
 #? make torture    the daemon is killed 200 times while jobs run (TORTURE_KILLS=n)
+#? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), and slow clients
 #? make fuzz       libFuzzer on model definitions, with clang; FUZZ="-runs=100000" or what else it takes
 #? make bench      speed of training beside PyTorch, in the same run
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
@@ -135,7 +136,7 @@ $(B)/tests/%.o: tests/%.c
 TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
 TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c tests/fuzz/fuzz_model.c tests/fuzz/replay.c)
-TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c))
+TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c) tests/server/http_cases.c)
 $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
 $(B)/test_server: $(TEST_SERVER) $(B)/tests/runner.o $(OBJ_SERVER) $(B)/libbackprop.a
@@ -164,6 +165,11 @@ check-http: $(B)/test_http $(B)/backpropd
 .PHONY: torture
 torture: $(B)/test_http $(B)/backpropd
 	TORTURE_KILLS=$(or $(TORTURE_KILLS),200) BACKPROPD=$(B)/backpropd ./$(B)/test_http kill
+.PHONY: torture-http
+torture-http: $(B)/test_http $(B)/backpropd
+	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined $(B)/asan/backpropd
+	MUTATED_REQUESTS=$(or $(MUTATED_REQUESTS),100000) BACKPROPD=$(B)/asan/backpropd ./$(B)/test_http mutated
+	$(PYTHON) tests/http/slow_clients.py $(B)
 check-page: $(B)/backpropd
 	@BACKPROPD=$(B)/backpropd $(PYTHON) tests/web/test_page.py
 check-systemd: $(B)/backpropd
