@@ -26,12 +26,14 @@
 #include "cli/cli.h"
 #include "http/http.h"
 #include "hub/hub.h"
+#include "share/lease.h"
 #include "store/store.h"
 #include "work/sweep.h"
 #include "work/work.h"
 
 enum {
 	STATUS_SECONDS = 10,
+	WORKERS_MAX = 64,
 	OTHER_FILES = 300 /* beside connections: databases, data sets, checkpoints, uploads, who is on the way out */
 };
 
@@ -41,6 +43,7 @@ struct daemon {
 	int lock; /* of the state directory, -1 = not taken */
 	struct store *store;
 	struct hub *hub;
+	struct leases *leases;
 	struct work *work;
 	struct api api;
 	struct http_server *http;
@@ -97,7 +100,7 @@ static bool work_begin(struct daemon *d)
 	struct work_options o = {.store = d->store,
 		.hub = d->hub,
 		.state_dir = c->state_dir,
-		.workers = (int)c->workers,
+		.workers = d->api.workers,
 		.threads = d->api.threads,
 		.keep_checkpoints = (int)c->keep_checkpoints,
 		.retry_seconds = (int)c->retry_seconds};
@@ -148,6 +151,25 @@ static bool port_write(const struct daemon *d)
 	return ok;
 }
 
+/* Each job that runs has a thread at least. */
+static int workers_of(const struct config *c, int threads)
+{
+	return c->workers > 0 && c->workers < threads ? (int)c->workers : threads < WORKERS_MAX ? threads : WORKERS_MAX;
+}
+
+static void policy_set(struct daemon *d)
+{
+	const struct config *c = &d->config;
+	struct order_policy policy = {.slots = d->api.workers,
+		.cores = d->api.threads,
+		.memory = d->api.memory_limit,
+		.max_running_per_user = (int)c->max_running_per_user,
+		.max_cores_per_user = (int)c->max_cores_per_user,
+		.rise_seconds = (double)c->queue_rise_hours * 3600,
+		.halflife_seconds = (double)c->fair_share_halflife_hours * 3600};
+	store_policy_set(d->store, &policy);
+}
+
 static bool daemon_start(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -164,8 +186,11 @@ static bool daemon_start(struct daemon *d)
 		.started_at = clock_now(),
 		.threads = c->threads ? (int)c->threads : cpus_available(),
 		.memory_limit = c->memory_limit_mb ? c->memory_limit_mb << 20 : memory_available() / 4 * 3};
-	if (!store_start(d))
+	d->api.workers = workers_of(c, d->api.threads);
+	d->api.leases = d->leases = leases_new(d->api.threads, (int)c->max_cores_per_user);
+	if (!d->leases || !store_start(d))
 		return false;
+	policy_set(d);
 	d->api.store = d->store;
 	d->api.hub = d->hub = hub_new();
 	return d->hub && work_begin(d) && http_begin(d) && port_write(d);
@@ -227,6 +252,7 @@ static void daemon_stop(struct daemon *d)
 	if (d->config.port_file[0] && d->http)
 		unlink(d->config.port_file);
 	hub_free(d->hub);
+	leases_free(d->leases);
 	store_close(d->store);
 	if (d->lock >= 0)
 		close(d->lock);

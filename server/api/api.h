@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "http/http.h"
+#include "share/lease.h"
 #include "store/store.h"
 
 /* Read by all handlers, changed by none; filled by main before http starts. */
@@ -19,8 +20,9 @@ struct api {
 	struct hub *hub;
 	const struct config *config;
 	const char *state_dir, *boot_id;
-	int threads;          /* that jobs may use */
-	int64_t memory_limit; /* bytes for one job */
+	struct leases *leases;
+	int threads, workers; /* that jobs may use together; jobs that may run at the same time */
+	int64_t memory_limit; /* bytes for all running jobs together */
 	double started_at;
 	struct http_server *http; /* set once started; for /metrics */
 	/* Held while a packed file gets or loses a reference, so that equal uploads and deletions do not cross.

@@ -16,17 +16,14 @@ static double number(const json_t *v)
 
 double eta_left(const struct job_row *row)
 {
-	json_t *metrics = answer_stored(row->metrics), *spec = answer_stored(row->spec);
+	json_t *metrics = answer_stored(row->metrics);
 	double epoch = number(json_object_get(metrics, "seconds"));
-	const json_t *estimate = json_object_get(json_object_get(spec, "plan"), "estimate");
-	double limit = number(json_object_get(json_object_get(spec, "training"), "max_runtime_seconds"));
 	if (!(epoch > 0))
-		epoch = number(json_object_get(estimate, "seconds_per_epoch"));
+		epoch = row->epoch_seconds > 0 ? row->epoch_seconds : NAN;
 	double left = epoch * (row->epochs > row->epoch ? row->epochs - row->epoch : 0);
-	if (limit > 0)
-		left = fmin(left, fmax(limit - job_runtime(row), 0)); /* also of a NaN */
+	if (row->max_seconds > 0)
+		left = fmin(left, fmax(row->max_seconds - job_runtime(row), 0)); /* also of a NaN */
 	json_decref(metrics);
-	json_decref(spec);
 	return row->stop_requested ? 0 : left;
 }
 

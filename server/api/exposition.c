@@ -8,6 +8,8 @@
 #include "api/answer.h"
 #include "api/handlers.h"
 
+enum { LEASES_MAX = 128 };
+
 static void head(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -28,8 +30,18 @@ static void write_jobs(FILE *out, const struct api *api)
 	for (int i = 0; i < JOB_STATUS_COUNT; i++)
 		fprintf(out, "backpropd_jobs{status=\"%s\"} %lld\n", job_status_name((enum job_status)i),
 			(long long)counts.by_status[i]);
-	one(out, "backpropd_workers", "gauge", "Jobs that may train at the same time.", (double)api->config->workers);
+	one(out, "backpropd_memory_reserved_bytes", "gauge", "Memory that running jobs were planned to need.",
+		(double)counts.reserved_bytes);
+	one(out, "backpropd_memory_limit_bytes", "gauge", "Memory that running jobs may need together.",
+		(double)api->memory_limit);
+	one(out, "backpropd_workers", "gauge", "Jobs that may train at the same time.", api->workers);
 	one(out, "backpropd_threads", "gauge", "Threads that jobs may use.", api->threads);
+	struct lease_view leases[LEASES_MAX];
+	int n = leases_list(api->leases, leases, LEASES_MAX), held = 0;
+	for (int i = 0; i < n; i++)
+		held += leases[i].threads;
+	one(out, "backpropd_threads_leased", "gauge", "Threads that jobs hold at the moment.", held);
+	one(out, "backpropd_leases", "gauge", "Jobs that hold threads or wait for their first.", n);
 }
 
 static void write_http(FILE *out, const struct http_server *http)

@@ -38,7 +38,7 @@ void job_reply_row(struct http_request *rq, int status, const struct job_row *ro
 	if (st == STORE_OK) {
 		version_text(row->version, etag);
 		http_reply_header(rq, "ETag", etag);
-		http_reply_json(rq, status, job_json(row, false, history));
+		http_reply_json(rq, status, job_json(answer_api(rq), row, history));
 	} else {
 		answer_store(rq, st, "job", "");
 	}
@@ -80,7 +80,7 @@ void api_job_list(struct http_request *rq)
 	}
 	json_t *data = json_array();
 	for (int i = 0; i < n; i++) {
-		if (data && json_array_append_new(data, job_json(&rows[i], true, NULL)) < 0) {
+		if (data && json_array_append_new(data, job_json_brief(answer_api(rq), &rows[i])) < 0) {
 			json_decref(data);
 			data = NULL;
 		}

@@ -4,8 +4,12 @@
 
 #include "api/answer.h"
 
-/* A job as shown. Short (in lists): without its model and its history of statuses. history: JSON text or NULL. */
-json_t *job_json(const struct job_row *row, bool brief, const char *history);
+/* A job as shown. history: JSON text or NULL. */
+json_t *job_json(const struct api *api, const struct job_row *row, const char *history);
+/* As in lists: without its model, its training and its history of statuses. */
+json_t *job_json_brief(const struct api *api, const struct job_row *row);
+/* Where a queued job stands, and why it waits. */
+json_t *job_place_json(const struct job_place *place);
 /* Seconds that workers had it, up to now. */
 double job_runtime(const struct job_row *row);
 /* Its resolved spec, with the learning rate and the epochs of now. New reference. */

@@ -59,30 +59,57 @@ static json_t *life_json(const struct job_row *row)
 		"diagnosis", row->diagnosis ? answer_stored(row->diagnosis) : json_array());
 }
 
-json_t *job_json(const struct job_row *row, bool brief, const char *history)
+json_t *job_json_brief(const struct api *api, const struct job_row *row)
 {
+	int threads = row->claimed_at > 0 ? lease_held_by(api->leases, row->id) : 0;
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "object", "job", "id", row->id, "owner",
 		row->owner, "name", row->name, "status", job_status_name(row->status), "status_reason",
 		text_or_null(row->status_reason), "status_detail", text_or_null(row->status_detail));
-	json_t *more = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:I, s:I}", "dataset",
+	json_t *more = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:I, s:I, s:i}", "dataset",
 		row->dataset_name, "dataset_id", row->dataset_id, "priority", row->priority, "epochs", row->epochs,
 		"epoch", row->epoch, "attempt", row->attempt, "metrics", answer_stored(row->metrics), "created_at",
 		answer_time(row->created_at), "started_at", answer_time(row->started_at), "finished_at",
 		answer_time(row->finished_at), "last_seq", (json_int_t)row->last_seq, "version",
-		(json_int_t)row->version);
+		(json_int_t)row->version, "threads", threads);
 	json_t *life = life_json(row);
 	bool ok = json && more && life && json_object_update(json, more) == 0 && json_object_update(json, life) == 0;
-	if (ok && !brief && row->claimed_at > 0)
+	json_decref(more);
+	json_decref(life);
+	if (ok)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+json_t *job_place_json(const struct job_place *place)
+{
+	return json_pack("{s:i, s:s, s:s, s:i, s:b, s:o, s:o}", "position", place->position, "reason",
+		order_code(place->verdict), "detail", place->detail, "level", place->level, "fast_lane",
+		(int)place->fast, "waited_seconds", spec_number(place->waited), "used_core_seconds",
+		spec_number(place->core_seconds));
+}
+
+/* Its place in the queue; null when it has left it meanwhile. */
+static json_t *waiting_json(const struct api *api, const char *id)
+{
+	struct job_place place;
+	return store_job_place(api->store, id, &place) == STORE_OK ? job_place_json(&place) : json_null();
+}
+
+json_t *job_json(const struct api *api, const struct job_row *row, const char *history)
+{
+	json_t *json = job_json_brief(api, row);
+	bool ok = json;
+	if (ok && row->status == JOB_QUEUED)
+		ok = json_object_set_new(json, "waiting", waiting_json(api, row->id)) == 0;
+	if (ok && row->claimed_at > 0)
 		ok = json_object_set_new(json, "eta_seconds", spec_number(eta_left(row))) == 0;
-	if (ok && !brief)
+	if (ok)
 		ok = json_object_set_new(json, "model", answer_stored(row->model)) == 0 && add_spec(json, row);
 	if (ok && history)
 		ok = json_object_set_new(json, "status_history", answer_stored(history)) == 0;
-	json_decref(more);
-	json_decref(life);
-	if (!ok) {
-		json_decref(json);
-		return NULL;
-	}
-	return json;
+	if (ok)
+		return json;
+	json_decref(json);
+	return NULL;
 }

@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include "api/answer.h"
+#include "api/auth.h"
 #include "api/handlers.h"
 #include "base/clock.h"
 #include "infer/infer.h"
 #include "spec/spec.h"
+
+enum { LEASES_MAX = 128 };
 
 /* Paths are the administrator's business. */
 static bool setting_private(const char *name)
@@ -40,6 +43,19 @@ static json_t *counts_json(const struct job_counts *counts)
 	return json;
 }
 
+/* Who trains on how many threads; others' jobs have no id. */
+static json_t *leases_json(const struct http_request *rq, const struct api *api)
+{
+	struct lease_view views[LEASES_MAX];
+	json_t *list = json_array();
+	int n = leases_list(api->leases, views, LEASES_MAX);
+	for (int i = 0; i < n; i++)
+		json_array_append_new(
+			list, json_pack("{s:s?, s:s, s:i}", "job", auth_sees(rq, views[i].user) ? views[i].job : NULL,
+				      "owner", views[i].user, "threads", views[i].threads));
+	return list;
+}
+
 void api_system(struct http_request *rq)
 {
 	struct api *api = answer_api(rq);
@@ -51,15 +67,15 @@ void api_system(struct http_request *rq)
 		answer_store(rq, st, "system", "");
 		return;
 	}
-	json_t *memory = json_pack("{s:I, s:I}", "machine_bytes",
+	json_t *memory = json_pack("{s:I, s:I, s:I}", "machine_bytes",
 		(json_int_t)sysconf(_SC_PHYS_PAGES) * (json_int_t)sysconf(_SC_PAGESIZE), "job_limit_bytes",
-		(json_int_t)api->memory_limit);
+		(json_int_t)api->memory_limit, "reserved_bytes", (json_int_t)counts.reserved_bytes);
 	http_reply_json(rq, 200,
-		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:I, s:o, s:o, s:o}", "object", "system", "version",
-			BACKPROPD_VERSION, "boot_id", api->boot_id, "isa", spec_isa(), "started_at", api->started_at,
-			"uptime_seconds", clock_now() - api->started_at, "cores",
-			(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", api->threads, "workers",
-			(json_int_t)api->config->workers, "memory", memory, "settings", settings_json(api->config),
+		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "object", "system",
+			"version", BACKPROPD_VERSION, "boot_id", api->boot_id, "isa", spec_isa(), "started_at",
+			api->started_at, "uptime_seconds", clock_now() - api->started_at, "cores",
+			(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", api->threads, "workers", api->workers,
+			"leases", leases_json(rq, api), "memory", memory, "settings", settings_json(api->config),
 			"jobs", counts_json(&counts)));
 }
 
@@ -92,6 +108,15 @@ static json_t *reasons_json(void)
 	return list;
 }
 
+static json_t *queue_reasons_json(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < ORDER_VERDICT_COUNT; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "code", order_code((enum order_verdict)i), "help",
+						    order_help((enum order_verdict)i)));
+	return list;
+}
+
 static json_t *routes_json(void)
 {
 	json_t *list = json_array();
@@ -110,9 +135,9 @@ void api_catalog(struct http_request *rq)
 	for (int i = 0; i < WEIGHTS_FORMAT_COUNT; i++)
 		json_array_append_new(formats, json_string(weights_formats[i]));
 	json_t *catalog = spec_catalog();
-	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "object", "catalog", "errors", errors_json(),
-		"job_statuses", statuses_json(), "status_reasons", reasons_json(), "routes", routes_json(),
-		"weights_formats", formats);
+	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "object", "catalog", "errors", errors_json(),
+		"job_statuses", statuses_json(), "status_reasons", reasons_json(), "queue_reasons",
+		queue_reasons_json(), "routes", routes_json(), "weights_formats", formats);
 	if (json_object_update(catalog, more) < 0) {
 		json_decref(catalog);
 		catalog = NULL;

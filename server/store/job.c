@@ -240,19 +240,6 @@ enum store_status store_job_list(
 	return status;
 }
 
-enum store_status store_job_queue(struct store *s, int limit, struct job_row **ret, int *ret_n)
-{
-	struct rows rows;
-	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM job INDEXED BY job_waiting WHERE status = 'queued' ORDER BY "
-					  "priority DESC, id LIMIT :limit");
-	db_bind_int(st, ":limit", limit);
-	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
-	*ret = rows.list;
-	*ret_n = rows.n;
-	return status;
-}
-
 enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 {
 	*ret = (struct job_counts){0};
@@ -260,6 +247,10 @@ enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 	struct db_stmt *st = db_query(tx, "SELECT status, count(*) AS n FROM job GROUP BY status");
 	while (db_step(st))
 		ret->by_status[read_status(st)] = db_int(st, "n");
+	st = db_query(tx, "SELECT coalesce(sum(planned_bytes), 0) AS bytes FROM job"
+			  " WHERE status IN ('running', 'pausing', 'stopping', 'cancelling')");
+	if (db_step(st))
+		ret->reserved_bytes = db_int(st, "bytes");
 	return store_end(s, tx, STORE_OK);
 }
 

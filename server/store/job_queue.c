@@ -5,9 +5,6 @@
 
 #include "base/clock.h"
 
-/* A wait for longer than any that was set: the clock was put back meanwhile. */
-#define WAIT_MAX_SECONDS 3600.0
-
 /* Marks the claim; a stop that was asked for before is told to the new worker. */
 static enum store_status take(struct store *s, struct db_tx *tx, const char *id, struct job_row *ret)
 {
@@ -27,21 +24,30 @@ static enum store_status take(struct store *s, struct db_tx *tx, const char *id,
 	return status == STORE_OK ? job_row_of(tx, id, ret) : status;
 }
 
+static void note_passed(struct db_tx *tx, int passed)
+{
+	struct db_stmt *st = db_query(tx, "UPDATE lane SET passed = :passed WHERE passed <> :passed");
+	db_bind_int(st, ":passed", passed);
+	db_run(st);
+}
+
 enum store_status store_job_claim(struct store *s, struct job_row *ret)
 {
-	char id[ID_MAX];
-	double now = clock_now();
+	struct queue q;
 	*ret = (struct job_row){0};
 	struct db_tx *tx = db_begin(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT id FROM job INDEXED BY job_waiting WHERE status = 'queued'"
-					  " AND (not_before IS NULL OR not_before NOT BETWEEN :now AND :far)"
-					  " ORDER BY priority DESC, id LIMIT 1");
-	db_bind_real(st, ":now", now);
-	db_bind_real(st, ":far", now + WAIT_MAX_SECONDS);
-	if (!db_step(st))
-		return store_end(s, tx, STORE_NOT_FOUND);
-	db_text_into(st, "id", id, sizeof id);
-	enum store_status status = store_end(s, tx, take(s, tx, id, ret));
+	enum store_status status = queue_load(s, tx, &q);
+	if (status == STORE_OK) {
+		atomic_store(&s->looked, q.order.now);
+		int i = 0;
+		while (i < q.order.n && q.order.jobs[i].verdict != ORDER_STARTING)
+			i++;
+		status = i < q.order.n ? take(s, tx, q.ids[q.order.jobs[i].serial], ret) : STORE_NOT_FOUND;
+		if (status == STORE_OK)
+			note_passed(tx, order_passed(&q.order, &q.order.jobs[i]));
+		queue_done(&q);
+	}
+	status = store_end(s, tx, status);
 	if (status != STORE_OK)
 		job_row_done(ret);
 	return status;
@@ -49,17 +55,19 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 
 int store_job_next_ms(struct store *s)
 {
-	double now = clock_now(), next = 0;
+	double now = clock_now(), looked = atomic_load(&s->looked), next = 0;
+	double since = looked < now ? looked : now; /* the clock may have been put back */
 	struct db_tx *tx = db_snapshot(s->db);
 	struct db_stmt *st = db_query(tx, "SELECT min(not_before) AS next FROM job INDEXED BY job_waiting"
-					  " WHERE status = 'queued'");
+					  " WHERE status = 'queued' AND not_before > :since AND not_before <= :far");
+	db_bind_real(st, ":since", since);
+	db_bind_real(st, ":far", since + ORDER_RETRY_MAX_SECONDS);
 	if (db_step(st))
 		next = db_real(st, "next");
 	db_end(tx, false);
 	if (next <= 0)
 		return -1;
-	double ms = (next - now) * 1000;
-	return ms < 1 ? 1 : ms > WAIT_MAX_SECONDS * 1000 ? 1 : (int)ms + 1;
+	return next <= now ? 1 : (int)((next - now) * 1000) + 1;
 }
 
 static bool is_blamed(const struct job_blamed *blamed, const char *id)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "db/db.h"
+#include "share/order.h"
 #include "store/store.h"
 
 struct store {
@@ -14,6 +15,9 @@ struct store {
 	/* False: certainly no job is asked for anything, so that a worker need not look. Changed under the writer's
 	 * lock. */
 	atomic_bool may_be_asked;
+	struct order_policy policy; /* set before others start */
+	_Atomic double looked;      /* when the last claim looked at the queue, unix seconds */
+	double usage_clock;         /* what usage_now adds to the monotonic clock */
 	atomic_uint revocations;
 };
 
@@ -36,7 +40,21 @@ struct rows {
 enum store_status rows_collect(
 	struct store *s, struct db_stmt *st, const struct row_kind *kind, struct page *page, struct rows *ret);
 
+/* ---- of usage ---- */
+/* Sets the clock by which usage decays, from the rows. */
+void usage_clock_start(struct store *s, struct db_tx *tx);
+double usage_now(const struct store *s);
+
 /* ---- of jobs, inside a transaction ---- */
+/* The queue in its order. ids by a job's serial, users by its user. */
+struct queue {
+	struct order order;
+	char (*ids)[ID_MAX];
+	char (*users)[USER_MAX + 1];
+};
+/* Reads and orders it; with an error there is nothing to free. */
+enum store_status queue_load(struct store *s, struct db_tx *tx, struct queue *ret);
+void queue_done(struct queue *q);
 enum store_status job_row_of(struct db_tx *tx, const char *id, struct job_row *ret);
 struct job_transition {
 	const char *id;

@@ -1,6 +1,7 @@
 /* store.c - opening the store, and what its resources share. */
 #include "store/store.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ struct store *store_open(const char *path, const char *boot_id)
 	if (!s)
 		return NULL;
 	snprintf(s->boot_id, sizeof s->boot_id, "%s", boot_id);
+	s->policy = (struct order_policy){.slots = INT_MAX, .cores = 1};
 	s->db = open_database(path);
 	if (!s->db) {
 		free(s);
@@ -60,10 +62,16 @@ struct store *store_open(const char *path, const char *boot_id)
 	}
 	struct db_tx *tx = db_snapshot(s->db);
 	job_look_for_asked(s, tx);
+	usage_clock_start(s, tx);
 	follow_ids(tx);
 	if (db_end(tx, false) != DB_OK)
 		atomic_store(&s->may_be_asked, true);
 	return s;
+}
+
+void store_policy_set(struct store *s, const struct order_policy *policy)
+{
+	s->policy = *policy;
 }
 
 void store_close(struct store *s)

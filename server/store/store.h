@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "share/order.h"
+
 enum store_status {
 	STORE_OK = 0,
 	STORE_NOT_FOUND,
@@ -26,6 +28,8 @@ struct store;
 /* Opens or creates the database at path, migrates it, and marks the boot. NULL (logged) when it cannot be used. */
 struct store *store_open(const char *path, const char *boot_id);
 void store_close(struct store *s);
+/* By what rules jobs are claimed; before other threads use the store. Without: all at once, by priority and age. */
+void store_policy_set(struct store *s, const struct order_policy *policy);
 /* True once a sync failed or the file proved corrupt: every write is refused from then on; the daemon should stop. */
 bool store_failed(const struct store *s);
 
@@ -201,8 +205,27 @@ struct job_filter {
 };
 enum store_status store_job_list(
 	struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret, int *ret_n);
-/* The queue in the order in which it will be claimed. */
-enum store_status store_job_queue(struct store *s, int limit, struct job_row **ret, int *ret_n);
+/* Where a queued job stands, and why it waits. */
+struct job_place {
+	int position; /* from 1 */
+	enum order_verdict verdict;
+	char detail[160];    /* the verdict as a sentence */
+	int level;           /* priority, risen while it waited */
+	bool fast;           /* may use the fast lane */
+	double waited;       /* seconds */
+	double core_seconds; /* used lately by its user's jobs */
+};
+struct queued_job {
+	struct job_row row;
+	struct job_place place;
+};
+/* The first of the queue, in the order in which they will be claimed. *ret: heap array; the rows and it are the
+ * caller's. */
+enum store_status store_job_queue(struct store *s, int limit, struct queued_job **ret, int *ret_n);
+/* NOT_FOUND: it is not queued. */
+enum store_status store_job_place(struct store *s, const char *id, struct job_place *ret);
+/* A user's jobs have used so many core-seconds more. */
+enum store_status store_usage_add(struct store *s, const char *user, double core_seconds);
 struct job_edit {
 	const char *name;   /* NULL = unchanged */
 	int priority;       /* -1 = unchanged */
@@ -233,10 +256,10 @@ enum store_status store_job_delete(struct store *s, const char *id);
 enum store_status store_job_delete_at(struct store *s, const char *id, int64_t if_version);
 /* History of statuses as a JSON array text (heap). */
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
-/* Claims the first of the queue for this boot: running (and stopping, when that was asked for), attempt + 1. NOT_FOUND
- * when there is none to claim now. */
+/* Claims the first of the queue that may begin now, by the order of share/order.h, for this boot: running (and
+ * stopping, when that was asked for), attempt + 1. NOT_FOUND when there is none to claim now. */
 enum store_status store_job_claim(struct store *s, struct job_row *ret);
-/* Milliseconds until a queued job that waits for its time may be claimed; -1: none waits. */
+/* Milliseconds until a queued job that waited for its time at the last claim may be claimed; -1: none waits. */
 int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
  * server_restart), pausing ones go to paused, cancelling ones to cancelled. A job among the blamed crashed the server:
@@ -281,6 +304,7 @@ enum store_status store_speed_note(struct store *s, const struct speed *v);
 enum store_status store_speed_find(struct store *s, struct speed *want, bool *ret_exact);
 struct job_counts {
 	int64_t by_status[JOB_STATUS_COUNT];
+	int64_t reserved_bytes; /* of memory, for those that workers have */
 };
 enum store_status store_job_counts(struct store *s, struct job_counts *ret);
 

@@ -21,6 +21,10 @@ function fact(name, value) {
 	return element("div", null, element("dt", null, name), element("dd", null, value));
 }
 
+function waits(waiting) {
+	return waiting && `number ${waiting.position} in the queue, ${waiting.reason.replaceAll("_", " ")}: ${waiting.detail}`;
+}
+
 function remark(layer) {
 	if (layer.nonfinite > 0) return ["non-finite gradients", "remark-bad"];
 	if (layer.grad_norm === 0) return ["no gradient", "remark-warn"];
@@ -126,13 +130,14 @@ export class JobView {
 		get("job-title").textContent = job.name || job.id;
 		get("job-status").textContent = job.status;
 		get("job-status").className = "status status-" + job.status;
-		get("job-detail").textContent = [job.status_reason, job.status_detail, job.id].filter(Boolean).join(" · ");
+		get("job-detail").textContent = [job.status_reason, job.status_detail, waits(job.waiting), job.id].filter(Boolean).join(" · ");
 		get("job-progress").max = job.epochs;
 		get("job-progress").value = job.epoch;
 		for (const [verb, statuses] of Object.entries(VERBS)) get("job-" + verb).hidden = !statuses.includes(job.status);
 		get("job-findings").replaceChildren(...job.diagnosis.map(finding));
 		get("job-facts").replaceChildren(
 			fact("epoch", `${job.epoch} of ${job.epochs}`),
+			...(job.threads ? [fact("threads", count(job.threads))] : []),
 			fact("time left", job.status === "running" && m.seconds ? duration(m.seconds * (job.epochs - job.epoch)) : "–"),
 			fact("loss", number(m.loss)), fact("val_loss", number(m.val_loss)),
 			fact("val accuracy", percent(m.val_accuracy)), fact("test accuracy", percent(m.test_accuracy)),

@@ -156,7 +156,7 @@ START_TEST(the_queue_runs_by_priority_and_says_what_jobs_wait_for)
 	ck_assert_int_eq(talk_int(queue, "queued"), 2);
 	ck_assert_str_eq(talk_text(queue, "data.0.id"), high);
 	ck_assert_int_eq(talk_int(queue, "data.0.position"), 1);
-	ck_assert_str_eq(talk_text(queue, "data.0.reason"), "waiting_for_worker");
+	ck_assert_str_eq(talk_text(queue, "data.0.reason"), "waiting_for_cores");
 	ck_assert_str_eq(talk_text(queue, "data.1.id"), low);
 	ck_assert_str_eq(talk_text(queue, "data.1.reason"), "waiting_in_queue");
 	double starts = talk_number(queue, "data.0.starts_in_seconds");

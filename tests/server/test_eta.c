@@ -43,23 +43,25 @@ END_TEST
 START_TEST(what_is_left_follows_from_the_newest_epoch_or_the_plan)
 {
 	static const struct {
-		const char *metrics, *spec;
+		const char *metrics;
+		double epoch_seconds, max_seconds;
 		int epochs, epoch;
 		double runtime, left;
 		bool stop;
 	} cases[] = {
-		{"{\"seconds\":2.5}", "{}", 10, 4, 0, 15, false},
-		{NULL, "{\"plan\":{\"estimate\":{\"seconds_per_epoch\":3}}}", 10, 0, 0, 30, false},
-		{"{\"seconds\":2}", "{\"plan\":{\"estimate\":{\"seconds_per_epoch\":3}}}", 10, 9, 0, 2, false},
-		{NULL, "{\"plan\":{\"estimate\":{\"seconds_per_epoch\":null}}}", 10, 0, 0, NAN, false},
-		{"{\"seconds\":2}", "{\"training\":{\"max_runtime_seconds\":10}}", 100, 1, 4, 6, false},
-		{NULL, "{\"training\":{\"max_runtime_seconds\":10}}", 100, 1, 40, 0, false},
-		{"{\"seconds\":2}", "{}", 10, 1, 0, 0, true},
-		{"{\"seconds\":2}", "{}", 3, 5, 0, 0, false},
+		{"{\"seconds\":2.5}", 0, 0, 10, 4, 0, 15, false},
+		{NULL, 3, 0, 10, 0, 0, 30, false},
+		{"{\"seconds\":2}", 3, 0, 10, 9, 0, 2, false},
+		{NULL, 0, 0, 10, 0, 0, NAN, false},
+		{"{\"seconds\":2}", 0, 10, 100, 1, 4, 6, false},
+		{NULL, 0, 10, 100, 1, 40, 0, false},
+		{"{\"seconds\":2}", 0, 0, 10, 1, 0, 0, true},
+		{"{\"seconds\":2}", 0, 0, 3, 5, 0, 0, false},
 	};
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 		struct job_row row = {.metrics = (char *)cases[c].metrics,
-			.spec = (char *)cases[c].spec,
+			.epoch_seconds = cases[c].epoch_seconds,
+			.max_seconds = cases[c].max_seconds,
 			.epochs = cases[c].epochs,
 			.epoch = cases[c].epoch,
 			.runtime_seconds = cases[c].runtime,

@@ -43,15 +43,16 @@ START_TEST(the_highest_priority_goes_first_then_the_oldest)
 	const char *ids[5];
 	for (int i = 0; i < 5; i++)
 		ids[i] = seed_job(s, dataset, priorities[i]);
-	struct job_row *rows;
+	struct queued_job *jobs;
 	int n;
-	ck_assert_int_eq(store_job_queue(s, 3, &rows, &n), STORE_OK);
+	ck_assert_int_eq(store_job_queue(s, 3, &jobs, &n), STORE_OK);
 	ck_assert_int_eq(n, 3);
 	for (int i = 0; i < n; i++) {
-		ck_assert_str_eq(rows[i].id, ids[order[i]]);
-		job_row_done(&rows[i]);
+		ck_assert_str_eq(jobs[i].row.id, ids[order[i]]);
+		ck_assert_int_eq(jobs[i].place.position, i + 1);
+		job_row_done(&jobs[i].row);
 	}
-	free(rows);
+	free(jobs);
 	for (int i = 0; i < 5; i++)
 		expect_claim(ids[order[i]]);
 	struct job_row none;
