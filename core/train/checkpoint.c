@@ -20,6 +20,7 @@
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
 enum { VERSION = 3, ORDER = 0x01020304 };
+static const int64_t MAX_STEPS = (int64_t)1 << 62; /* of the optimizer: no training gets there */
 
 struct header {
 	char magic[8];
@@ -142,15 +143,22 @@ static enum bp_status content_read(
 	return st;
 }
 
+/* Counters of epochs. */
+static bool count_possible(int64_t n)
+{
+	return n >= 0 && n <= BP_MAX_EPOCHS;
+}
+
 static bool schedule_possible(const struct bp_schedule_state *s)
 {
-	return s->scale > 0 && isfinite(s->scale) && !isnan(s->best) && s->bad >= 0 && s->cooldown >= 0;
+	return s->scale > 0 && isfinite(s->scale) && !isnan(s->best) && count_possible(s->bad) &&
+	       count_possible(s->cooldown);
 }
 
 static bool progress_possible(const struct bp_trainer *tr, const struct bp_progress *p)
 {
-	return p->epoch >= 0 && p->batch >= 0 && p->batch <= tr->batches &&
-	       p->step >= p->batch / tr->params.accumulate_steps && p->samples >= 0 &&
+	return count_possible(p->epoch) && p->batch >= 0 && p->batch <= tr->batches &&
+	       p->step >= p->batch / tr->params.accumulate_steps && p->step <= MAX_STEPS && p->samples >= 0 &&
 	       p->samples <= tr->train.data.count && p->correct >= 0 && p->correct <= p->samples && p->weight >= 0 &&
 	       schedule_possible(&p->schedule);
 }

@@ -14,6 +14,11 @@ void bp_crc32c_init(struct bp_crc32c *c)
 	for (int t = 1; t < 8; t++)
 		for (int i = 0; i < 256; i++)
 			c->table[t][i] = c->table[t - 1][i] >> 8 ^ c->table[0][c->table[t - 1][i] & 255];
+	bp_crc32c_restart(c);
+}
+
+void bp_crc32c_restart(struct bp_crc32c *c)
+{
 	c->state = ~0u;
 }
 

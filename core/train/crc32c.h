@@ -15,8 +15,10 @@ struct bp_crc32c {
 };
 
 void bp_crc32c_init(struct bp_crc32c *c);
+/* Another sum by the same tables. */
+void bp_crc32c_restart(struct bp_crc32c *c);
 void bp_crc32c_add(struct bp_crc32c *c, const void *bytes, size_t n);
-/* Of all bytes added since init. */
+/* Of all bytes added since init or restart. */
 uint32_t bp_crc32c_value(const struct bp_crc32c *c);
 
 #endif

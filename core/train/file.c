@@ -136,7 +136,7 @@ enum bp_status bp_reader_open(struct bp_reader *r, const char *path, struct bp_e
 		st = bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be read");
 	if (st)
 		close(r->fd);
-	bp_crc32c_init(&r->crc);
+	bp_crc32c_restart(&r->crc);
 	return st;
 }
 
