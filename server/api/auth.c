@@ -4,7 +4,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -46,9 +45,8 @@ static bool identify_token(struct http_request *rq, const char *header)
 	struct api *api = http_app(rq);
 	char hash[SHA256_HEX];
 	struct token_row token;
-	const char *text = header + strcspn(header, " ");
-	text += strspn(text, " ");
-	if (strncasecmp(header, "Bearer ", 7) != 0 || !token_well_formed(text))
+	const char *text = token_in_header(header);
+	if (!text)
 		return refuse_token(rq, ERR_TOKEN_INVALID, "This is not \"Bearer\" and a whole token.");
 	sha256_hex(text, strlen(text), hash);
 	enum store_status st = store_token_find(api->store, hash, &token);

@@ -2,11 +2,11 @@
  * event.c - events by Accept: server-sent events, NDJSON, or a JSON page (also a long poll). The cursor is after= or
  * Last-Event-ID, which a browser sends by itself when it connects again; the larger one counts.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/auth.h"
+#include "api/cursor.h"
 #include "api/handlers.h"
 #include "api/job.h"
 #include "api/tail.h"
@@ -19,23 +19,6 @@ struct event_request {
 	int64_t limit, wait;
 	bool resumed; /* with Last-Event-ID */
 };
-
-static void read_last_event_id(const struct http_request *rq, struct event_request *ret, struct problems *problems)
-{
-	const char *text = http_header(rq, "Last-Event-ID");
-	if (!text || !text[0])
-		return;
-	char *end = NULL;
-	errno = 0;
-	long long id = strtoll(text, &end, 10);
-	if (errno || *end || id < 0) {
-		problems_add(problems, ERR_INVALID_REQUEST, "Last-Event-ID", "An event's id is a whole number from 0.");
-		return;
-	}
-	ret->resumed = true;
-	if (id > ret->q.after)
-		ret->q.after = id;
-}
 
 /* A client that follows and accepts anything gets lines, since a page cannot follow. */
 static int read_format(const struct http_request *rq, bool follow)
@@ -59,7 +42,7 @@ static bool read_request(struct http_request *rq, struct event_request *ret)
 	http_query_int(rq, "limit", 1, LIST_MAX, &ret->limit, &problems);
 	http_query_int(rq, "wait", 0, WAIT_MAX, &ret->wait, &problems);
 	answer_query_bool(rq, "follow", &follow, &problems);
-	read_last_event_id(rq, ret, &problems);
+	ret->resumed = cursor_resume(http_header(rq, "Last-Event-ID"), &ret->q.after, &problems);
 	if (ret->q.type && (!ret->q.type[0] || strlen(ret->q.type) > 31))
 		problems_add(&problems, ERR_INVALID_QUERY, "type", "type is the name of a kind of event.");
 	if (answer_refused(rq, &problems))

@@ -16,6 +16,24 @@ const struct error_info *error_info(enum error_code code)
 	return &table[code];
 }
 
+size_t whole_characters(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max + 1);
+	if (n <= max)
+		return n;
+	n = max;
+	while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+static void copy_whole(char *ret, size_t size, const char *text)
+{
+	size_t n = whole_characters(text, size - 1);
+	memcpy(ret, text, n);
+	ret[n] = '\0';
+}
+
 void problems_add(struct problems *p, enum error_code code, const char *param, const char *detail_fmt, ...)
 {
 	if (p->count == PROBLEMS_MAX) {
@@ -24,11 +42,13 @@ void problems_add(struct problems *p, enum error_code code, const char *param, c
 	}
 	struct problem *problem = &p->list[p->count++];
 	problem->code = code;
-	snprintf(problem->param, sizeof problem->param, "%s", param ? param : "");
+	copy_whole(problem->param, sizeof problem->param, param ? param : "");
+	char detail[sizeof problem->detail + 4];
 	va_list ap;
 	va_start(ap, detail_fmt);
-	vsnprintf(problem->detail, sizeof problem->detail, detail_fmt, ap);
+	vsnprintf(detail, sizeof detail, detail_fmt, ap);
 	va_end(ap);
+	copy_whole(problem->detail, sizeof problem->detail, detail);
 }
 
 /* Words longer than this have no near one; it also bounds the work a client can ask for. */

@@ -8,6 +8,7 @@
 #define BASE_PROBLEM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum error_code {
 #define ERROR(name, status, code, title) ERR_##name,
@@ -39,8 +40,12 @@ static inline bool problems_any(const struct problems *p)
 {
 	return p->count > 0;
 }
+/* What is longer than its room is cut after a whole character. */
 void problems_add(struct problems *p, enum error_code code, const char *param, const char *detail_fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Bytes of the longest prefix of s that holds at most max bytes and whole UTF-8 characters, to quote it. */
+size_t whole_characters(const char *s, size_t max);
 
 /* Nearest of the n words to given, for "did you mean"; NULL when none is near. */
 const char *nearest_word(const char *given, const char *const *words, int n);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/sha256.h"
@@ -45,4 +46,14 @@ bool token_well_formed(const char *text)
 		return false;
 	checksum(text, sum);
 	return memcmp(sum, text + PREFIX + SECRET, SUM) == 0;
+}
+
+const char *token_in_header(const char *value)
+{
+	static const char scheme[] = "Bearer ";
+	if (strncasecmp(value, scheme, sizeof scheme - 1) != 0)
+		return NULL;
+	const char *text = value + sizeof scheme - 1;
+	text += strspn(text, " ");
+	return token_well_formed(text) ? text : NULL;
 }

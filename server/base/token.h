@@ -14,5 +14,8 @@ enum { TOKEN_SIZE = 4 + 32 + 6 + 1 }; /* prefix, 160 random bits and 30 of check
 void token_new(char ret[TOKEN_SIZE]);
 /* Whether it has the form of a token and its checksum fits. */
 bool token_well_formed(const char *text);
+/* The token in the value of an Authorization header (RFC 6750: "Bearer", spaces, the token), within it; NULL when it
+ * is anything else. */
+const char *token_in_header(const char *value);
 
 #endif

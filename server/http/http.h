@@ -42,6 +42,8 @@ void http_query_only(const struct http_request *rq, const char *const *names, in
 bool http_query_int(const struct http_request *rq, const char *name, int64_t min, int64_t max, int64_t *value,
 	struct problems *problems); /* value keeps its default when absent; false with a problem */
 const char *http_header(const struct http_request *rq, const char *name); /* NULL when absent */
+/* Whether text is a decimal integer and nothing else, as http_query_int takes it. */
+bool http_integer(const char *text, int64_t *ret);
 const json_t *http_json(const struct http_request *rq); /* BODY_JSON: parsed, size and depth checked */
 const char *http_body_bytes(const struct http_request *rq, size_t *ret_size); /* BODY_JSON: as received */
 /* BODY_FILE: where the body lies, complete, under the upload directory, until the handler returns, which may rename it

@@ -36,17 +36,17 @@ void http_query_only(const struct http_request *rq, const char *const *names, in
 		if (known)
 			continue;
 		const char *near = nearest_word(given, names, n);
+		int shown = (int)whole_characters(given, 64);
 		if (near)
 			problems_add(problems, ERR_INVALID_QUERY, given,
-				"There is no parameter \"%.64s\" here; did you mean \"%s\"?", given, near);
+				"There is no parameter \"%.*s\" here; did you mean \"%s\"?", shown, given, near);
 		else
-			problems_add(
-				problems, ERR_INVALID_QUERY, given, "There is no parameter \"%.64s\" here.", given);
+			problems_add(problems, ERR_INVALID_QUERY, given, "There is no parameter \"%.*s\" here.", shown,
+				given);
 	}
 }
 
-/* A decimal integer and nothing else. */
-static bool integer_parse(const char *text, int64_t *ret)
+bool http_integer(const char *text, int64_t *ret)
 {
 	bool negative = *text == '-';
 	int64_t value = 0;
@@ -70,7 +70,7 @@ bool http_query_int(const struct http_request *rq, const char *name, int64_t min
 	int64_t given = 0;
 	if (!text)
 		return true;
-	if (!integer_parse(text, &given) || given < min || given > max) {
+	if (!http_integer(text, &given) || given < min || given > max) {
 		problems_add(problems, ERR_INVALID_QUERY, name, "\"%s\" must be an integer from %lld to %lld.", name,
 			(long long)min, (long long)max);
 		return false;

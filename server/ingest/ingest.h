@@ -15,7 +15,9 @@
 
 struct ingest_file {
 	const char *name; /* as uploaded; importers look at it to tell images from labels, train from test */
-	const char *path; /* where it lies */
+	const char *path; /* where it lies; NULL: in memory, at bytes */
+	const void *bytes;
+	size_t size;
 };
 struct ingest_limits {
 	int64_t max_bytes; /* of the packed file */

@@ -59,6 +59,7 @@ static bool begin(struct copying *c, struct run *r, int role)
 		c->row *= c->f->header.dim[i];
 	int64_t bytes = c->row * 8;
 	c->block = bytes < BLOCK ? BLOCK / bytes : 1;
+	c->block = c->block < c->rows ? c->block : c->rows;
 	c->raw = malloc((size_t)(c->block * bytes));
 	c->out = malloc((size_t)(c->block * bytes));
 	c->turned = r->to_chw ? malloc((size_t)(c->block * bytes)) : NULL;
@@ -66,7 +67,7 @@ static bool begin(struct copying *c, struct run *r, int role)
 		problems_add(r->problems, ERR_UNAVAILABLE, "", "There is no memory to read the data set.");
 		return false;
 	}
-	if (!source_open(&c->source, c->f->file->path))
+	if (!source_open(&c->source, c->f->file))
 		return run_problem(r, c->f->file, "", "is damaged or truncated.");
 	int status = 1;
 	while (status > 0 && c->source.member < c->f->member)

@@ -135,9 +135,9 @@ static bool normalization_is_usable(const float *mean, const float *std, int64_t
 	return true;
 }
 
-static void fill(struct packed *p, const struct packed_numbers *n, const struct packed_layout *layout)
+static void fill(
+	struct packed *p, const uint8_t *base, const struct packed_numbers *n, const struct packed_layout *layout)
 {
-	const uint8_t *base = p->map;
 	p->classes = n->classes;
 	for (int i = 0; i < SPLIT_COUNT; i++) {
 		struct bp_data *d = &p->split[i];
@@ -153,33 +153,37 @@ static void fill(struct packed *p, const struct packed_numbers *n, const struct 
 	}
 }
 
-bool packed_open(const char *path, bool verify, struct packed *ret)
+bool packed_view(const void *bytes, size_t size, struct packed *ret)
 {
 	struct packed_numbers numbers;
 	struct packed_layout layout;
+	*ret = (struct packed){0};
+	if (size < PACKED_HEADER || !decode(bytes, size, &numbers, &layout))
+		return false;
+	fill(ret, bytes, &numbers, &layout);
+	return normalization_is_usable(ret->split[0].mean, ret->split[0].std, numbers.shape.dim[0]);
+}
+
+bool packed_open(const char *path, bool verify, struct packed *ret)
+{
 	struct stat st;
+	void *map = MAP_FAILED;
 	*ret = (struct packed){0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER) {
-		void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-		if (map != MAP_FAILED) {
-			ret->map = map;
-			ret->map_size = (size_t)st.st_size;
-		}
-	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER)
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
-	if (!ret->map)
+	if (map == MAP_FAILED)
 		return false;
-	if (decode(ret->map, ret->map_size, &numbers, &layout) &&
-		(!verify || is_named_by_content(path, ret->map, ret->map_size))) {
-		fill(ret, &numbers, &layout);
-		if (normalization_is_usable(ret->split[0].mean, ret->split[0].std, numbers.shape.dim[0]))
-			return true;
-	}
-	packed_close(ret);
-	return false;
+	bool whole = packed_view(map, (size_t)st.st_size, ret) &&
+		     (!verify || is_named_by_content(path, map, (size_t)st.st_size));
+	ret->map = map;
+	ret->map_size = (size_t)st.st_size;
+	if (!whole)
+		packed_close(ret);
+	return whole;
 }
 
 void packed_close(struct packed *p)

@@ -41,6 +41,9 @@ enum { PACKED_HEADER = 192 };
 
 /* False when the numbers are out of their bounds or the file would not fit in 2^50 bytes. */
 bool packed_plan(const struct packed_numbers *n, struct packed_layout *ret);
+/* A view of a packed file's bytes, which lie at a multiple of 8 for as long as the view is used; packed_close is not
+ * for it. False when they are no whole packed file. */
+bool packed_view(const void *bytes, size_t size, struct packed *ret);
 void packed_encode(const struct packed_numbers *n, const struct packed_layout *layout, uint8_t ret[PACKED_HEADER]);
 
 #endif

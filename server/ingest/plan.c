@@ -144,7 +144,9 @@ static int64_t uploaded_bytes(const struct run *r)
 	struct stat st;
 	int64_t sum = 0;
 	for (int i = 0; i < r->nfiles; i++)
-		if (stat(r->files[i].path, &st) == 0)
+		if (!r->files[i].path)
+			sum += (int64_t)r->files[i].size;
+		else if (stat(r->files[i].path, &st) == 0)
 			sum += st.st_size;
 	return sum;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CLASSES_BYTES = 1 << 20, CLASS_NAME_MAX = 256, IGNORED_MAX = 20, SCRATCH = 1 << 16 };
+enum { CLASSES_BYTES = 1 << 20, CLASSES_FIRST = 1 << 12, CLASS_NAME_MAX = 256, IGNORED_MAX = 20, SCRATCH = 1 << 16 };
 
 /* A word of one letter, such as x in "x_train", "X.npy" and "xtest". */
 static bool begins_with_letter(const char *name, char letter)
@@ -57,14 +57,35 @@ static json_t *names_of_lines(const char *text, size_t size)
 	return ret;
 }
 
+/* All of a short text; NULL when it is longer than CLASSES_BYTES or damaged, or there is no memory. */
+static char *read_text(struct source *s, size_t *ret_size)
+{
+	char *text = NULL;
+	size_t room = 0, size = 0;
+	do {
+		room = room ? 2 * room : CLASSES_FIRST;
+		char *more = room <= 2 * CLASSES_BYTES ? realloc(text, room) : NULL;
+		if (!more) {
+			free(text);
+			return NULL;
+		}
+		text = more;
+		size += source_read(s, text + size, room - size);
+	} while (size == room);
+	*ret_size = size;
+	if (size <= CLASSES_BYTES && !s->damaged)
+		return text;
+	free(text);
+	return NULL;
+}
+
 static bool scan_class_names(struct run *r, struct source *s, const struct ingest_file *file, bool is_json)
 {
 	if (r->class_names)
 		return run_problem(r, file, s->label, "names the classes a second time.");
-	char *text = malloc(CLASSES_BYTES + 1);
-	size_t size = text ? source_read(s, text, CLASSES_BYTES + 1) : 0;
-	bool fits = text && size <= CLASSES_BYTES && !s->damaged;
-	if (fits)
+	size_t size = 0;
+	char *text = read_text(s, &size);
+	if (text)
 		r->class_names =
 			is_json ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : names_of_lines(text, size);
 	free(text);
@@ -136,7 +157,7 @@ static bool pass_over(struct run *r, struct source *s, const struct ingest_file 
 static bool scan_file(struct run *r, const struct ingest_file *file)
 {
 	struct source s;
-	if (!source_open(&s, file->path))
+	if (!source_open(&s, file))
 		return run_problem(r, file, "", "is damaged or truncated.");
 	int status = 0;
 	bool ok = true;

@@ -5,9 +5,11 @@
 #include <archive_entry.h>
 #include <string.h>
 
+#include "ingest/ingest.h"
+
 enum { BLOCK = 1 << 16 };
 
-bool source_open(struct source *s, const char *path)
+bool source_open(struct source *s, const struct ingest_file *file)
 {
 	*s = (struct source){.member = -1, .archive = archive_read_new()};
 	if (!s->archive)
@@ -19,7 +21,9 @@ bool source_open(struct source *s, const char *path)
 	archive_read_support_format_tar(s->archive);
 	archive_read_support_format_raw(s->archive);
 	archive_read_support_format_empty(s->archive);
-	if (archive_read_open_filename(s->archive, path, BLOCK) == ARCHIVE_OK)
+	int status = file->path ? archive_read_open_filename(s->archive, file->path, BLOCK)
+				: archive_read_open_memory(s->archive, file->bytes, file->size);
+	if (status == ARCHIVE_OK)
 		return true;
 	source_close(s);
 	return false;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct archive;
+struct ingest_file;
 
 enum { SOURCE_HEAD = 16, SOURCE_LABEL = 80, SOURCE_MEMBERS = 256 };
 
@@ -28,7 +29,7 @@ struct source {
 };
 
 /* False when the file cannot be opened at all; source_close is then not needed. */
-bool source_open(struct source *s, const char *path);
+bool source_open(struct source *s, const struct ingest_file *file);
 /* Goes to the next member that is a file: 1, at the end: 0, damaged or more than SOURCE_MEMBERS: -1. */
 int source_next(struct source *s);
 /* Reads size bytes of the member; fewer at its end or when damaged. */

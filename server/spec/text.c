@@ -5,21 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of the longest prefix of s that holds at most max bytes and whole UTF-8 characters. */
-static size_t prefix(const char *s, size_t max)
-{
-	size_t n = strnlen(s, max + 1);
-	if (n <= max)
-		return n;
-	n = max;
-	while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-		n--;
-	return n;
-}
-
 void text_pointer(char ret[SPEC_POINTER], const char *at, const char *name)
 {
-	size_t n = prefix(at, SPEC_POINTER - 1);
+	size_t n = whole_characters(at, SPEC_POINTER - 1);
 	memcpy(ret, at, n);
 	ret[n] = '\0';
 	if (at[n] != '\0' || n + 1 >= SPEC_POINTER)
@@ -51,7 +39,7 @@ void text_pointer_index(char ret[SPEC_POINTER], const char *at, size_t index)
 
 const char *text_quote(char ret[SPEC_QUOTE], const char *s)
 {
-	size_t n = prefix(s, SPEC_QUOTE - 4);
+	size_t n = whole_characters(s, SPEC_QUOTE - 4);
 	snprintf(ret, SPEC_QUOTE, "%.*s%s", (int)n, s, s[n] ? "..." : "");
 	return ret;
 }
