@@ -7,7 +7,7 @@
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
 #? make torture    the daemon is killed 200 times while jobs run (TORTURE_KILLS=n)
 #? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), and slow clients
-#? make fuzz       libFuzzer on model definitions, with clang; FUZZ="-runs=100000" or what else it takes
+#? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed of training beside PyTorch, in the same run
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
@@ -33,7 +33,7 @@ WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined))
 CFLAGS   ?= -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP
-CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
+CORE_CFLAGS = $(ALL_CFLAGS) $(CORE_EXTRA) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
 KERNEL_CFLAGS = $(CORE_CFLAGS)
 SERVER_CFLAGS = $(ALL_CFLAGS) -Iserver -Icore/include
 
@@ -135,7 +135,8 @@ $(B)/tests/%.o: tests/%.c
 
 TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
-TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c tests/fuzz/fuzz_model.c tests/fuzz/replay.c)
+TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c) \
+	$(patsubst %.c,$(B)/%.o,$(filter-out tests/fuzz/entry.c tests/fuzz/mutate%,$(wildcard tests/fuzz/*.c)))
 TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c) tests/server/http_cases.c)
 $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
@@ -184,18 +185,33 @@ ubsan:
 tsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
 
-# ---- make fuzz: models by libFuzzer through parsing, building, planning and a step. FUZZ="-runs=100000" ends it ----
+# ---- make fuzz TARGET=job: one of tests/fuzz/targets.def by libFuzzer. FUZZ="-runs=100000" ends it ----
+# A target is linked with what it reaches alone, because libFuzzer looks at every edge after each run. Definitions and
+# jobs are changed by mutators that know their words and bounds, so comparisons in the core and in spec/ are not traced,
+# which made runs several times as long; nor are features weighed by how rare they are (entropic).
 FUZZ_CC   ?= clang
-FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,tests/fuzz/fuzz_model.c tests/fuzz/mutate_model.c tests/server/json_mutate.c) \
-	$(filter $(B)/server/spec/% $(B)/server/base/problem.o,$(OBJ_SERVER))
-$(B)/fuzz_model: $(FUZZ_OBJ) $(B)/libbackprop.a
+TARGET    ?= model
+FUZZ_DEF   = tests/fuzz/targets.def
+FUZZ_NAMES := $(shell sed -n 's/^FUZZ_TARGET(\([a-z_]*\),.*)$$/\1/p' $(FUZZ_DEF))
+fuzz_field = $(shell sed -n 's/^FUZZ_TARGET($(1), *\([a-z_]*\), *\([0-9]*\), *\([0-9]*\))$$/\$(2)/p' $(FUZZ_DEF))
+FUZZ_ENTRY = $(FUZZ_NAMES:%=$(B)/tests/fuzz/entry_%.o)
+$(FUZZ_ENTRY): $(B)/tests/fuzz/entry_%.o: tests/fuzz/entry.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DTARGET=$* -DMUTATOR=$(call fuzz_field,$*,1) -Iserver -Itests -c $< -o $@
+$(B)/server/spec/%.o $(B)/server/base/problem.o: SERVER_CFLAGS += $(CORE_EXTRA)
+FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,$(filter-out %/entry.c %/replay.c,$(wildcard tests/fuzz/*.c)) tests/server/json_mutate.c)
+$(B)/libfuzz.a: $(FUZZ_OBJ) $(OBJ_SERVER)
+$(FUZZ_NAMES:%=$(B)/fuzz_%): $(B)/fuzz_%: $(B)/tests/fuzz/entry_%.o $(B)/libfuzz.a $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(PKG_LIBS) -lm -o $@
 .PHONY: fuzz
 fuzz:
 	@$(MAKE) --no-print-directory B=$(B)/fuzz CC="$(FUZZ_CC)" SAN=fuzzer-no-link,address,undefined OPENMP= ISAS=baseline \
-		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_model
-	@mkdir -p $(B)/fuzz/found
-	$(B)/fuzz/fuzz_model -artifact_prefix=$(B)/fuzz/ $(FUZZ) $(B)/fuzz/found tests/fuzz/corpus/model
+		OPT="-O2 -fno-omit-frame-pointer" CORE_EXTRA=-fno-sanitize-coverage=trace-cmp \
+		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_$(TARGET)
+	@mkdir -p $(B)/fuzz/found/$(TARGET)
+	ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=6:max_malloc_fill_size=256 $(B)/fuzz/fuzz_$(TARGET) -artifact_prefix=$(B)/fuzz/$(TARGET)- \
+		-max_len=$(call fuzz_field,$(TARGET),2) -malloc_limit_mb=$(call fuzz_field,$(TARGET),3) -timeout=25 -entropic=0 $(FUZZ) \
+		$(B)/fuzz/found/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo

@@ -1,16 +1,24 @@
-/* fuzz.h - what libFuzzer calls, and the replay of its corpus (replay.c) too. One thread. */
+/*
+ * fuzz.h - the targets of targets.def and what they share. Run by libFuzzer (entry.c, make fuzz) and by the replay of
+ * the corpus in the unit tests (replay.c). One thread.
+ */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Takes any bytes as the body of a model; aborts when something is not as it should be. Returns 0. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "base/problem.h"
 
-/* Changes a body in place, to at most max_size bytes; returns its new size. */
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-/* libFuzzer's own changes of bytes. */
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+#define FUZZ_TARGET(name, mutator, max_bytes, max_mib) void fuzz_##name(const uint8_t *data, size_t size);
+#include "fuzz/targets.def"
+
+/* Aborts when what should be so is not. */
+void must(bool ok, const char *what);
+/* What a client is told: a code, and text that JSON can hold. */
+void must_tell(const struct problems *p);
+/* Each problem is of the whole body or points into it. */
+void must_point(const struct problems *p);
 
 #endif

@@ -4,39 +4,19 @@
  */
 #include "fuzz/fuzz.h"
 
-#include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "spec/spec.h"
 
+/* A net that needs no more bytes and operations makes a step of training; each so many-th input may be as large as DEEP
+ * says. Most nets are small or refused, so these limits decide how many inputs a second are tried. */
 enum {
-	BODY_MAX = 1 << 16,   /* bytes */
-	STEP_BYTES = 1 << 22, /* a net that needs no more, and no more operations, makes a step */
-	STEP_FLOPS = 1 << 18,
+	STEP_BYTES = 1 << 17,
+	STEP_FLOPS = 1 << 13,
+	DEEP_EVERY = 32,
+	DEEP_BYTES = 1 << 20,
+	DEEP_FLOPS = 1 << 17,
 };
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
-
-/* What is told can be put into JSON: UTF-8, with an end, and points into the body. */
-static void check_problems(const struct problems *p)
-{
-	for (int i = 0; i < p->count; i++) {
-		json_t *param = json_string(p->list[i].param), *detail = json_string(p->list[i].detail);
-		must(param && detail && p->list[i].detail[0], "a problem is text");
-		must(!p->list[i].param[0] || p->list[i].param[0] == '/', "a problem points into the body");
-		json_decref(param);
-		json_decref(detail);
-	}
-}
 
 /* The definition in full is the same definition. */
 static void check_written(const struct spec_model *m)
@@ -87,6 +67,7 @@ static void check_net(const struct spec_model *m, struct bp_net *net, size_t siz
 	struct bp_train_params params;
 	struct bp_memory memory = {.total = INT64_MAX};
 	struct bp_error err = {.status = BP_OK};
+	bool deep = size % DEEP_EVERY == 0;
 	bp_train_params_defaults(&params);
 	params.batch_size = 1 << size % 17;
 	params.max_threads = 1 + (int)(size % 5);
@@ -98,18 +79,19 @@ static void check_net(const struct spec_model *m, struct bp_net *net, size_t siz
 	json_decref(summary);
 	params.batch_size = 2;
 	params.max_threads = 1;
-	if (bp_net_training_flops(net) <= STEP_FLOPS && bp_net_memory(net, &params, &memory, &err) == BP_OK &&
-		memory.parameters + memory.total <= STEP_BYTES)
+	if (bp_net_training_flops(net) <= (deep ? DEEP_FLOPS : STEP_FLOPS) &&
+		bp_net_memory(net, &params, &memory, &err) == BP_OK &&
+		memory.parameters + memory.total <= (deep ? DEEP_BYTES : STEP_BYTES))
 		train(net, &params);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void fuzz_model(const uint8_t *data, size_t size)
 {
 	struct problems problems = {0};
 	struct spec_model m;
-	json_t *json = size > BODY_MAX ? NULL : json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
+	json_t *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 	if (!json)
-		return 0;
+		return;
 	if (spec_model_parse(json, "", &problems, &m)) {
 		must(problems.count == 0, "a definition that was read has no problem");
 		check_written(&m);
@@ -122,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		must(problems.count > 0, "a definition that was not read has a problem");
 	}
-	check_problems(&problems);
+	must_tell(&problems);
+	must_point(&problems);
 	json_decref(json);
-	return 0;
 }
