@@ -29,6 +29,8 @@ enum {
 				   * 1.9, 2 ranges 2.1, one 2.4 times as fast as direct) */
 	PARTIAL_BYTES = 24 << 20, /* of all partial dW */
 	MAX_CHUNKS = 16,          /* a power of two, as all numbers of chunks: they divide among 2 or 4 threads */
+	FEW_TASKS = 4, /* at least, by more ranges where few tiles make few chunks: 256 channels on 32 4x4 maps were one
+			* task, 4 % of a step of ResNet-18 for a second thread to wait */
 	TASKS = 16,
 	TASK_WORK = 500000, /* multiply-adds that are worth a task */
 };
@@ -50,7 +52,13 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	p->tiles.across = (sd->out_w + OUT - 1) / OUT;
 	const size_t tiles = cv->max_batch * p->tiles.down * p->tiles.across;
 	p->u_ld = round_up(oc, vlen);
+	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real));
+	p->max_chunks = 1;
+	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
+		p->max_chunks *= 2;
 	p->ranges = divide_up(PLACES * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
+	if (p->ranges * p->max_chunks < FEW_TASKS)
+		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
 	p->ranges = p->ranges < c ? p->ranges : c;
 	const size_t rows = divide_up(c, p->ranges);
 	p->tiles.block = PLACES * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
@@ -61,10 +69,6 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
 	p->scratch = (p->x_step + p->dy_step + p->u_step) * PLACES * sizeof(bp_real);
-	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real));
-	p->max_chunks = 1;
-	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
-		p->max_chunks *= 2;
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
