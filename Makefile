@@ -5,7 +5,7 @@
 #? make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
-#? make torture    the daemon is killed 200 times while jobs run (TORTURE_KILLS=n)
+#? make torture    the daemon's tests in full: 200 kills, each call and each allocation fails ... (SUITES="kill faults")
 #? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), and slow clients
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed of training beside PyTorch, in the same run
@@ -142,6 +142,10 @@ $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
 $(B)/test_server: $(TEST_SERVER) $(B)/tests/runner.o $(OBJ_SERVER) $(B)/libbackprop.a
 $(B)/test_http: $(TEST_HTTP) $(B)/tests/runner.o
+# What tests load into the daemon to make its calls fail.
+$(B)/faults.so: $(wildcard tests/faults/*.c tests/faults/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -fPIC -shared $(WARN) -Itests $(filter %.c,$^) -ldl -o $@
 # The core's allocations are counted (tests/core/allocation.h).
 $(B)/test_core $(B)/test_core64: TEST_LDFLAGS = $(foreach f,malloc calloc realloc aligned_alloc bp_mem_new,-Wl,--wrap=$(f))
 $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
@@ -161,11 +165,11 @@ check:
 	@$(MAKE) --no-print-directory check-http
 check-unit: $(UNIT_TESTS) $(B)/example_train
 	@set -e; ./$(B)/example_train; for t in $(UNIT_TESTS); do ./$$t; done
-check-http: $(B)/test_http $(B)/backpropd
+check-http: $(B)/test_http $(B)/backpropd $(B)/faults.so
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
 .PHONY: torture
-torture: $(B)/test_http $(B)/backpropd
-	TORTURE_KILLS=$(or $(TORTURE_KILLS),200) BACKPROPD=$(B)/backpropd ./$(B)/test_http kill
+torture: $(B)/test_http $(B)/backpropd $(B)/faults.so
+	TORTURE=1 BACKPROPD=$(B)/backpropd ./$(B)/test_http $(SUITES)
 .PHONY: torture-http
 torture-http: $(B)/test_http $(B)/backpropd
 	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined $(B)/asan/backpropd

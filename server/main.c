@@ -68,7 +68,15 @@ static void signals_block(sigset_t *ret)
 	sigaddset(ret, SIGTERM);
 	sigaddset(ret, SIGINT);
 	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGUSR1); /* from ourselves, see wake */
 	pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* The store failed, on whatever thread: main looks at once. */
+static void wake(void *user)
+{
+	(void)user;
+	kill(getpid(), SIGUSR1);
 }
 
 static bool store_start(struct daemon *d)
@@ -80,6 +88,7 @@ static bool store_start(struct daemon *d)
 	d->store = store_open(path, d->boot_id);
 	if (!d->store)
 		return false;
+	store_on_failure(d->store, wake, NULL);
 	sweep_state(d->store, d->config.state_dir);
 	snprintf(path, sizeof(path), "%s/crashed", d->config.state_dir);
 	struct job_blamed blamed = {.ids = (const char(*)[ID_MAX])ids, .n = crash_read(path, ids)};
@@ -224,19 +233,21 @@ static bool daemon_wait(struct daemon *d, const sigset_t *signals)
 	log_line(LOG_NOTICE, "backpropd %s listens on port %d", BACKPROPD_VERSION, http_port(d->http));
 	for (;;) {
 		int sig = sigtimedwait(signals, NULL, &timeout);
-		if (sig > 0) {
+		if (store_failed(d->store)) {
+			log_line(LOG_ERROR, "stops, so that the next start can see what is on the disk");
+			return false;
+		}
+		if (sig > 0 && sig != SIGUSR1) {
 			log_line(LOG_NOTICE, "%s: stops", strsignal(sig));
 			return true;
 		}
-		if (store_failed(d->store))
-			return false;
 		if (!status_send(d, false))
 			log_line(LOG_ERROR, "not all is well; systemd's watchdog is not told otherwise");
 	}
 }
 
-/* Also half started. Clients hear of the jobs' last changes before their streams end. */
-static void daemon_stop(struct daemon *d)
+/* Also half started. Clients hear of the jobs' last changes before their streams end. False: the database failed. */
+static bool daemon_stop(struct daemon *d)
 {
 	sigset_t interrupt;
 	notify_send("STOPPING=1\nSTATUS=Jobs write their checkpoints");
@@ -253,9 +264,10 @@ static void daemon_stop(struct daemon *d)
 		unlink(d->config.port_file);
 	hub_free(d->hub);
 	leases_free(d->leases);
-	store_close(d->store);
+	bool ok = store_close(d->store);
 	if (d->lock >= 0)
 		close(d->lock);
+	return ok;
 }
 
 int main(int argc, char **argv)
@@ -275,6 +287,6 @@ int main(int argc, char **argv)
 		ok = daemon_wait(&d, &signals);
 	else
 		log_line(LOG_ERROR, "backpropd does not start");
-	daemon_stop(&d);
+	ok = daemon_stop(&d) && ok;
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -17,6 +17,14 @@ static bool wanted(const char *name, int argc, char **argv)
 	return argc == 1;
 }
 
+int torture_size(const char *name, int small, int large)
+{
+	const char *text = getenv(name);
+	if (text && atoi(text) > 0)
+		return atoi(text);
+	return getenv("TORTURE") ? large : small;
+}
+
 int main(int argc, char **argv)
 {
 	SRunner *runner = NULL;

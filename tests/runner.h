@@ -22,4 +22,8 @@ struct test_suite {
 		&suite_##id;                                                                                           \
 	static void fill_##id(TCase *tc)
 
+/* How much of a test is done: what the environment's variable of that name says; else small, or large under
+ * `make torture` (which sets TORTURE). */
+int torture_size(const char *name, int small, int large);
+
 #endif

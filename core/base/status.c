@@ -8,7 +8,7 @@
 enum bp_status bp_fail(
 	struct bp_error *err, enum bp_status status, int layer, const char *field, const char *format, ...)
 {
-	int sys_errno = status == BP_EIO ? errno : 0;
+	int sys_errno = status == BP_EIO || status == BP_ESYNC ? errno : 0;
 	if (!err)
 		return status;
 	err->status = status;

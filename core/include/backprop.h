@@ -47,15 +47,16 @@ enum bp_status {
 	BP_EINVAL, /* a description that makes no sense; the error names the layer and the field */
 	BP_ELIMIT, /* too large for the library or for a limit given by the caller */
 	BP_ENOMEM,
-	BP_EIO,      /* a file could not be read or written; sys_errno says why */
-	BP_ECORRUPT, /* a file is not what it should be (checksum, magic, version, sizes) */
-	BP_EMISMATCH /* a valid file of another net, or of other training parameters */
+	BP_EIO,       /* a file could not be read or written; sys_errno says why */
+	BP_ECORRUPT,  /* a file is not what it should be (checksum, magic, version, sizes) */
+	BP_EMISMATCH, /* a valid file of another net, or of other training parameters */
+	BP_ESYNC      /* a file could not be synced: this one, and others of its disk, may not be what was written */
 };
 
 struct bp_error {
 	enum bp_status status;
 	int layer;         /* index into the spec's layers, or -1 */
-	int sys_errno;     /* with BP_EIO */
+	int sys_errno;     /* with BP_EIO and BP_ESYNC */
 	char field[32];    /* the argument's name as in the item's table, or "" */
 	char message[224]; /* one sentence for a person, without a path */
 };

@@ -62,7 +62,8 @@ static void sync_directory(struct bp_writer *w, struct bp_error *err)
 	char *copy = strdup(w->path);
 	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0 || fsync(fd))
-		w->status = bp_fail(err, BP_EIO, -1, "", "the checkpoint's directory cannot be synced");
+		w->status =
+			bp_fail(err, fd < 0 ? BP_EIO : BP_ESYNC, -1, "", "the checkpoint's directory cannot be synced");
 	if (fd >= 0)
 		close(fd);
 	free(copy);
@@ -73,7 +74,7 @@ enum bp_status bp_writer_close(struct bp_writer *w, struct bp_error *err)
 	uint32_t sum = bp_crc32c_value(&w->crc);
 	write_all(w, (const char *)&sum, CHECKSUM, err);
 	if (!w->status && fsync(w->fd))
-		w->status = bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be synced");
+		w->status = bp_fail(err, BP_ESYNC, -1, "", "the checkpoint cannot be synced");
 	if (close(w->fd) && !w->status)
 		w->status = bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be closed");
 	if (!w->status && rename(w->temporary, w->path))

@@ -18,6 +18,8 @@ enum {
 
 struct db {
 	atomic_bool failed;
+	void (*on_failure)(void *user);
+	void *user;
 	struct db_tx writer;
 	pthread_mutex_t writer_lock;
 	struct db_tx readers[READERS];
@@ -33,8 +35,23 @@ bool db_failed(const struct db *db)
 
 void db_mark_failed(struct db *db)
 {
-	if (!atomic_exchange(&db->failed, true))
-		log_line(LOG_ERROR, "database: unusable from here on; data may have been lost");
+	if (atomic_exchange(&db->failed, true))
+		return;
+	log_line(LOG_ERROR, "database: unusable from here on; data may have been lost");
+	if (db->on_failure)
+		db->on_failure(db->user);
+}
+
+void db_fail(struct db *db, const char *what)
+{
+	log_line(LOG_ERROR, "%s: what was written may not be on the disk", what);
+	db_mark_failed(db);
+}
+
+void db_on_failure(struct db *db, void (*fn)(void *user), void *user)
+{
+	db->on_failure = fn;
+	db->user = user;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
@@ -121,17 +138,36 @@ static void disconnect(struct db_tx *tx)
 		log_line(LOG_ERROR, "database: close: %s", sqlite3_errstr(rc));
 }
 
-void db_close(struct db *db)
+/* The log is written back here, where a failed sync is seen. After one nothing may be written back: reading the log
+ * again could give other bytes than the disk has. */
+static void settle(struct db *db)
+{
+	struct db_tx *tx = &db->writer;
+	if (!tx->raw)
+		return;
+	if (!db_failed(db)) {
+		tx->status = DB_OK;
+		int rc = sqlite3_wal_checkpoint_v2(tx->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		connection_note(tx, rc, "last checkpoint");
+	}
+	if (db_failed(db))
+		sqlite3_db_config(tx->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+bool db_close(struct db *db)
 {
 	if (!db)
-		return;
+		return true;
 	for (int i = 0; i < READERS; i++)
 		disconnect(&db->readers[i]);
-	disconnect(&db->writer); /* the last one checkpoints and removes the log */
+	settle(db);
+	bool ok = !db_failed(db);
+	disconnect(&db->writer); /* the last one removes the log */
 	pthread_mutex_destroy(&db->writer_lock);
 	pthread_mutex_destroy(&db->readers_lock);
 	pthread_cond_destroy(&db->reader_free);
 	free(db);
+	return ok;
 }
 
 /* ---- transactions ------------------------------------------------------------------------------------- */

@@ -31,10 +31,16 @@ struct db_stmt; /* one statement in it */
 /* Opens or creates the database and brings its schema up to date. The directory must be ours alone (base/statedir.h):
  * no second process, no network file system. NULL (logged): a newer or changed schema, not ours, no permission ... */
 struct db *db_open(const char *path, const struct migration *migrations, int nmigrations);
-void db_close(struct db *db); /* every transaction has ended; NULL is fine */
+/* Every transaction has ended; NULL is fine. False: it failed, at the last when its log was written back; the next open
+ * finds what was committed in the log. */
+bool db_close(struct db *db);
 /* True once a sync failed or the file proved corrupt: what was acknowledged may be lost, and every write is refused
  * from then on. The daemon should stop: a retried fsync can report success for data that are gone. */
 bool db_failed(const struct db *db);
+/* The same from outside: a sync of another file on this disk failed. what is for the log. */
+void db_fail(struct db *db, const char *what);
+/* Called once when the database fails, on the thread that saw it, with user. Before other threads have the database. */
+void db_on_failure(struct db *db, void (*fn)(void *user), void *user);
 
 /* BEGIN IMMEDIATE; waits for its turn. Never NULL. */
 struct db_tx *db_begin(struct db *db);

@@ -6,6 +6,7 @@
  */
 #include "ingest/ingest.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/sha256.h"
 #include "ingest/run.h"
 
@@ -33,9 +35,16 @@ bool run_problem(struct run *r, const struct ingest_file *file, const char *labe
 	return false;
 }
 
-static bool internal(struct run *r)
+bool run_trouble(struct run *r, int error)
 {
-	problems_add(r->problems, ERR_INTERNAL, "", "The data set could not be written.");
+	if (error == ENOSPC || error == EDQUOT) {
+		problems_add(r->problems, ERR_STORAGE_FULL, "", "There is no space for the data set.");
+	} else if (error == ENOMEM) {
+		problems_add(r->problems, ERR_UNAVAILABLE, "", "There is no memory to read the data set.");
+	} else {
+		log_line(LOG_ERROR, "a data set cannot be packed: %s", strerror(error));
+		problems_add(r->problems, ERR_INTERNAL, "", "The data set could not be read or written.");
+	}
 	return false;
 }
 
@@ -46,18 +55,19 @@ static bool publish(struct run *r, const char *dir, const char *temporary, struc
 	size_t size = (size_t)r->layout.size;
 	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
 	if (map == MAP_FAILED)
-		return internal(r);
+		return run_trouble(r, errno);
 	sha256_hex(map, size, ret->sha256);
 	munmap(map, size);
 	ret->bytes = r->layout.size;
 	snprintf(path, sizeof(path), "%s/%s", dir, ret->sha256);
 	if (fchmod(r->fd, S_IRUSR | S_IRGRP) != 0 || fsync(r->fd) != 0 || rename(temporary, path) != 0)
-		return internal(r);
+		return run_trouble(r, errno);
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool ok = fd >= 0 && fsync(fd) == 0;
+	int error = errno;
 	if (fd >= 0)
 		close(fd);
-	return ok || internal(r);
+	return ok || run_trouble(r, error);
 }
 
 static json_t *counts_json(const int64_t *counts, int n)
@@ -107,7 +117,7 @@ static bool write_packed(struct run *r, const char *dir, struct ingest_result *r
 	snprintf(temporary, sizeof(temporary), "%s/.ingest-XXXXXX", dir);
 	r->fd = mkostemp(temporary, O_CLOEXEC);
 	if (r->fd < 0)
-		return internal(r);
+		return run_trouble(r, errno);
 	bool ok = run_pack(r) && publish(r, dir, temporary, ret);
 	if (!ok)
 		unlink(temporary);
@@ -133,8 +143,11 @@ bool ingest_run(const struct ingest_file *files, int n, const char *dir, const s
 		problems_add(problems, ERR_UNAVAILABLE, "", "There is no memory to read the data set.");
 	if (memory && run_scan(&r) && run_plan(&r) && write_packed(&r, dir, ret))
 		ret->info = info_json(&r);
+	if (!ret->info && r.error)
+		problems->count = before;
 	if (!ret->info && problems->count == before)
-		internal(&r);
+		run_trouble(
+			&r, r.error ? r.error : ENOMEM); /* what else was not told is a description without memory */
 	stats_done(&r.stats);
 	json_decref(r.ignored);
 	json_decref(r.class_names);

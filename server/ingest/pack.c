@@ -31,12 +31,8 @@ static bool write_fully(struct run *r, const void *data, size_t size, int64_t at
 		ssize_t n = pwrite(r->fd, p, size, at);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			bool full = n < 0 && (errno == ENOSPC || errno == EDQUOT);
-			problems_add(r->problems, full ? ERR_STORAGE_FULL : ERR_INTERNAL, "",
-				full ? "There is no space for the data set." : "The data set could not be written.");
-			return false;
-		}
+		if (n <= 0)
+			return run_trouble(r, n < 0 ? errno : EIO);
 		p += n;
 		size -= (size_t)n;
 		at += n;
@@ -53,7 +49,7 @@ static bool begin(struct copying *c, struct run *r, int role)
 {
 	const char *why = "";
 	struct array_header again = {0};
-	*c = (struct copying){.r = r, .f = &r->found[role], .row = 1};
+	*c = (struct copying){.r = r, .f = &r->found[role], .row = 1, .source.fd = -1};
 	c->rows = c->f->header.dim[0];
 	for (int i = 1; i < c->f->header.ndim; i++)
 		c->row *= c->f->header.dim[i];
@@ -79,6 +75,8 @@ static bool begin(struct copying *c, struct run *r, int role)
 
 static void end(struct copying *c)
 {
+	if (c->source.error)
+		c->r->error = c->source.error;
 	source_close(&c->source);
 	free(c->raw);
 	free(c->out);
@@ -236,10 +234,12 @@ static bool write_head(struct run *r)
 
 bool run_pack(struct run *r)
 {
-	if (ftruncate(r->fd, r->layout.size) != 0 || !stats_init(&r->stats, &r->numbers.shape, r->numbers.dtype)) {
-		problems_add(r->problems, ERR_UNAVAILABLE, "", "There is no room for the data set.");
-		return false;
-	}
+	int rc;
+	do
+		rc = ftruncate(r->fd, r->layout.size);
+	while (rc != 0 && errno == EINTR);
+	if (rc != 0 || !stats_init(&r->stats, &r->numbers.shape, r->numbers.dtype))
+		return run_trouble(r, rc != 0 ? errno : ENOMEM);
 	bool ok = true;
 	for (int role = 0; role < ROLE_COUNT; role++) {
 		if (!r->found[role].file)

@@ -38,7 +38,8 @@ struct run {
 	struct packed_layout layout;
 	bool to_chw; /* samples came as (height, width, channels) */
 
-	int fd; /* the packed file under its temporary name */
+	int fd;    /* the packed file under its temporary name */
+	int error; /* of reading the uploads: errno; what was said of the files then does not hold */
 	struct stats stats;
 	int32_t max_label;
 	int64_t *class_counts[SPLIT_COUNT]; /* PACKED_MAX_CLASSES each; NULL for targets */
@@ -52,5 +53,7 @@ bool run_pack(struct run *r);
 /* A problem of a file, and of its member when label is not "". Returns false. */
 bool run_problem(struct run *r, const struct ingest_file *file, const char *label, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* A problem of the server: errno says which. Returns false. */
+bool run_trouble(struct run *r, int error);
 
 #endif

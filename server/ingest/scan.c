@@ -157,8 +157,10 @@ static bool pass_over(struct run *r, struct source *s, const struct ingest_file 
 static bool scan_file(struct run *r, const struct ingest_file *file)
 {
 	struct source s;
-	if (!source_open(&s, file))
+	if (!source_open(&s, file)) {
+		r->error = s.error;
 		return run_problem(r, file, "", "is damaged or truncated.");
+	}
 	int status = 0;
 	bool ok = true;
 	while (ok && (status = source_next(&s)) > 0)
@@ -170,6 +172,8 @@ static bool scan_file(struct run *r, const struct ingest_file *file)
 			s.member >= SOURCE_MEMBERS ? SOURCE_MEMBERS : s.member + 1);
 	if (ok && s.member < 0)
 		ok = run_problem(r, file, "", "is empty.");
+	if (s.error)
+		r->error = s.error;
 	source_close(&s);
 	return ok;
 }

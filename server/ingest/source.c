@@ -3,17 +3,45 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ingest/ingest.h"
 
 enum { BLOCK = 1 << 16 };
 
-bool source_open(struct source *s, const struct ingest_file *file)
+/* For libarchive. Only here can be told what the disk did from what the file is. */
+static la_ssize_t read_block(struct archive *a, void *user, const void **ret)
 {
-	*s = (struct source){.member = -1, .archive = archive_read_new()};
-	if (!s->archive)
+	struct source *s = user;
+	ssize_t n = -1;
+	do
+		n = read(s->fd, s->block, BLOCK);
+	while (n < 0 && errno == EINTR);
+	*ret = s->block;
+	if (n >= 0)
+		return n;
+	s->error = errno;
+	archive_set_error(a, errno, "the file cannot be read");
+	return ARCHIVE_FATAL;
+}
+
+static bool begin(struct source *s, const struct ingest_file *file)
+{
+	s->archive = archive_read_new();
+	s->block = malloc(BLOCK);
+	if (!s->archive || !s->block) {
+		s->error = ENOMEM;
 		return false;
+	}
+	s->fd = file->path ? open(file->path, O_RDONLY | O_CLOEXEC) : -1;
+	if (file->path && s->fd < 0) {
+		s->error = errno;
+		return false;
+	}
 	/* Only what is decoded in this process: some filters would run a program. The streaming zip reader does not
 	 * load the central directory, whose size a client controls. */
 	archive_read_support_filter_gzip(s->archive);
@@ -21,9 +49,19 @@ bool source_open(struct source *s, const struct ingest_file *file)
 	archive_read_support_format_tar(s->archive);
 	archive_read_support_format_raw(s->archive);
 	archive_read_support_format_empty(s->archive);
-	int status = file->path ? archive_read_open_filename(s->archive, file->path, BLOCK)
+	int status = file->path ? archive_read_open(s->archive, s, NULL, read_block, NULL)
 				: archive_read_open_memory(s->archive, file->bytes, file->size);
 	if (status == ARCHIVE_OK)
+		return true;
+	if (!s->error && archive_errno(s->archive) == ENOMEM)
+		s->error = ENOMEM;
+	return false;
+}
+
+bool source_open(struct source *s, const struct ingest_file *file)
+{
+	*s = (struct source){.member = -1, .fd = -1};
+	if (begin(s, file))
 		return true;
 	source_close(s);
 	return false;
@@ -33,7 +71,21 @@ void source_close(struct source *s)
 {
 	if (s->archive)
 		archive_read_free(s->archive);
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->block);
 	s->archive = NULL;
+	s->block = NULL;
+	s->fd = -1;
+}
+
+/* Memory that libarchive did not get is no fault of the file. */
+static int note_failure(struct source *s)
+{
+	s->damaged = true;
+	if (!s->error && archive_errno(s->archive) == ENOMEM)
+		s->error = ENOMEM;
+	return -1;
 }
 
 static void set_label(struct source *s, const char *path)
@@ -53,7 +105,7 @@ static size_t read_fully(struct source *s, uint8_t *ret, size_t size)
 	while (done < size) {
 		la_ssize_t n = archive_read_data(s->archive, ret + done, size - done);
 		if (n < 0)
-			s->damaged = true;
+			note_failure(s);
 		if (n <= 0)
 			break;
 		done += (size_t)n;
@@ -69,7 +121,7 @@ int source_next(struct source *s)
 		if (status == ARCHIVE_EOF)
 			return 0;
 		if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
-			return -1;
+			return note_failure(s);
 		if (++s->member >= SOURCE_MEMBERS)
 			return -1;
 		if (archive_entry_filetype(entry) == AE_IFREG)

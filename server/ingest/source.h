@@ -25,10 +25,13 @@ struct source {
 	int64_t position;          /* bytes handed out of the member */
 	uint8_t head[SOURCE_HEAD]; /* its first bytes, already read */
 	size_t nhead;
-	bool damaged; /* a read failed: truncated or corrupt */
+	bool damaged; /* a read failed: truncated or corrupt, or ... */
+	int error;    /* ... the server could not read it: errno; 0 = it could */
+	int fd;
+	uint8_t *block;
 };
 
-/* False when the file cannot be opened at all; source_close is then not needed. */
+/* False when the file cannot be opened at all (error says why); source_close is then not needed. */
 bool source_open(struct source *s, const struct ingest_file *file);
 /* Goes to the next member that is a file: 1, at the end: 0, damaged or more than SOURCE_MEMBERS: -1. */
 int source_next(struct source *s);

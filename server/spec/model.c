@@ -153,6 +153,7 @@ static enum error_code code_of(enum bp_status status)
 	case BP_EIO:
 	case BP_ECORRUPT:
 	case BP_EMISMATCH:
+	case BP_ESYNC:
 		return ERR_INVALID_SHAPE;
 	}
 	return ERR_INTERNAL;

@@ -74,17 +74,26 @@ void store_policy_set(struct store *s, const struct order_policy *policy)
 	s->policy = *policy;
 }
 
-void store_close(struct store *s)
+bool store_close(struct store *s)
 {
-	if (!s)
-		return;
-	db_close(s->db);
+	bool ok = !s || db_close(s->db);
 	free(s);
+	return ok;
 }
 
 bool store_failed(const struct store *s)
 {
 	return db_failed(s->db);
+}
+
+void store_fail(struct store *s, const char *what)
+{
+	db_fail(s->db, what);
+}
+
+void store_on_failure(struct store *s, void (*fn)(void *user), void *user)
+{
+	db_on_failure(s->db, fn, user);
 }
 
 enum store_status store_end(struct store *s, struct db_tx *tx, enum store_status status)

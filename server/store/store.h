@@ -27,11 +27,16 @@ struct store;
 
 /* Opens or creates the database at path, migrates it, and marks the boot. NULL (logged) when it cannot be used. */
 struct store *store_open(const char *path, const char *boot_id);
-void store_close(struct store *s);
+/* False: it failed, at the last while closing. */
+bool store_close(struct store *s);
 /* By what rules jobs are claimed; before other threads use the store. Without: all at once, by priority and age. */
 void store_policy_set(struct store *s, const struct order_policy *policy);
 /* True once a sync failed or the file proved corrupt: every write is refused from then on; the daemon should stop. */
 bool store_failed(const struct store *s);
+/* Makes it so: the sync of a file that the store answers for failed. what is for the log. */
+void store_fail(struct store *s, const char *what);
+/* Called once when it fails, on the thread that saw it. Set before other threads have the store. */
+void store_on_failure(struct store *s, void (*fn)(void *user), void *user);
 
 enum { ID_MAX = 40, NAME_MAX_BYTES = 64 };
 

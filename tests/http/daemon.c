@@ -79,6 +79,8 @@ static void run_child(const struct daemon *d)
 	snprintf(log, sizeof log, "%s/stderr", d->dir);
 	for (int i = 0; d->flags && d->flags[i] && i < FLAGS_MAX; i++)
 		argv[n++] = d->flags[i];
+	for (int i = 0; d->env && d->env[i]; i++)
+		putenv((char *)d->env[i]);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
@@ -108,7 +110,26 @@ static bool wait_ready(int notify, int pidfd)
 	}
 }
 
-void daemon_start_again(struct daemon *d)
+/* Waits for the end and reaps; the status as of waitpid. */
+static int reap(struct daemon *d)
+{
+	int status = -1, pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
+	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
+	ck_assert_int_ge(pidfd, 0);
+	bool ended = poll(&fd, 1, STOP_MS) == 1;
+	close(pidfd);
+	if (!ended) {
+		show_stderr(d);
+		kill(d->pid, SIGABRT);
+	}
+	ck_assert_int_eq(waitpid(d->pid, &status, 0), d->pid);
+	d->pid = 0;
+	close(d->notify);
+	ck_assert_msg(ended, "the daemon did not stop");
+	return status;
+}
+
+bool daemon_try_start(struct daemon *d, int *ret_status)
 {
 	char path[96];
 	ck_assert_int_eq(d->pid, 0);
@@ -124,14 +145,25 @@ void daemon_start_again(struct daemon *d)
 	ck_assert_int_ge(pidfd, 0);
 	bool ready = wait_ready(d->notify, pidfd);
 	close(pidfd);
-	if (!ready)
-		show_stderr(d);
-	ck_assert_msg(ready, "the daemon did not come up");
+	if (!ready) {
+		*ret_status = reap(d);
+		return false;
+	}
 	snprintf(path, sizeof path, "%s/port", d->dir);
 	FILE *f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_eq(fscanf(f, "%d", &d->port), 1);
 	fclose(f);
+	return true;
+}
+
+void daemon_start_again(struct daemon *d)
+{
+	int status;
+	bool ready = daemon_try_start(d, &status);
+	if (!ready)
+		show_stderr(d);
+	ck_assert_msg(ready, "the daemon did not come up");
 }
 
 void daemon_prepare(struct daemon *d, const char *const *flags)
@@ -156,23 +188,32 @@ void daemon_told(const struct daemon *d, char *ret, size_t size)
 	ret[n] = '\0';
 }
 
-/* Waits for the end and reaps; the status as of waitpid. */
-static int reap(struct daemon *d)
+bool daemon_ended(const struct daemon *d)
 {
-	int status = -1, pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
-	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-	ck_assert_int_ge(pidfd, 0);
-	bool ended = poll(&fd, 1, STOP_MS) == 1;
-	close(pidfd);
-	if (!ended) {
-		show_stderr(d);
-		kill(d->pid, SIGABRT);
-	}
-	ck_assert_int_eq(waitpid(d->pid, &status, 0), d->pid);
-	d->pid = 0;
-	close(d->notify);
-	ck_assert_msg(ended, "the daemon did not stop");
-	return status;
+	siginfo_t info = {0};
+	return d->pid == 0 ||
+	       (waitid(P_PID, (id_t)d->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0);
+}
+
+int daemon_end(struct daemon *d, bool ask)
+{
+	ck_assert_int_gt(d->pid, 0);
+	if (ask)
+		ck_assert_int_eq(kill(d->pid, SIGTERM), 0);
+	return reap(d);
+}
+
+bool daemon_logged(const struct daemon *d, const char *text)
+{
+	char path[96], line[1024];
+	bool found = false;
+	snprintf(path, sizeof path, "%s/stderr", d->dir);
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	while (!found && fgets(line, sizeof line, f))
+		found = strstr(line, text) != NULL;
+	fclose(f);
+	return found;
 }
 
 static void check_stderr(const struct daemon *d)

@@ -1,8 +1,8 @@
 /*
  * test_kill.c - the daemon is killed again and again while jobs run: nothing that was answered is lost, nothing is done
- * twice, and what comes out has the same bits. TORTURE_KILLS says how often (make torture); a few times without it.
+ * twice, and what comes out has the same bits. TORTURE_KILLS says how often (make torture: 200); a few times without
+ * it.
  */
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +10,15 @@
 
 #include "http/daemon.h"
 #include "http/sample.h"
+#include "http/state.h"
 #include "http/talk.h"
 #include "runner.h"
 
-enum { JOBS = 3, KILLS = 8, EVENTS_MAX = 12, READY_SECONDS = 2 };
+enum { JOBS = 3, KILLS = 8, TORTURE_KILLS = 200, EVENTS_MAX = 12, READY_SECONDS = 2 };
 
 static int kills(void)
 {
-	const char *text = getenv("TORTURE_KILLS");
-	return text && atoi(text) > 0 ? atoi(text) : KILLS;
+	return torture_size("TORTURE_KILLS", KILLS, TORTURE_KILLS);
 }
 
 /* Long enough that it is still running when the last kill comes. */
@@ -83,56 +83,6 @@ static double seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Every number once, every epoch once, one end. */
-static void check_log(int port, const char *id, int epochs)
-{
-	char target[160];
-	long long seq = 0;
-	int epoch = 0, ends = 0;
-	for (bool more = true; more;) {
-		snprintf(target, sizeof target, "/v1/jobs/%s/events?limit=1000&after=%lld", id, seq);
-		json_t *page = talk_get(port, target);
-		const json_t *data = talk_at(page, "data");
-		for (size_t i = 0; i < json_array_size(data); i++) {
-			const json_t *e = json_array_get(data, i);
-			ck_assert_int_eq(talk_int(e, "seq"), ++seq);
-			if (strcmp(talk_text(e, "type"), "epoch") == 0)
-				ck_assert_int_eq(talk_int(e, "epoch"), ++epoch);
-			if (strcmp(talk_text(e, "type"), "status") == 0)
-				ends += strcmp(talk_text(e, "status"), "succeeded") == 0;
-		}
-		more = json_is_true(talk_at(page, "has_more"));
-		json_decref(page);
-	}
-	ck_assert_int_eq(epoch, epochs);
-	ck_assert_int_eq(ends, 1);
-}
-
-/* The database is whole, and every checkpoint's file has a row and nothing else lies there. */
-static void check_state(const struct daemon *d, char ids[JOBS][64])
-{
-	char path[256], text[160];
-	sqlite3 *db = NULL;
-	sqlite3_stmt *st = NULL;
-	ck_assert_int_eq(
-		sqlite3_open_v2(daemon_path(d, "backpropd.db", path, sizeof path), &db, SQLITE_OPEN_READONLY, NULL),
-		SQLITE_OK);
-	ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &st, NULL), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
-	ck_assert_str_eq((const char *)sqlite3_column_text(st, 0), "ok");
-	sqlite3_finalize(st);
-	for (int i = 0; i < JOBS; i++) {
-		snprintf(text, sizeof text, "SELECT count(*) FROM checkpoint WHERE job_id = '%.63s'", ids[i]);
-		ck_assert_int_eq(sqlite3_prepare_v2(db, text, -1, &st, NULL), SQLITE_OK);
-		ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
-		snprintf(path, sizeof path, "checkpoints/%.63s", ids[i]);
-		ck_assert_int_eq(daemon_files(d, path), sqlite3_column_int(st, 0));
-		sqlite3_finalize(st);
-	}
-	sqlite3_close(db);
-	ck_assert_int_eq(daemon_files(d, "uploads"), 0);
-}
-
 static struct bytes weights[JOBS];
 
 static void train_undisturbed(void)
@@ -172,7 +122,7 @@ START_TEST(killed_at_any_moment_nothing_is_lost_or_done_twice)
 	}
 	for (int i = 0; i < JOBS; i++) {
 		json_t *job = sample_wait(d.port, ids[i], "succeeded");
-		check_log(d.port, ids[i], (int)talk_int(job, "epochs"));
+		state_check_log(d.port, ids[i], (int)talk_int(job, "epochs"));
 		json_decref(job);
 		struct bytes got = sample_weights(d.port, ids[i], "last");
 		ck_assert_uint_eq(got.size, weights[i].size);
@@ -181,7 +131,7 @@ START_TEST(killed_at_any_moment_nothing_is_lost_or_done_twice)
 		bytes_free(&weights[i]);
 	}
 	daemon_stop(&d);
-	check_state(&d, ids);
+	state_check(&d);
 	ck_assert_msg(slowest < READY_SECONDS, "the slowest start took %.2f s", slowest);
 	daemon_done(&d);
 }
