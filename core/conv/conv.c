@@ -11,6 +11,7 @@
 /* Every way, the most special first: the first that fits takes a pass. The last one always fits. */
 static const struct way *const ways[] = {
 	&bp_way_dense,
+	&bp_way_linear,
 	&bp_way_depthwise,
 	&bp_way_pointwise,
 	&bp_way_winograd,
@@ -42,7 +43,7 @@ static void choose_ways(struct bp_conv *cv)
 		bool used = false;
 		for (enum pass p = 0; p < PASSES; p++)
 			used |= cv->choices[p].any == ways[i];
-		if (used)
+		if (used && ways[i]->plan)
 			ways[i]->plan(cv);
 	}
 }

@@ -107,7 +107,7 @@ struct way {
 	bool (*fits)(const struct bp_conv *cv, enum pass pass);
 	/* The largest batch for which that is so. NULL: any. */
 	size_t (*limit)(const struct bp_conv *cv);
-	/* Fills in what the way keeps in struct bp_conv; when it takes any pass of large batches. */
+	/* Fills in what the way keeps in struct bp_conv; when it takes any pass of large batches. NULL: nothing. */
 	void (*plan)(struct bp_conv *cv);
 	/* Bytes that a pass uses of the workspace. */
 	size_t (*workspace)(const struct bp_conv *cv, enum pass pass, int threads);
@@ -117,7 +117,7 @@ struct way {
 	const struct way_norms *norms; /* NULL: the call's before, after and parts are none */
 };
 
-extern const struct way bp_way_dense, bp_way_depthwise, bp_way_pointwise, bp_way_winograd, bp_way_gemm;
+extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_pointwise, bp_way_winograd, bp_way_gemm;
 
 /* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
 struct choice {

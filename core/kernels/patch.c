@@ -3,7 +3,7 @@
  * read them. Called by the drivers in core/conv, on any thread.
  */
 #include "kernels/patch.h"
-#include "kernels/vec.h"
+#include "kernels/quad.h"
 
 /* One point, run by run, in whole vectors where the source allows it. */
 static void point(const struct bp_patch *p, size_t i, bp_real *dst)
@@ -94,12 +94,18 @@ void KERNEL_NAME(pack)(bp_real *dst, const bp_real *src, size_t ld, size_t rows,
 		}
 }
 
-/* dst[r][c] = src[c][r] for c < cols, 0 for cols <= c < nr; rows of src are ld elements apart. */
+/* dst[r][c] = src[c][r] for c < cols, 0 for cols <= c < nr; rows of src are ld elements apart. By quads it takes an
+ * instruction an element: of a 9216 -> 128 layer, packing was a fifth of the step of a small CNN. */
 void KERNEL_NAME(pack_transposed)(bp_real *dst, const bp_real *src, size_t ld, size_t rows, int cols)
 {
+	const int whole_cols = cols & ~3;
+	const size_t whole_rows = rows & ~(size_t)3;
+	for (size_t r = 0; r < whole_rows; r += 4)
+		for (int c = 0; c < whole_cols; c += 4)
+			turn_quad(src + (size_t)c * ld + r, ld, false, dst + r * TILE_COLS + c, TILE_COLS);
 	for (int c = 0; c < cols; c++)
-		for (size_t r = 0; r < rows; r++)
-			dst[r * TILE_COLS + c] = src[c * ld + r];
+		for (size_t r = c < whole_cols ? whole_rows : 0; r < rows; r++)
+			dst[r * TILE_COLS + c] = src[(size_t)c * ld + r];
 	if (cols == TILE_COLS)
 		return;
 	for (size_t r = 0; r < rows; r++)

@@ -1,0 +1,279 @@
+/*
+ * linear.c - linear layers of any size, as products of plain matrices. Called by conv.c on the trainer's thread; its
+ * tasks run on any.
+ *
+ * Against the indirect GEMM there are no lattices to walk (5 % of a step of a 784-512-256-10 perceptron), and weights
+ * are not packed as a whole in a sweep of their own (7 %): a task packs a piece of a panel, 16 KiB, just before its
+ * tiles read it from L1, and asks for the next one meanwhile. The sum over K goes piece by piece outside the panels, so
+ * that the piece of the rows, some 128 KiB, is read from L2 by all panels of the task. Every element of a gradient of
+ * weights is summed by one task: there are no partial sums.
+ */
+#include "conv/plan.h"
+
+#include "base/mem.h"
+#include "kernels/igemm.h"
+#include "kernels/outer.h"
+
+enum {
+	ROWS = 240,             /* of a block, at most: whole tiles of any height */
+	PANEL_BYTES = 16 << 10, /* of a packed piece: half of L1 */
+	PIXELS = 256,           /* of a sweep of the gradient of weights */
+	TASK_WORK = 500000,     /* multiply-adds that are worth a task */
+	TASKS = 16,             /* of a product; more would read the rows more often */
+	WEIGHT_TASKS = 32,      /* of the gradient of weights */
+	DIRECT_TILES = 4        /* with so few tiles of rows, weights are read where they lie: packing would not pay */
+};
+
+/* out = in times the weights, or times their transpose, and what forward does to it. */
+struct product {
+	const struct bp_conv *cv;
+	size_t n, inner, cols; /* in is n x inner, out n x cols */
+	const bp_real *in, *w, *bias;
+	bool transposed, acc, relu, direct;
+	bp_real *out;
+	size_t block, cuts; /* rows of a task, ranges of panels */
+};
+
+/* A piece of K of a panel: what is packed at a time. */
+struct piece {
+	size_t k, depth; /* rows of B */
+	size_t col;
+	int cols;
+	bool first, last; /* of K */
+};
+
+/* Where a thread keeps the rows' pointers and the packed piece. */
+struct place {
+	const bp_real **in;
+	bp_real **out;
+	bp_real *panel;
+};
+
+static size_t depth_of(const struct bp_conv *cv)
+{
+	return PANEL_BYTES / ((size_t)cv->k->nr * sizeof(bp_real));
+}
+
+static struct place place_at(void *scratch)
+{
+	struct place pl = {.in = scratch};
+	pl.out = (bp_real **)(pl.in + ROWS);
+	pl.panel = (bp_real *)(pl.out + ROWS);
+	return pl;
+}
+
+static size_t product_scratch(const struct bp_conv *cv)
+{
+	return round_up(2 * ROWS * sizeof(void *) + depth_of(cv) * cv->k->nr * sizeof(bp_real), BP_ALIGN);
+}
+
+/* The i-th step of a task over `panels` panels from `panel` on: all panels of a piece of K, then the next piece. */
+static struct piece piece_at(const struct product *p, size_t panel, size_t panels, size_t i)
+{
+	const size_t nr = p->cv->k->nr, pieces = divide_up(p->inner, depth_of(p->cv));
+	const size_t length = divide_up(p->inner, pieces), at = i / panels;
+	struct piece pc = {.k = at * length, .col = (panel + i % panels) * nr, .first = at == 0};
+	pc.depth = p->inner - pc.k < length ? p->inner - pc.k : length;
+	pc.last = pc.k + pc.depth == p->inner;
+	pc.cols = p->cols - pc.col < nr ? (int)(p->cols - pc.col) : (int)nr;
+	return pc;
+}
+
+/* Asks for share i of n of the weights that are packed next, line by line. */
+static void ask(const struct product *p, const struct piece *pc, size_t i, size_t n)
+{
+	const size_t line = BP_ALIGN / sizeof(bp_real), cols = (size_t)pc->cols;
+	const size_t count = p->transposed ? divide_up(pc->depth, line) : pc->depth,
+		     each = p->transposed ? line : p->cols;
+	const size_t lines = p->transposed ? cols : divide_up(cols, line), step = p->transposed ? p->inner : line;
+	const bp_real *w = p->w + (p->transposed ? pc->col * p->inner + pc->k : pc->k * p->cols + pc->col);
+	for (size_t at = i * count / n; at < (i + 1) * count / n; at++)
+		for (size_t l = 0; l < lines; l++)
+			__builtin_prefetch(w + at * each + l * step, 0, 2);
+}
+
+/* All tiles of the block through a piece; next is asked for unless it is NULL. */
+static void sweep(
+	const struct product *p, const struct place *pl, size_t rows, const struct piece *pc, const struct piece *next)
+{
+	const struct bp_kernels *k = p->cv->k;
+	const size_t tiles = divide_up(rows, (size_t)k->mr);
+	struct bp_igemm g = {
+		.cols = pc->cols,
+		.taps = 1,
+		.kc = pc->depth,
+		.k0 = pc->k,
+		.b = p->direct ? p->w + pc->k * p->cols + pc->col : pl->panel,
+		.ldb = p->direct ? p->cols : (size_t)k->nr,
+		.col = pc->col,
+		.bias = pc->last && p->bias ? p->bias + pc->col : NULL,
+		.acc = p->acc || !pc->first,
+		.relu = pc->last && p->relu,
+	};
+	for (size_t t = 0; t < tiles; t++) {
+		const size_t from = t * rows / tiles;
+		g.rows = (int)((t + 1) * rows / tiles - from);
+		g.a = pl->in + from;
+		g.c = pl->out + from;
+		k->igemm(&g);
+		if (next)
+			ask(p, next, t, tiles);
+	}
+}
+
+static void product_task(const void *job, size_t i, void *scratch)
+{
+	const struct product *p = job;
+	const struct bp_kernels *k = p->cv->k;
+	const struct place pl = place_at(scratch);
+	const size_t cut = i % p->cuts, first = i / p->cuts * p->block, left = p->n - first;
+	const size_t rows = left < p->block ? left : p->block, all = divide_up(p->cols, (size_t)k->nr);
+	const size_t panel = cut * all / p->cuts, panels = (cut + 1) * all / p->cuts - panel;
+	const size_t steps = panels * divide_up(p->inner, depth_of(p->cv));
+	for (size_t r = 0; r < rows; r++) {
+		pl.in[r] = p->in + (first + r) * p->inner;
+		pl.out[r] = p->out + (first + r) * p->cols;
+	}
+	for (size_t s = 0; s < steps; s++) {
+		const struct piece pc = piece_at(p, panel, panels, s), next = piece_at(p, panel, panels, s + 1);
+		if (p->transposed)
+			k->pack_transposed(pl.panel, p->w + pc.col * p->inner + pc.k, p->inner, pc.depth, pc.cols);
+		else if (!p->direct)
+			k->pack(pl.panel, p->w + pc.k * p->cols + pc.col, p->cols, pc.depth, pc.cols);
+		sweep(p, &pl, rows, &pc, s + 1 < steps ? &next : NULL);
+	}
+}
+
+static void product_run(struct product *p, const struct bp_ctx *ctx, void *ws)
+{
+	const struct bp_kernels *k = p->cv->k;
+	const size_t work = p->n * p->inner * p->cols, blocks = divide_up(p->n, ROWS);
+	const size_t panels = divide_up(p->cols, (size_t)k->nr);
+	size_t want = work / TASK_WORK;
+	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
+	p->block = round_up(divide_up(p->n, blocks), (size_t)k->mr);
+	p->cuts = divide_up(want, blocks);
+	p->cuts = p->cuts < panels ? p->cuts : panels;
+	p->direct = !p->transposed && p->cols % (size_t)k->nr == 0 && p->n <= (size_t)DIRECT_TILES * k->mr;
+	const struct phase phase = {divide_up(p->n, p->block) * p->cuts, product_task};
+	const struct work w = {p, &phase, 1, ws, product_scratch(p->cv)};
+	bp_work_run(ctx, work, &w);
+}
+
+static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct product p = {.cv = cv,
+		.n = (size_t)call->n,
+		.inner = (size_t)cv->s.c,
+		.cols = (size_t)cv->s.oc,
+		.in = call->x,
+		.w = call->w,
+		.bias = call->bias,
+		.relu = call->act == BP_ACT_RELU,
+		.out = call->y};
+	product_run(&p, ctx, ws);
+}
+
+static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	struct product p = {.cv = cv,
+		.n = (size_t)call->n,
+		.inner = (size_t)cv->s.oc,
+		.cols = (size_t)cv->s.c,
+		.in = call->dy,
+		.w = call->w,
+		.transposed = true,
+		.acc = call->accumulate,
+		.out = call->dx};
+	product_run(&p, ctx, ws);
+}
+
+/* dW as tiles of inputs x a panel of outputs, counted panel by panel. */
+struct gradient {
+	const struct bp_conv *cv;
+	const struct bp_conv_call *call;
+	size_t tiles, cuts; /* of a panel; ranges of all tiles */
+};
+
+/* Tiles [first, end) of a panel; the one that has the first also sums the bias's gradient. */
+static void panel_sweep(const struct gradient *g, size_t panel, size_t first, size_t end, bp_real *packed)
+{
+	const struct bp_conv_call *call = g->call;
+	const struct bp_kernels *k = g->cv->k;
+	const size_t c = (size_t)g->cv->s.c, oc = (size_t)g->cv->s.oc, n = (size_t)call->n, col = panel * k->nr;
+	struct bp_run run = {call->x, 0, 0};
+	struct bp_outer p = {
+		.cols = oc - col < (size_t)k->nr ? (int)(oc - col) : k->nr,
+		.nruns = 1,
+		.runs = &run,
+		.x_step = c,
+		.dy = packed,
+		.dy_step = (size_t)k->nr,
+		.ldc = oc,
+	};
+	for (size_t at = 0; at < n; at += run.count) {
+		run.x = call->x + at * c;
+		run.count = n - at < PIXELS ? n - at : PIXELS;
+		k->pack(packed, call->dy + at * oc + col, oc, run.count, p.cols);
+		p.acc = at > 0;
+		for (size_t t = first; t < end; t++) {
+			p.x_off = t * c / g->tiles;
+			p.rows = (int)((t + 1) * c / g->tiles - p.x_off);
+			p.c = call->dw + p.x_off * oc + col;
+			k->outer(&p);
+		}
+		if (call->db && first == 0)
+			k->column_sums(run.count, (size_t)p.cols, packed, (size_t)k->nr, p.acc, call->db + col);
+	}
+}
+
+static void gradient_task(const void *job, size_t i, void *scratch)
+{
+	const struct gradient *g = job;
+	const size_t all = divide_up((size_t)g->cv->s.oc, (size_t)g->cv->k->nr) * g->tiles,
+		     end = (i + 1) * all / g->cuts;
+	for (size_t at = i * all / g->cuts; at < end;) {
+		const size_t panel = at / g->tiles, first = at % g->tiles, left = end - at;
+		const size_t stop = g->tiles - first < left ? g->tiles : first + left;
+		panel_sweep(g, panel, first, stop, scratch);
+		at += stop - first;
+	}
+}
+
+static size_t gradient_scratch(const struct bp_conv *cv)
+{
+	const size_t pixels = cv->max_batch < PIXELS ? cv->max_batch : PIXELS;
+	return round_up(pixels * cv->k->nr * sizeof(bp_real), BP_ALIGN);
+}
+
+static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
+{
+	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc, work = (size_t)call->n * c * oc;
+	struct gradient g = {.cv = cv, .call = call, .tiles = divide_up(c, (size_t)cv->k->mr)};
+	const size_t all = divide_up(oc, (size_t)cv->k->nr) * g.tiles;
+	g.cuts = work / TASK_WORK < 1 ? 1 : work / TASK_WORK > WEIGHT_TASKS ? WEIGHT_TASKS : work / TASK_WORK;
+	g.cuts = g.cuts < all ? g.cuts : all;
+	const struct phase phase = {g.cuts, gradient_task};
+	const struct work w = {&g, &phase, 1, ws, gradient_scratch(cv)};
+	bp_work_run(ctx, work, &w);
+}
+
+static bool fits(const struct bp_conv *cv, enum pass pass)
+{
+	(void)pass;
+	return cv->linear && cv->fold == 1;
+}
+
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
+{
+	return (size_t)threads * (pass == PASS_WEIGHTS ? gradient_scratch(cv) : product_scratch(cv));
+}
+
+const struct way bp_way_linear = {
+	.fits = fits,
+	.workspace = workspace,
+	.forward = forward,
+	.backward = bp_backward_apart,
+	.weights = weights,
+	.data = data,
+};
