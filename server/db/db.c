@@ -145,12 +145,13 @@ static void settle(struct db *db)
 	struct db_tx *tx = &db->writer;
 	if (!tx->raw)
 		return;
+	int rc = SQLITE_OK;
 	if (!db_failed(db)) {
 		tx->status = DB_OK;
-		int rc = sqlite3_wal_checkpoint_v2(tx->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		rc = sqlite3_wal_checkpoint_v2(tx->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 		connection_note(tx, rc, "last checkpoint");
 	}
-	if (db_failed(db))
+	if (db_failed(db) || rc != SQLITE_OK)
 		sqlite3_db_config(tx->raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 

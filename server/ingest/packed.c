@@ -6,6 +6,7 @@
  */
 #include "ingest/packed.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
@@ -172,17 +173,23 @@ bool packed_open(const char *path, bool verify, struct packed *ret)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER)
+	int error = fstat(fd, &st) == 0 ? 0 : errno;
+	if (!error && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER) {
 		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		error = map == MAP_FAILED ? errno : 0;
+	}
 	close(fd);
+	errno = error;
 	if (map == MAP_FAILED)
 		return false;
 	bool whole = packed_view(map, (size_t)st.st_size, ret) &&
 		     (!verify || is_named_by_content(path, map, (size_t)st.st_size));
 	ret->map = map;
 	ret->map_size = (size_t)st.st_size;
-	if (!whole)
+	if (!whole) {
 		packed_close(ret);
+		errno = 0;
+	}
 	return whole;
 }
 

@@ -47,9 +47,9 @@ static int place_of(const char *path)
 	size_t n = strlen(control->dir);
 	if (!n || strncmp(path, control->dir, n) != 0)
 		return 0;
-	if (strstr(path + n, "/backpropd.db"))
+	if (strncmp(path + n, "backpropd.db", strlen("backpropd.db")) == 0)
 		return FAULT_DATABASE;
-	return strstr(path + n, "/checkpoints") ? FAULT_CHECKPOINT : FAULT_ELSEWHERE;
+	return strncmp(path + n, "checkpoints/", strlen("checkpoints/")) == 0 ? FAULT_CHECKPOINT : FAULT_ELSEWHERE;
 }
 
 static int place_of_fd(int fd)
