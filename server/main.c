@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/quota.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/cpus.h"
@@ -28,7 +29,8 @@
 #include "hub/hub.h"
 #include "share/lease.h"
 #include "store/store.h"
-#include "work/sweep.h"
+#include "keep/keep.h"
+#include "keep/sweep.h"
 #include "work/work.h"
 
 enum {
@@ -45,6 +47,7 @@ struct daemon {
 	struct hub *hub;
 	struct leases *leases;
 	struct work *work;
+	struct keeper *keeper;
 	struct api api;
 	struct http_server *http;
 };
@@ -89,6 +92,7 @@ static bool store_start(struct daemon *d)
 	if (!d->store)
 		return false;
 	store_on_failure(d->store, wake, NULL);
+	store_disk_limit(d->store, d->config.max_disk_mb_per_user << 20);
 	sweep_state(d->store, d->config.state_dir);
 	snprintf(path, sizeof(path), "%s/crashed", d->config.state_dir);
 	struct job_blamed blamed = {.ids = (const char(*)[ID_MAX])ids, .n = crash_read(path, ids)};
@@ -117,6 +121,23 @@ static bool work_begin(struct daemon *d)
 	return d->work;
 }
 
+static bool keep_begin(struct daemon *d)
+{
+	enum { DAY = 86400 };
+	const struct config *c = &d->config;
+	struct keep_options o = {.store = d->store,
+		.hub = d->hub,
+		.state_dir = c->state_dir,
+		.rules = {.jobs = (double)c->retain_jobs_days * DAY,
+			.weights = (double)c->retain_weights_days * DAY,
+			.datasets = (double)c->retain_datasets_days * DAY,
+			.uploads = (double)c->retain_uploads_days * DAY,
+			.weights_bytes = c->retain_weights_mb << 20,
+			.only_best = c->retain_only_best}};
+	d->keeper = keep_start(&o);
+	return d->keeper;
+}
+
 static bool http_begin(struct daemon *d)
 {
 	const struct config *c = &d->config;
@@ -125,6 +146,7 @@ static bool http_begin(struct daemon *d)
 	struct http_options o = {.address = c->address,
 		.anywhere = strcmp(c->auth, "none") != 0,
 		.admit = auth_admit,
+		.over = quota_over,
 		.port = (int)c->port,
 		.unix_socket = c->unix_socket[0] ? c->unix_socket : NULL,
 		.listen_fd = notify_listen_fd(),
@@ -193,6 +215,7 @@ static bool daemon_start(struct daemon *d)
 		.state_dir = c->state_dir,
 		.boot_id = d->boot_id,
 		.started_at = clock_now(),
+		.started_mono = clock_mono(),
 		.threads = c->threads ? (int)c->threads : cpus_available(),
 		.memory_limit = c->memory_limit_mb ? c->memory_limit_mb << 20 : memory_available() / 4 * 3};
 	d->api.workers = workers_of(c, d->api.threads);
@@ -202,7 +225,7 @@ static bool daemon_start(struct daemon *d)
 	policy_set(d);
 	d->api.store = d->store;
 	d->api.hub = d->hub = hub_new();
-	return d->hub && work_begin(d) && http_begin(d) && port_write(d);
+	return d->hub && work_begin(d) && keep_begin(d) && http_begin(d) && port_write(d);
 }
 
 /* False when the store or an event thread does not answer: then the watchdog is not fed, and systemd starts the daemon
@@ -255,6 +278,7 @@ static bool daemon_stop(struct daemon *d)
 	sigaddset(&interrupt, SIGINT);
 	/* A second Ctrl-C ends at once; the next start recovers from that. */
 	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
+	keep_stop(d->keeper);
 	work_stop(d->work);
 	if (d->hub)
 		hub_close(d->hub);

@@ -14,7 +14,7 @@
 #include "share/lease.h"
 #include "store/store.h"
 
-/* Read by all handlers, changed by none; filled by main before http starts. */
+/* Read by all handlers, changed by none but for what has a lock; filled by main before http starts. */
 struct api {
 	struct store *store;
 	struct hub *hub;
@@ -23,11 +23,12 @@ struct api {
 	struct leases *leases;
 	int threads, workers; /* that jobs may use together; jobs that may run at the same time */
 	int64_t memory_limit; /* bytes for all running jobs together */
-	double started_at;
+	double started_at, started_mono;
 	struct http_server *http; /* set once started; for /metrics */
-	/* Held while a packed file gets or loses a reference, so that equal uploads and deletions do not cross.
-	 * PTHREAD_MUTEX_INITIALIZER (all zero is the same). */
-	pthread_mutex_t files_lock;
+	/* Uploads on their way, by user (quota.c). The lock begins as PTHREAD_MUTEX_INITIALIZER (all zero is the same).
+	 */
+	pthread_mutex_t pending_lock;
+	struct pending *pending;
 };
 
 extern const struct route api_routes[];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/quota.h"
 #include "base/clock.h"
 #include "base/sha256.h"
 #include "base/token.h"
@@ -91,8 +92,11 @@ bool auth_admit(struct http_request *rq, const struct route *route)
 	if (auth_scope(rq) == SCOPE_NONE)
 		return refuse_token(rq, ERR_TOKEN_MISSING,
 			"Send \"Authorization: Bearer TOKEN\"; \"backpropd token\" and /v1/tokens make tokens.");
-	if ((int)auth_scope(rq) >= route->scope)
+	if ((int)auth_scope(rq) >= route->scope) {
+		if (route->body == BODY_FILE)
+			quota_admit(rq);
 		return true;
+	}
 	char challenge[96];
 	const char *needed = scope_name((enum scope)route->scope);
 	snprintf(challenge, sizeof challenge, "Bearer realm=\"backpropd\", error=\"insufficient_scope\", scope=\"%s\"",

@@ -22,6 +22,17 @@ static enum store_status find(struct store *s, const char *job_id, const char *w
 	return st == STORE_NOT_FOUND && !which ? store_checkpoint_get(s, job_id, "last", ret) : st;
 }
 
+static void missing(const struct job_row *job, struct problems *problems)
+{
+	if (job->weights_removed_at > 0)
+		problems_add(problems, ERR_WEIGHTS_REMOVED, "checkpoint", "%s",
+			job->weights_kept == WEIGHTS_BEST
+				? "The job has ended, and only its best checkpoint was kept (retain_only_best)."
+				: "The job has ended long ago, and its checkpoints were removed (weights_removed_at).");
+	else
+		problems_add(problems, ERR_NOT_FOUND, "checkpoint", "The job has no such checkpoint.");
+}
+
 struct infer *checkpoint_open(struct api *api, const struct job_row *job, const char *which,
 	struct checkpoint_row *ret_row, struct problems *problems)
 {
@@ -33,7 +44,7 @@ struct infer *checkpoint_open(struct api *api, const struct job_row *job, const 
 		struct problems found = {0};
 		enum store_status st = find(api->store, job->id, which, ret_row);
 		if (st == STORE_NOT_FOUND)
-			problems_add(&found, ERR_NOT_FOUND, "checkpoint", "The job has no such checkpoint.");
+			missing(job, &found);
 		else if (st != STORE_OK)
 			problems_add(&found, ERR_INTERNAL, "", "The server's database failed.");
 		if (st == STORE_OK) {

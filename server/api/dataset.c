@@ -133,7 +133,7 @@ void api_dataset_delete(struct http_request *rq)
 	int n = 0;
 	bool last = false;
 	char path[PATH_SIZE];
-	pthread_mutex_lock(&api->files_lock);
+	store_files_lock(api->store);
 	enum store_status st = store_dataset_files(api->store, row.id, &files, &n);
 	if (st == STORE_OK)
 		st = store_dataset_delete(api->store, row.id, &last);
@@ -141,7 +141,7 @@ void api_dataset_delete(struct http_request *rq)
 		answer_path(api, "datasets", row.sha256, path);
 		unlink(path); /* what a crash leaves here is swept at the next start */
 	}
-	pthread_mutex_unlock(&api->files_lock);
+	store_files_unlock(api->store);
 	for (int i = 0; st == STORE_OK && i < n; i++) {
 		answer_path(api, "uploads", files[i].stored_as, path);
 		unlink(path);

@@ -14,6 +14,7 @@
 #include "api/auth.h"
 #include "api/dataset.h"
 #include "api/handlers.h"
+#include "api/quota.h"
 #include "base/id.h"
 #include "ingest/ingest.h"
 
@@ -56,6 +57,16 @@ static bool same_files(const struct dataset_file_row *a, int na, const struct da
 	return true;
 }
 
+/* Of a packed file that its user has no room for: nothing stays but the n files that were uploaded for it. */
+static void drop_refused(struct api *api, const char *id, int n, const char *path, const char *sha256)
+{
+	bool last;
+	if (n == 0)
+		store_dataset_delete(api->store, id, &last);
+	if (!store_dataset_has_sha256(api->store, sha256))
+		unlink(path);
+}
+
 /*
  * Under the lock: the data set called name takes the packed file, provided its uploaded files are still the n that were
  * packed. A deletion may have removed an equal packed file since it was written: NOT_FOUND, and the caller packs again.
@@ -82,6 +93,8 @@ static enum store_status take(const struct http_request *rq, const char *name, c
 		if (st == STORE_OK)
 			st = store_dataset_ready(api->store, row.id, packed->sha256, info, packed->bytes);
 		free(now);
+		if (st == STORE_MANY)
+			drop_refused(api, row.id, n, path, packed->sha256);
 		dataset_row_done(&row);
 	}
 	free(info);
@@ -128,9 +141,9 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 			http_reply_problems(rq, &problems);
 			return STORE_ERROR;
 		}
-		pthread_mutex_lock(&api->files_lock);
+		store_files_lock(api->store);
 		st = take(rq, name, &packed, files, n);
-		pthread_mutex_unlock(&api->files_lock);
+		store_files_unlock(api->store);
 		json_decref(packed.info);
 	}
 	struct dataset_row row;
@@ -138,6 +151,8 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 	if (shown == STORE_OK) {
 		reply_dataset(rq, 201, &row);
 		dataset_row_done(&row);
+	} else if (shown == STORE_MANY) {
+		quota_refuse(rq);
 	} else {
 		answer_store(rq, shown == STORE_NOT_FOUND ? STORE_ERROR : shown, "data set",
 			"The data set was committed or changed by another request meanwhile.");
@@ -252,9 +267,9 @@ void api_dataset_file_put(struct http_request *rq)
 		http_reply_error(rq, ERR_INTERNAL, "", "The server could not keep the file.");
 		return;
 	}
-	pthread_mutex_lock(&api->files_lock);
+	store_files_lock(api->store);
 	enum store_status st = add_file(rq, name, &file, replaced, &too_many);
-	pthread_mutex_unlock(&api->files_lock);
+	store_files_unlock(api->store);
 	bool added = st == STORE_OK && !too_many;
 	const char *unused = added ? replaced : file.stored_as;
 	if (unused[0]) {
@@ -267,6 +282,8 @@ void api_dataset_file_put(struct http_request *rq)
 		http_reply_json(rq, replaced[0] ? 200 : 201,
 			json_pack("{s:s, s:s, s:s, s:I}", "object", "dataset_file", "dataset", name, "name", file.name,
 				"bytes", (json_int_t)file.bytes));
+	else if (st == STORE_MANY)
+		quota_refuse(rq);
 	else
 		answer_store(rq, st, "data set", "The data set is complete: delete it to upload it anew.");
 }

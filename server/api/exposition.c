@@ -44,6 +44,21 @@ static void write_jobs(FILE *out, const struct api *api)
 	one(out, "backpropd_leases", "gauge", "Jobs that hold threads or wait for their first.", n);
 }
 
+static void write_kept(FILE *out, const struct api *api)
+{
+	struct keep_totals n;
+	if (store_keep_totals(api->store, &n) != STORE_OK)
+		return;
+	head(out, "backpropd_retention_removed_total", "counter", "What retention has removed.");
+	fprintf(out,
+		"backpropd_retention_removed_total{what=\"jobs\"} %lld\n"
+		"backpropd_retention_removed_total{what=\"checkpoints\"} %lld\n"
+		"backpropd_retention_removed_total{what=\"datasets\"} %lld\n"
+		"backpropd_retention_removed_total{what=\"uploads\"} %lld\n",
+		(long long)n.jobs, (long long)n.weights, (long long)n.datasets, (long long)n.uploads);
+	one(out, "backpropd_retention_removed_bytes_total", "counter", "Their bytes.", (double)n.bytes);
+}
+
 static void write_http(FILE *out, const struct http_server *http)
 {
 	struct http_stats stats;
@@ -91,6 +106,7 @@ void api_exposition(struct http_request *rq)
 	head(out, "backpropd_info", "gauge", "The version, as a label.");
 	fprintf(out, "backpropd_info{version=\"%s\"} 1\n", BACKPROPD_VERSION);
 	write_jobs(out, api);
+	write_kept(out, api);
 	if (api->http)
 		write_http(out, api->http);
 	write_process(out, api);

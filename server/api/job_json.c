@@ -46,17 +46,20 @@ static json_t *asked_json(const struct job_row *row)
 
 double job_runtime(const struct job_row *row)
 {
-	double now = clock_now();
-	return row->runtime_seconds + (row->claimed_at > 0 && now > row->claimed_at ? now - row->claimed_at : 0);
+	/* Whoever has it now claimed it in this boot. */
+	double since = row->claimed_mono > 0 ? clock_mono() - row->claimed_mono : 0;
+	return row->runtime_seconds + (since > 0 ? since : 0);
 }
 
 /* What its life so far says. */
 static json_t *life_json(const struct job_row *row)
 {
-	return json_pack("{s:b, s:b, s:i, s:o, s:f, s:o, s:o}", "cancel_requested", (int)row->cancel_requested,
-		"stop_requested", (int)row->stop_requested, "retries", row->retries, "not_before",
-		answer_time(row->not_before), "runtime_seconds", job_runtime(row), "asked", asked_json(row),
-		"diagnosis", row->diagnosis ? answer_stored(row->diagnosis) : json_array());
+	static const char *const kept[] = {[WEIGHTS_NONE] = "none", [WEIGHTS_BEST] = "best", [WEIGHTS_ALL] = "all"};
+	return json_pack("{s:b, s:b, s:i, s:o, s:f, s:o, s:o, s:s, s:o}", "cancel_requested",
+		(int)row->cancel_requested, "stop_requested", (int)row->stop_requested, "retries", row->retries,
+		"not_before", answer_time(row->not_before), "runtime_seconds", job_runtime(row), "asked",
+		asked_json(row), "diagnosis", row->diagnosis ? answer_stored(row->diagnosis) : json_array(),
+		"weights_kept", kept[row->weights_kept], "weights_removed_at", answer_time(row->weights_removed_at));
 }
 
 json_t *job_json_brief(const struct api *api, const struct job_row *row)

@@ -236,6 +236,10 @@ static void store_submission(struct http_request *rq, const struct submission *s
 			rq, ERR_IDEMPOTENCY_MISMATCH, "Idempotency-Key", "The key was used with another body.");
 	} else if (st == STORE_NOT_FOUND) {
 		http_reply_error(rq, ERR_UNKNOWN_NAME, "/dataset", "The data set was deleted meanwhile.");
+	} else if (st == STORE_MANY && store_disk_left(api->store, auth_user(rq)) <= 0) {
+		http_reply_error(rq, ERR_OVER_QUOTA, "",
+			"Your data sets and checkpoints take all of the disk that a user may (max_disk_mb_per_user): "
+			"delete some of them, or jobs. /v1/whoami shows what you take.");
 	} else if (st != STORE_OK) {
 		answer_store(rq, st, "job",
 			"Too many jobs are waiting, yours or all together (max_queued_per_user, max_queued).");

@@ -73,7 +73,7 @@ void api_system(struct http_request *rq)
 	http_reply_json(rq, 200,
 		json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:I, s:i, s:i, s:o, s:o, s:o, s:o}", "object", "system",
 			"version", BACKPROPD_VERSION, "boot_id", api->boot_id, "isa", spec_isa(), "started_at",
-			api->started_at, "uptime_seconds", clock_now() - api->started_at, "cores",
+			api->started_at, "uptime_seconds", clock_mono() - api->started_mono, "cores",
 			(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", api->threads, "workers", api->workers,
 			"leases", leases_json(rq, api), "memory", memory, "settings", settings_json(api->config),
 			"jobs", counts_json(&counts)));

@@ -6,6 +6,7 @@
 #include "api/answer.h"
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "api/quota.h"
 #include "base/clock.h"
 #include "base/sha256.h"
 #include "base/token.h"
@@ -26,8 +27,8 @@ void api_whoami(struct http_request *rq)
 	if (answer_query_refused(rq))
 		return;
 	http_reply_json(rq, 200,
-		json_pack("{s:s, s:s, s:s}", "object", "identity", "user", http_identity(rq)->user, "scope",
-			scope_name(auth_scope(rq))));
+		json_pack("{s:s, s:s, s:s, s:o}", "object", "identity", "user", http_identity(rq)->user, "scope",
+			scope_name(auth_scope(rq)), "disk", quota_json(rq)));
 }
 
 void api_token_list(struct http_request *rq)

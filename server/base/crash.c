@@ -22,13 +22,15 @@ static struct slot {
 } slots[CRASH_JOBS_MAX];
 static __thread struct slot *mine;
 
-/* Async-signal-safe. */
+/* Async-signal-safe. In one write, for two threads may crash at once. */
 static void blame(const struct slot *s)
 {
+	char line[CRASH_ID_MAX + 1];
 	size_t n = 0;
-	while (n < CRASH_ID_MAX && s->id[n])
-		n++;
-	if (write(file, s->id, n) < 0 || write(file, "\n", 1) < 0)
+	for (; n < CRASH_ID_MAX && s->id[n]; n++)
+		line[n] = s->id[n];
+	line[n++] = '\n';
+	if (write(file, line, n) < 0)
 		return; /* nothing more can be done here */
 }
 

@@ -32,6 +32,19 @@ static bool refuse_size(struct http_request *rq)
 	return false;
 }
 
+static bool refuse_room(struct http_request *rq)
+{
+	http_reply_error(
+		rq, rq->room.refusal, "", "There is room for %lld more bytes of this user.", (long long)rq->room.bytes);
+	return false;
+}
+
+/* Whether so many bytes are more than this user may send. */
+static bool beyond_room(const struct http_request *rq, int64_t bytes)
+{
+	return rq->room.set && bytes > rq->room.bytes;
+}
+
 static bool refuse_disk(struct http_request *rq, int error)
 {
 	if (error == ENOSPC || error == EDQUOT) {
@@ -90,7 +103,9 @@ bool body_check(struct http_request *rq)
 				rq, ERR_LENGTH_REQUIRED, "Content-Length", "Send a Content-Length or a chunked body.");
 			return false;
 		}
-		return rq->declared <= body_limit(rq) ? upload_open(rq) : refuse_size(rq);
+		if (rq->declared > body_limit(rq))
+			return refuse_size(rq);
+		return beyond_room(rq, rq->declared) ? refuse_room(rq) : upload_open(rq);
 	}
 	return false;
 }
@@ -98,13 +113,13 @@ bool body_check(struct http_request *rq)
 static bool keep_bytes(struct http_request *rq, const char *data, size_t size)
 {
 	size_t used = (size_t)rq->received;
-	if (used + size + 1 > rq->room) {
+	if (used + size + 1 > rq->bytes_room) {
 		size_t room = (used + size + 1) * 2;
 		char *grown = realloc(rq->bytes, room);
 		if (!grown)
 			return false;
 		rq->bytes = grown;
-		rq->room = room;
+		rq->bytes_room = room;
 	}
 	memcpy(rq->bytes + used, data, size);
 	rq->bytes[used + size] = '\0';
@@ -134,6 +149,8 @@ bool body_add(struct http_request *rq, const char *data, size_t size)
 	}
 	if ((int64_t)size > body_limit(rq) - rq->received) {
 		refuse_size(rq);
+	} else if (beyond_room(rq, rq->received + (int64_t)size)) {
+		refuse_room(rq);
 	} else if (rq->route->body == BODY_FILE) {
 		if (!write_all(rq->upload_fd, data, size))
 			refuse_disk(rq, errno);
@@ -222,7 +239,7 @@ void body_free(struct http_request *rq)
 	body_drop_upload(rq);
 	free(rq->bytes);
 	rq->bytes = NULL;
-	rq->room = 0;
+	rq->bytes_room = 0;
 	json_decref(rq->json);
 	rq->json = NULL;
 }

@@ -50,6 +50,11 @@ const char *http_body_bytes(const struct http_request *rq, size_t *ret_size); /*
  * away. */
 const char *http_upload_path(const struct http_request *rq);
 int64_t http_upload_size(const struct http_request *rq);
+/* Of the Content-Length; -1 without one. */
+int64_t http_declared_size(const struct http_request *rq);
+/* For admit: a file of more bytes is refused with that error, before its body when that is known. Once such a request
+ * is over, http_options.over is called. */
+void http_file_room(struct http_request *rq, int64_t bytes, enum error_code refusal);
 /* Who asks, as http_options.admit found out; user "" and scope 0 before. */
 struct http_identity {
 	char user[33];
@@ -128,6 +133,8 @@ struct http_options {
 	/* Called on an event thread once the route is known and before the body is read: false when it has replied with
 	 * a refusal. NULL: everyone may ask for everything. */
 	bool (*admit)(struct http_request *rq, const struct route *route);
+	/* At the end of a request for which admit called http_file_room. NULL: nobody wants to know. */
+	void (*over)(struct http_request *rq);
 	const struct route *routes; /* must outlive the server, as app must */
 	int nroutes;
 	void *app;

@@ -106,10 +106,15 @@ struct http_request {
 	int64_t drained;            /* of a body that was refused while it came */
 	int64_t body_since;         /* monotonic ms */
 	char *bytes;                /* BODY_JSON */
-	size_t room;
+	size_t bytes_room;
 	json_t *json;
 	char *upload_path; /* BODY_FILE: unlinked with the request unless it was renamed away */
 	int upload_fd;
+	struct {
+		bool set;
+		int64_t bytes;
+		enum error_code refusal;
+	} room;
 
 	struct reply reply;
 	struct {

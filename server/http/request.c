@@ -122,6 +122,18 @@ void http_identify_token(struct http_request *rq, const char *token, double expi
 	rq->identity.expires_at = expires_at;
 }
 
+int64_t http_declared_size(const struct http_request *rq)
+{
+	return rq->declared;
+}
+
+void http_file_room(struct http_request *rq, int64_t bytes, enum error_code refusal)
+{
+	rq->room.set = true;
+	rq->room.bytes = bytes > 0 ? bytes : 0;
+	rq->room.refusal = refusal;
+}
+
 bool http_peer_uid(const struct http_request *rq, unsigned *ret_uid)
 {
 	if (rq->conn->uid < 0)

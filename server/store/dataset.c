@@ -64,6 +64,18 @@ static enum store_status find(struct db_tx *tx, const char *owner, const char *n
 	return STORE_OK;
 }
 
+/* Whether what was added to the data set, in this transaction, leaves its owner within the limit. */
+static enum store_status room_after(const struct store *s, struct db_tx *tx, const char *id)
+{
+	char owner[USER_MAX + 1];
+	struct db_stmt *st = db_query(tx, "SELECT owner FROM dataset WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	if (!db_step(st))
+		return STORE_NOT_FOUND;
+	db_text_into(st, "owner", owner, sizeof owner);
+	return disk_fits(s, tx, owner, 0) ? STORE_OK : STORE_MANY;
+}
+
 /* OK while files may be added. */
 static enum store_status check_receiving(struct db_tx *tx, const char *id)
 {
@@ -74,16 +86,17 @@ static enum store_status check_receiving(struct db_tx *tx, const char *id)
 	return db_int(st, "receiving") ? STORE_OK : STORE_CONFLICT;
 }
 
-static void add(struct db_tx *tx, const char *owner, const char *name)
+static void add(const struct store *s, struct db_tx *tx, const char *owner, const char *name)
 {
 	char id[ID_MAX];
 	id_new("ds_", id, sizeof id);
-	struct db_stmt *st = db_query(tx, "INSERT INTO dataset (id, owner, name, status, created_at, updated_at)"
-					  " VALUES (:id, :owner, :name, 'receiving', :now, :now)");
+	struct db_stmt *st = db_query(tx, "INSERT INTO dataset (id, owner, name, status, created_at, updated_at,"
+					  " used_kept) VALUES (:id, :owner, :name, 'receiving', :now, :now, :kept)");
 	db_bind_text(st, ":id", id);
 	db_bind_text(st, ":owner", owner);
 	db_bind_text(st, ":name", name);
 	db_bind_real(st, ":now", clock_now());
+	db_bind_real(st, ":kept", store_kept_now(s));
 	db_run(st);
 }
 
@@ -97,7 +110,7 @@ enum store_status store_dataset_begin(struct store *s, const char *owner, const 
 	db_bind_text(st, ":name", name);
 	enum store_status status = STORE_OK;
 	if (!db_step(st))
-		add(tx, owner, name);
+		add(s, tx, owner, name);
 	else if (!db_int(st, "receiving"))
 		status = STORE_CONFLICT;
 	if (status == STORE_OK) {
@@ -135,11 +148,12 @@ enum store_status store_dataset_file_add(
 	db_bind_text(st, ":stored_as", file->stored_as);
 	db_bind_int(st, ":bytes", file->bytes);
 	db_run(st);
-	st = db_query(tx, "UPDATE dataset SET updated_at = :now WHERE id = :dataset");
+	st = db_query(tx, "UPDATE dataset SET updated_at = :now, used_kept = :kept WHERE id = :dataset");
 	db_bind_text(st, ":dataset", dataset_id);
 	db_bind_real(st, ":now", clock_now());
+	db_bind_real(st, ":kept", store_kept_now(s));
 	db_run(st);
-	status = store_end(s, tx, STORE_OK);
+	status = store_end(s, tx, room_after(s, tx, dataset_id));
 	if (status != STORE_OK)
 		ret_replaced[0] = '\0';
 	return status;
@@ -166,17 +180,18 @@ enum store_status store_dataset_ready(
 	if (status != STORE_OK)
 		return store_end(s, tx, status);
 	struct db_stmt *st = db_query(tx, "UPDATE dataset SET status = 'ready', sha256 = :sha256, info = :info,"
-					  " bytes = :bytes, updated_at = :now WHERE id = :id");
+					  " bytes = :bytes, updated_at = :now, used_kept = :kept WHERE id = :id");
 	db_bind_text(st, ":id", dataset_id);
 	db_bind_text(st, ":sha256", sha256);
 	db_bind_text(st, ":info", info);
 	db_bind_int(st, ":bytes", bytes);
 	db_bind_real(st, ":now", clock_now());
+	db_bind_real(st, ":kept", store_kept_now(s));
 	db_run(st);
 	st = db_query(tx, "DELETE FROM dataset_file WHERE dataset_id = :id");
 	db_bind_text(st, ":id", dataset_id);
 	db_run(st);
-	return store_end(s, tx, STORE_OK);
+	return store_end(s, tx, room_after(s, tx, dataset_id));
 }
 
 enum store_status store_dataset_get(struct store *s, const char *owner, const char *name_or_id, struct dataset_row *ret)
@@ -193,11 +208,10 @@ enum store_status store_dataset_list(struct store *s, struct page *page, struct 
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM dataset WHERE id < coalesce(:after, '~')"
-					  " AND owner = coalesce(:owner, owner) ORDER BY id DESC LIMIT :limit + 1");
-	db_bind_text(st, ":after", page->after);
-	db_bind_text(st, ":owner", page->owner);
-	db_bind_int(st, ":limit", page->limit);
+	struct db_stmt *st = page_query(tx,
+		page->owner ? "SELECT * FROM dataset WHERE owner = :owner AND id < :after ORDER BY id DESC LIMIT :limit"
+			    : "SELECT * FROM dataset WHERE id < :after ORDER BY id DESC LIMIT :limit",
+		page);
 	enum store_status status = rows_collect(s, st, &dataset_kind, page, &rows);
 	*ret = rows.list;
 	*ret_n = rows.n;
@@ -208,7 +222,8 @@ enum store_status store_dataset_list(struct store *s, struct page *page, struct 
 static bool in_use(struct db_tx *tx, const char *id)
 {
 	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE dataset_id = :id"
-					  " AND status NOT IN ('succeeded', 'failed', 'cancelled') LIMIT 1");
+					  " AND status IN ('queued', 'running', 'pausing', 'paused', 'stopping',"
+					  " 'cancelling') LIMIT 1");
 	db_bind_text(st, ":id", id);
 	return db_step(st);
 }

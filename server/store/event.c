@@ -1,4 +1,5 @@
 /* event.c - the log of a job: (job, seq) dense from 1, written with what it is about, read forward from a place. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -56,8 +57,8 @@ static void add_checkpoint(struct db_tx *tx, const char *job_id, const struct ch
 
 void event_add(struct db_tx *tx, const char *job_id, int64_t seq, const char *type, const char *data)
 {
-	struct db_stmt *st = db_query(tx, "INSERT INTO event (job_id, seq, type, data, created_at)"
-					  " VALUES (:job, :seq, :type, :data, :now)");
+	struct db_stmt *st = db_query(tx, "INSERT INTO event (job_id, owner, seq, type, data, created_at)"
+					  " SELECT id, owner, :seq, :type, :data, :now FROM job WHERE id = :job");
 	db_bind_text(st, ":job", job_id);
 	db_bind_int(st, ":seq", seq);
 	db_bind_text(st, ":type", type);
@@ -72,11 +73,13 @@ enum store_status store_event_append(struct store *s, const char *job_id, const 
 	*ret_seq = 0;
 	struct db_tx *tx = db_begin(s->db);
 	struct db_stmt *st = db_query(tx, "UPDATE job SET last_seq = last_seq + 1, version = version + 1,"
+					  " seen_mono = :mono,"
 					  " epoch = CASE WHEN :epoch < 0 THEN epoch ELSE :epoch END,"
 					  " retries = CASE WHEN :saved THEN 0 ELSE retries END,"
 					  " deaths = CASE WHEN :saved THEN 0 ELSE deaths END,"
 					  " metrics = coalesce(:metrics, metrics) WHERE id = :job RETURNING last_seq");
 	db_bind_text(st, ":job", job_id);
+	db_bind_real(st, ":mono", clock_mono());
 	db_bind_int(st, ":saved", ckpt != NULL);
 	db_bind_int(st, ":epoch", epoch);
 	db_bind_text(st, ":metrics", metrics);
@@ -98,11 +101,14 @@ enum store_status store_event_list(struct store *s, const char *job_id, int64_t 
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM event WHERE job_id = :job AND seq > :after"
-					  " AND type = coalesce(:type, type) ORDER BY seq LIMIT :limit");
+	struct db_stmt *st = db_query(
+		tx, type ? "SELECT * FROM event WHERE job_id = :job AND seq > :after AND type = :type ORDER BY seq "
+			   "LIMIT :limit"
+			 : "SELECT * FROM event WHERE job_id = :job AND seq > :after ORDER BY seq LIMIT :limit");
 	db_bind_text(st, ":job", job_id);
 	db_bind_int(st, ":after", after);
-	db_bind_text(st, ":type", type);
+	if (type)
+		db_bind_text(st, ":type", type);
 	db_bind_int(st, ":limit", limit);
 	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
 	*ret = rows.list;
@@ -114,13 +120,16 @@ enum store_status store_event_feed(struct store *s, const struct event_feed *fee
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx,
-		"SELECT * FROM event WHERE global_seq > :after AND type = coalesce(:type, type) AND (:owner IS NULL OR"
-		" EXISTS (SELECT 1 FROM job WHERE job.id = event.job_id AND job.owner = :owner))"
-		" ORDER BY global_seq LIMIT :limit");
-	db_bind_text(st, ":owner", feed->owner);
+	/* A condition only where it is asked for, so that the index on its column serves. */
+	char sql[200];
+	snprintf(sql, sizeof sql, "SELECT * FROM event WHERE global_seq > :after%s%s ORDER BY global_seq LIMIT :limit",
+		feed->owner ? " AND owner = :owner" : "", feed->type ? " AND type = :type" : "");
+	struct db_stmt *st = db_query(tx, sql);
 	db_bind_int(st, ":after", feed->after);
-	db_bind_text(st, ":type", feed->type);
+	if (feed->owner)
+		db_bind_text(st, ":owner", feed->owner);
+	if (feed->type)
+		db_bind_text(st, ":type", feed->type);
 	db_bind_int(st, ":limit", feed->limit);
 	enum store_status status = rows_collect(s, st, &kind, NULL, &rows);
 	*ret = rows.list;

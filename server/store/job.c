@@ -60,6 +60,10 @@ static void read_row(struct db_stmt *st, void *row)
 	ret->epoch_seconds = db_real(st, "epoch_seconds");
 	ret->max_seconds = db_real(st, "max_seconds");
 	ret->claimed_at = db_real(st, "claimed_at");
+	ret->claimed_mono = db_real(st, "claimed_mono");
+	ret->trained = db_int(st, "trained");
+	ret->weights_kept = (enum weights_kept)db_int(st, "weights_kept");
+	ret->weights_removed_at = db_real(st, "weights_removed_at");
 	ret->runtime_seconds = db_real(st, "runtime_seconds");
 	ret->lr = db_real(st, "lr");
 	ret->asked_lr = db_real(st, "asked_lr");
@@ -134,7 +138,7 @@ static enum store_status key_find(struct db_tx *tx, const struct job_new *n, cha
 	return strcmp(sha256, n->request_sha256) == 0 ? STORE_OK : STORE_CONFLICT;
 }
 
-static void key_add(struct db_tx *tx, const struct job_new *n, const char *id, double now)
+static void key_add(struct db_tx *tx, const struct job_new *n, const char *id, double kept)
 {
 	struct db_stmt *st = db_query(tx, "INSERT INTO idempotency (key, request_sha256, job_id, created_at)"
 					  " VALUES (:owner || ' ' || :key, :sha256, :job, :now)");
@@ -142,22 +146,23 @@ static void key_add(struct db_tx *tx, const struct job_new *n, const char *id, d
 	db_bind_text(st, ":key", n->idempotency_key);
 	db_bind_text(st, ":sha256", n->request_sha256);
 	db_bind_text(st, ":job", id);
-	db_bind_real(st, ":now", now);
+	db_bind_real(st, ":now", kept);
 	db_run(st);
 }
 
-static void keys_expire(struct db_tx *tx, double now)
+static void keys_expire(struct db_tx *tx, double kept)
 {
 	struct db_stmt *st = db_query(tx, "DELETE FROM idempotency WHERE created_at < :before");
-	db_bind_real(st, ":before", now - IDEMPOTENCY_SECONDS);
+	db_bind_real(st, ":before", kept - IDEMPOTENCY_SECONDS);
 	db_run(st);
 }
 
 /* Whether one more job may wait. In the transaction that adds it, so that many at once cannot pass the limits. */
 static bool may_wait(struct db_tx *tx, const struct job_new *n)
 {
-	struct db_stmt *st = db_query(tx, "SELECT count(*) AS n, coalesce(sum(owner = :owner), 0) AS own"
-					  " FROM job INDEXED BY job_waiting WHERE status = 'queued'");
+	struct db_stmt *st =
+		db_query(tx, "SELECT (SELECT n FROM job_count WHERE status = 'queued') AS n,"
+			     " (SELECT count(*) FROM job WHERE owner = :owner AND status = 'queued') AS own");
 	db_bind_text(st, ":owner", n->owner);
 	if (!db_step(st))
 		return false;
@@ -165,11 +170,21 @@ static bool may_wait(struct db_tx *tx, const struct job_new *n)
 	       (n->max_queued_of_owner == 0 || db_int(st, "own") < n->max_queued_of_owner);
 }
 
-static enum store_status add(struct db_tx *tx, const struct job_new *n, char ret_id[ID_MAX], bool *ret_existing)
+void job_used_dataset(const struct store *s, struct db_tx *tx, const char *id)
 {
-	double now = clock_now();
+	struct db_stmt *st = db_query(tx, "UPDATE dataset SET used_kept = :kept"
+					  " WHERE id = (SELECT dataset_id FROM job WHERE id = :job)");
+	db_bind_text(st, ":job", id);
+	db_bind_real(st, ":kept", store_kept_now(s));
+	db_run(st);
+}
+
+static enum store_status add(
+	const struct store *s, struct db_tx *tx, const struct job_new *n, char ret_id[ID_MAX], bool *ret_existing)
+{
+	double kept = store_kept_now(s);
 	if (n->idempotency_key) {
-		keys_expire(tx, now);
+		keys_expire(tx, kept);
 		enum store_status status = key_find(tx, n, ret_id);
 		*ret_existing = status == STORE_OK;
 		if (status != STORE_NOT_FOUND)
@@ -177,11 +192,14 @@ static enum store_status add(struct db_tx *tx, const struct job_new *n, char ret
 	}
 	if (!may_wait(tx, n))
 		return STORE_MANY;
+	if (!disk_fits(s, tx, n->owner, 1))
+		return STORE_MANY;
 	id_new("job_", ret_id, ID_MAX);
-	if (!insert(tx, n, ret_id, now))
+	if (!insert(tx, n, ret_id, clock_now()))
 		return STORE_NOT_FOUND;
+	job_used_dataset(s, tx, ret_id);
 	if (n->idempotency_key)
-		key_add(tx, n, ret_id, now);
+		key_add(tx, n, ret_id, kept);
 	return STORE_OK;
 }
 
@@ -191,7 +209,7 @@ enum store_status store_job_add(struct store *s, const struct job_new *n, struct
 	*ret = (struct job_row){0};
 	*ret_existing = false;
 	struct db_tx *tx = db_begin(s->db);
-	enum store_status status = add(tx, n, id, ret_existing);
+	enum store_status status = add(s, tx, n, id, ret_existing);
 	if (status == STORE_OK)
 		status = job_row_of(tx, id, ret);
 	status = store_end(s, tx, status);
@@ -212,22 +230,29 @@ enum store_status store_job_get(struct store *s, const char *id, struct job_row 
 	return status;
 }
 
+enum store_status store_job_known(struct store *s, const char *const *ids, int n, enum job_known *ret)
+{
+	struct db_tx *tx = db_snapshot(s->db);
+	for (int i = 0; i < n; i++) {
+		enum job_status status;
+		ret[i] = !job_present(tx, ids[i], &status) ? JOB_UNKNOWN
+			 : job_status_terminal(status)     ? JOB_ENDED
+							   : JOB_UNFINISHED;
+	}
+	return store_end(s, tx, STORE_OK);
+}
+
 enum store_status store_job_list(
 	struct store *s, const struct job_filter *f, struct page *page, struct job_row **ret, int *ret_n)
 {
 	/* A condition only where it is asked for, so that the index on its column serves. */
 	char sql[300];
-	snprintf(sql, sizeof sql,
-		"SELECT * FROM job WHERE id < coalesce(:after, '~')%s%s%s%s ORDER BY id DESC LIMIT :limit + 1",
+	snprintf(sql, sizeof sql, "SELECT * FROM job WHERE id < :after%s%s%s%s ORDER BY id DESC LIMIT :limit",
 		page->owner ? " AND owner = :owner" : "", f->status >= 0 ? " AND status = :status" : "",
 		f->dataset ? " AND dataset_name = :dataset" : "", f->name ? " AND name = :name" : "");
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, sql);
-	db_bind_text(st, ":after", page->after);
-	db_bind_int(st, ":limit", page->limit);
-	if (page->owner)
-		db_bind_text(st, ":owner", page->owner);
+	struct db_stmt *st = page_query(tx, sql, page);
 	if (f->status >= 0)
 		db_bind_text(st, ":status", job_status_name((enum job_status)f->status));
 	if (f->dataset)
@@ -244,7 +269,7 @@ enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 {
 	*ret = (struct job_counts){0};
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT status, count(*) AS n FROM job GROUP BY status");
+	struct db_stmt *st = db_query(tx, "SELECT status, n FROM job_count");
 	while (db_step(st))
 		ret->by_status[read_status(st)] = db_int(st, "n");
 	st = db_query(tx, "SELECT coalesce(sum(planned_bytes), 0) AS bytes FROM job"

@@ -90,12 +90,12 @@ static struct job_transition after_death(
 	bool again = move.to == JOB_QUEUED;
 	struct db_stmt *st = db_query(tx, "UPDATE job SET retries = retries + :caused, deaths = deaths + :died"
 					  " WHERE id = :id RETURNING retries, deaths,"
-					  " (SELECT max(created_at) FROM event WHERE job_id = :id) AS left_at");
+					  " seen_mono");
 	db_bind_text(st, ":id", id);
 	db_bind_int(st, ":caused", again && is_blamed(blamed, id));
 	db_bind_int(st, ":died", again && blamed->n == 0);
 	if (db_step(st)) {
-		move.left_at = db_real(st, "left_at");
+		move.left_mono = db_real(st, "seen_mono");
 		if (again && (db_int(st, "retries") > JOB_RETRIES_MAX || db_int(st, "deaths") > JOB_DEATHS_MAX)) {
 			move.to = JOB_FAILED;
 			move.reason = "worker_crash";

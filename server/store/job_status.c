@@ -62,14 +62,15 @@ const struct job_reason *job_reason_at(int i)
 }
 
 /*
- * Where each status may go. Back to the queue: the daemon stops, or died, or the job is tried again. A job that is
- * pausing, stopping or cancelling may still succeed or fail: the training ended before it saw the request. A stopping
- * one that has learned nothing is cancelled.
+ * Where each status may go. Back to the queue: the daemon stops, or died, or the job is tried again. From running
+ * to paused: its owner takes too much of the disk. A job that is pausing, stopping or cancelling may still succeed or
+ * fail: the training ended before it saw the request. A stopping one that has learned nothing is cancelled.
  */
 #define TO(status) (1u << JOB_##status)
 static const unsigned moves[JOB_STATUS_COUNT] = {
 	[JOB_QUEUED] = TO(RUNNING) | TO(PAUSED) | TO(FAILED) | TO(CANCELLED),
-	[JOB_RUNNING] = TO(QUEUED) | TO(PAUSING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
+	[JOB_RUNNING] =
+		TO(QUEUED) | TO(PAUSED) | TO(PAUSING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
 	[JOB_PAUSING] = TO(PAUSED) | TO(RUNNING) | TO(STOPPING) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED),
 	[JOB_PAUSED] = TO(QUEUED) | TO(CANCELLED),
 	[JOB_STOPPING] = TO(QUEUED) | TO(CANCELLING) | TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLED),
@@ -92,8 +93,8 @@ void job_status_record(struct db_tx *tx, const struct job_transition *move, int6
 	static const char *const texts[] = {
 		"INSERT INTO job_status_history (job_id, seq, status, reason, detail, at)"
 		" VALUES (:job, :seq, :status, :reason, :detail, :now)",
-		"INSERT INTO event (job_id, seq, type, data, created_at) VALUES (:job, :seq, 'status',"
-		" json_object('status', :status, 'reason', :reason, 'detail', :detail), :now)",
+		"INSERT INTO event (job_id, owner, seq, type, data, created_at) SELECT id, owner, :seq, 'status',"
+		" json_object('status', :status, 'reason', :reason, 'detail', :detail), :now FROM job WHERE id = :job",
 	};
 	for (int i = 0; i < 2; i++) {
 		struct db_stmt *st = db_query(tx, texts[i]);
@@ -121,8 +122,10 @@ bool job_present(struct db_tx *tx, const char *id, enum job_status *ret)
 }
 
 /* The row of a move: its status, and the time that the worker had the job. */
-static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enum job_status from, double now)
+static int64_t move_row(
+	const struct store *s, struct db_tx *tx, const struct job_transition *move, enum job_status from, double now)
 {
+	double mono = clock_mono();
 	bool leaves = held(from) && !held(move->to);
 	struct db_stmt *st = db_query(tx,
 		"UPDATE job SET status = :status, status_reason = :reason, status_detail = :detail,"
@@ -130,8 +133,12 @@ static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enu
 		" finished_at = CASE WHEN :ends THEN :now END,"
 		" queued_at = CASE WHEN :waits THEN :now ELSE queued_at END, not_before = nullif(:before, 0.0),"
 		" runtime_seconds = runtime_seconds"
-		"  + CASE WHEN :leaves THEN max(0.0, :left - coalesce(claimed_at, :left)) ELSE 0.0 END,"
+		"  + CASE WHEN :leaves THEN max(0.0, :left - coalesce(claimed_mono, :left)) ELSE 0.0 END,"
 		" claimed_at = CASE WHEN :claims THEN :now WHEN :leaves THEN NULL ELSE claimed_at END,"
+		" claimed_mono = CASE WHEN :claims THEN :mono WHEN :leaves THEN NULL ELSE claimed_mono END,"
+		" seen_mono = CASE WHEN :claims THEN :mono ELSE seen_mono END,"
+		" ended_kept = CASE WHEN :ends THEN :kept END,"
+		" trained = CASE WHEN :claims OR :leaves THEN 0 ELSE trained END,"
 		" last_seq = last_seq + 1, version = version + 1 WHERE id = :id RETURNING last_seq");
 	db_bind_text(st, ":id", move->id);
 	db_bind_text(st, ":status", job_status_name(move->to));
@@ -143,7 +150,9 @@ static int64_t move_row(struct db_tx *tx, const struct job_transition *move, enu
 	db_bind_int(st, ":waits", move->to == JOB_QUEUED);
 	db_bind_int(st, ":ends", job_status_terminal(move->to));
 	db_bind_real(st, ":before", move->not_before);
-	db_bind_real(st, ":left", move->left_at > 0 ? move->left_at : now);
+	db_bind_real(st, ":left", move->left_mono > 0 ? move->left_mono : mono);
+	db_bind_real(st, ":mono", mono);
+	db_bind_real(st, ":kept", store_kept_now(s));
 	db_bind_real(st, ":now", now);
 	int64_t seq = db_step(st) ? db_int(st, "last_seq") : 0;
 	db_run(st);
@@ -158,8 +167,10 @@ enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_t
 	if (!job_status_move_legal(from, move->to))
 		return STORE_CONFLICT;
 	double now = clock_now();
-	int64_t seq = move_row(tx, move, from, now);
+	int64_t seq = move_row(s, tx, move, from, now);
 	job_status_record(tx, move, seq, now);
+	if (job_status_terminal(move->to))
+		job_used_dataset(s, tx, move->id);
 	if (held(from) || held(move->to))
 		job_look_for_asked(s, tx);
 	return STORE_OK;

@@ -78,11 +78,10 @@ enum store_status store_model_list(struct store *s, struct page *page, struct mo
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM model WHERE id < coalesce(:after, '~')"
-					  " AND owner = coalesce(:owner, owner) ORDER BY id DESC LIMIT :limit + 1");
-	db_bind_text(st, ":after", page->after);
-	db_bind_text(st, ":owner", page->owner);
-	db_bind_int(st, ":limit", page->limit);
+	struct db_stmt *st = page_query(tx,
+		page->owner ? "SELECT * FROM model WHERE owner = :owner AND id < :after ORDER BY id DESC LIMIT :limit"
+			    : "SELECT * FROM model WHERE id < :after ORDER BY id DESC LIMIT :limit",
+		page);
 	enum store_status status = rows_collect(s, st, &kind, page, &rows);
 	*ret = rows.list;
 	*ret_n = rows.n;

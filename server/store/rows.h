@@ -2,6 +2,7 @@
 #ifndef STORE_ROWS_H
 #define STORE_ROWS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -19,6 +20,9 @@ struct store {
 	_Atomic double looked;      /* when the last claim looked at the queue, unix seconds */
 	double usage_clock;         /* what usage_now adds to the monotonic clock */
 	atomic_uint revocations;
+	double kept_at_open, mono_at_open; /* for store_kept_now */
+	int64_t disk_limit;                /* bytes of a user, 0 = any */
+	pthread_mutex_t files;
 };
 
 /* Ends the transaction, keeping a write if status is STORE_OK, and returns what a caller is told: the database's error
@@ -35,6 +39,8 @@ struct rows {
 	void *list; /* heap */
 	int n;
 };
+/* A page's statement: binds :after, :limit, and :owner where the page has one. */
+struct db_stmt *page_query(struct db_tx *tx, const char *sql, const struct page *page);
 /* Reads every row of st and ends the transaction. With a page the statement asked for one row more than its limit:
  * that one becomes has_more. On an error there is nothing to free. */
 enum store_status rows_collect(
@@ -44,6 +50,10 @@ enum store_status rows_collect(
 /* Sets the clock by which usage decays, from the rows. */
 void usage_clock_start(struct store *s, struct db_tx *tx);
 double usage_now(const struct store *s);
+/* Begins kept time. */
+bool kept_open(struct store *s);
+/* Whether the owner may take that many bytes more. */
+bool disk_fits(const struct store *s, struct db_tx *tx, const char *owner, int64_t more);
 
 /* ---- of jobs, inside a transaction ---- */
 /* The queue in its order. ids by a job's serial, users by its user. */
@@ -61,7 +71,7 @@ struct job_transition {
 	enum job_status to;
 	const char *reason, *detail; /* or NULL */
 	double not_before;           /* to queued: not claimed before; 0 = at any time */
-	double left_at;              /* when its worker let go of it; 0 = now */
+	double left_mono;            /* when its worker let go of it, on its monotonic clock; 0 = now */
 };
 /* The present status; false: there is no such job. */
 bool job_present(struct db_tx *tx, const char *id, enum job_status *ret);
@@ -73,6 +83,8 @@ void job_look_for_asked(struct store *s, struct db_tx *tx);
 enum store_status job_move(struct store *s, struct db_tx *tx, const struct job_transition *move);
 /* Writes the status of a new job, or of a move, as history and event number seq. */
 void job_status_record(struct db_tx *tx, const struct job_transition *move, int64_t seq, double now);
+/* The job's data set was used now. */
+void job_used_dataset(const struct store *s, struct db_tx *tx, const char *id);
 /* Writes event number seq of a job. */
 void event_add(struct db_tx *tx, const char *job_id, int64_t seq, const char *type, const char *data);
 

@@ -55,7 +55,12 @@ struct store *store_open(const char *path, const char *boot_id)
 		return NULL;
 	snprintf(s->boot_id, sizeof s->boot_id, "%s", boot_id);
 	s->policy = (struct order_policy){.slots = INT_MAX, .cores = 1};
+	pthread_mutex_init(&s->files, NULL);
 	s->db = open_database(path);
+	if (s->db && !kept_open(s)) {
+		db_close(s->db);
+		s->db = NULL;
+	}
 	if (!s->db) {
 		free(s);
 		return NULL;
@@ -77,8 +82,20 @@ void store_policy_set(struct store *s, const struct order_policy *policy)
 bool store_close(struct store *s)
 {
 	bool ok = !s || db_close(s->db);
+	if (s)
+		pthread_mutex_destroy(&s->files);
 	free(s);
 	return ok;
+}
+
+void store_files_lock(struct store *s)
+{
+	pthread_mutex_lock(&s->files);
+}
+
+void store_files_unlock(struct store *s)
+{
+	pthread_mutex_unlock(&s->files);
 }
 
 bool store_failed(const struct store *s)
@@ -103,6 +120,16 @@ enum store_status store_end(struct store *s, struct db_tx *tx, enum store_status
 		return status;
 	atomic_store(&s->may_be_asked, true); /* what a lost move said of it did not happen */
 	return rc == DB_TAKEN ? STORE_CONFLICT : rc == DB_FULL ? STORE_FULL : STORE_ERROR;
+}
+
+struct db_stmt *page_query(struct db_tx *tx, const char *sql, const struct page *page)
+{
+	struct db_stmt *st = db_query(tx, sql);
+	db_bind_text(st, ":after", page->after ? page->after : "~");
+	db_bind_int(st, ":limit", page->limit + 1);
+	if (page->owner)
+		db_bind_text(st, ":owner", page->owner);
+	return st;
 }
 
 /* Room for one more of n rows, zeroed; doubles the array. False: out of memory. */

@@ -18,7 +18,7 @@ enum store_status {
 	STORE_NOT_FOUND,
 	STORE_CONFLICT, /* the present state does not allow it; or a unique name is taken */
 	STORE_STALE,    /* the object is at another version than the caller named */
-	STORE_MANY,     /* a limit on the number of these is reached */
+	STORE_MANY,     /* a limit on the number of these, or on what a user may take of the disk, is reached */
 	STORE_FULL,     /* disk full */
 	STORE_ERROR     /* logged; the client learns nothing more */
 };
@@ -37,6 +37,10 @@ bool store_failed(const struct store *s);
 void store_fail(struct store *s, const char *what);
 /* Called once when it fails, on the thread that saw it. Set before other threads have the store. */
 void store_on_failure(struct store *s, void (*fn)(void *user), void *user);
+
+/* Held while a packed file gets or loses a reference, so that equal uploads and removals do not cross. */
+void store_files_lock(struct store *s);
+void store_files_unlock(struct store *s);
 
 enum { ID_MAX = 40, NAME_MAX_BYTES = 64 };
 
@@ -157,6 +161,9 @@ struct job_reason {
 const struct job_reason *job_reason_at(int i);
 bool job_status_move_legal(enum job_status from, enum job_status to);
 
+/* What retention has left of an ended job's checkpoints. */
+enum weights_kept { WEIGHTS_NONE, WEIGHTS_BEST, WEIGHTS_ALL };
+
 struct job_row {
 	char id[ID_MAX], owner[USER_MAX + 1], name[NAME_MAX_BYTES + 1];
 	enum job_status status;
@@ -179,11 +186,15 @@ struct job_row {
 	int64_t planned_bytes;             /* memory reserved for it while a worker has it; 0 = not known */
 	double epoch_seconds, max_seconds; /* predicted for an epoch; at most so long; 0 = not known, no limit */
 	double claimed_at;                 /* a worker has it since then; 0 = none has */
+	double claimed_mono;               /* the same on the monotonic clock */
 	double runtime_seconds;            /* of the attempts that are over */
 	double lr;                         /* present training.optimizer.lr, 0 = as in spec */
 	double asked_lr;                   /* asked for, not yet taken up by the worker; 0 = nothing */
 	int asked_epochs;                  /* the same */
 	char *diagnosis;                   /* JSON array of findings, or NULL */
+	bool trained;                      /* no epoch will follow: its test is being made */
+	enum weights_kept weights_kept;
+	double weights_removed_at;                  /* by retention; 0 = it has taken none */
 	double created_at, started_at, finished_at; /* 0 = not yet */
 	int64_t version;                            /* grows with every change; the ETag */
 };
@@ -203,6 +214,9 @@ struct job_new {
  * with another request: CONFLICT. NOT_FOUND: the data set is gone or not ready. MANY: too many are waiting. */
 enum store_status store_job_add(struct store *s, const struct job_new *n, struct job_row *ret, bool *ret_existing);
 enum store_status store_job_get(struct store *s, const char *id, struct job_row *ret);
+/* Whether there are jobs of these ids, all in one look. */
+enum job_known { JOB_UNKNOWN, JOB_UNFINISHED, JOB_ENDED };
+enum store_status store_job_known(struct store *s, const char *const *ids, int n, enum job_known *ret);
 struct job_filter {
 	int status;          /* enum job_status, -1 = any */
 	const char *dataset; /* name, or NULL */
@@ -366,5 +380,49 @@ enum store_status store_checkpoint_list(struct store *s, const char *job_id, str
 enum store_status store_checkpoint_get(
 	struct store *s, const char *job_id, const char *which, struct checkpoint_row *ret);
 enum store_status store_checkpoint_remove(struct store *s, const char *id);
+
+/* ---- keeping: kept time, room, retention (store/keep.c) ------------------------------------------------ */
+
+/* Seconds on a clock like the wall clock's that goes on while the server runs, and over a stop by at most half a
+ * day. */
+double store_kept_now(const struct store *s);
+/* Writes it down, so that a crash loses little of it. */
+enum store_status store_kept_note(struct store *s);
+
+/* Bytes that each user may take of the disk; 0: any. Before other threads begin. */
+void store_disk_limit(struct store *s, int64_t bytes_per_user);
+struct disk_use {
+	int64_t datasets, uploads, checkpoints; /* bytes */
+};
+enum store_status store_disk_use(struct store *s, const char *owner, struct disk_use *ret);
+/* Bytes that the user may still take; negative: how many too many; INT64_MAX: there is no limit. */
+int64_t store_disk_left(struct store *s, const char *owner);
+/* Jobs that were paused because their owners took too much (disk_quota) go back to the queue, where there is room. */
+enum store_status store_keep_resume(struct store *s, int *ret_n);
+
+/* What retention has removed since the database was made. */
+struct keep_totals {
+	int64_t jobs, weights, datasets, uploads, bytes;
+};
+enum store_status store_keep_totals(struct store *s, struct keep_totals *ret);
+/* What one removal took away; its files are to be removed now. */
+enum { KEEP_FILE_MAX = 72 };
+struct keep_removed {
+	char id[ID_MAX];              /* of the job or data set */
+	char (*files)[KEEP_FILE_MAX]; /* heap; of weights, uploads, or one packed file */
+	int nfiles;
+	struct keep_totals n;
+};
+void keep_removed_done(struct keep_removed *r);
+/* The longest ended job, if it ended before that kept time, with all its rows. NOT_FOUND: there is none. */
+enum store_status store_keep_remove_job(struct store *s, double before, struct keep_removed *ret);
+/* The checkpoints of the longest ended job that has more than level; the job stays. */
+enum store_status store_keep_remove_weights(
+	struct store *s, double before, enum weights_kept level, struct keep_removed *ret);
+/* Bytes of all checkpoints. */
+enum store_status store_keep_weights_bytes(struct store *s, int64_t *ret);
+/* The longest unused data set that no job needs that has not ended (ready), or that never was committed. Under the
+ * files' lock, until its files are removed. */
+enum store_status store_keep_remove_dataset(struct store *s, double before, bool ready, struct keep_removed *ret);
 
 #endif

@@ -82,11 +82,10 @@ enum store_status store_token_list(struct store *s, struct page *page, struct to
 {
 	struct rows rows;
 	struct db_tx *tx = db_snapshot(s->db);
-	struct db_stmt *st = db_query(tx, "SELECT * FROM token WHERE id < coalesce(:after, '~')"
-					  " AND user = coalesce(:user, user) ORDER BY id DESC LIMIT :limit + 1");
-	db_bind_text(st, ":after", page->after);
-	db_bind_text(st, ":user", page->owner);
-	db_bind_int(st, ":limit", page->limit);
+	struct db_stmt *st = page_query(tx,
+		page->owner ? "SELECT * FROM token WHERE user = :owner AND id < :after ORDER BY id DESC LIMIT :limit"
+			    : "SELECT * FROM token WHERE id < :after ORDER BY id DESC LIMIT :limit",
+		page);
 	enum store_status status = rows_collect(s, st, &kind, page, &rows);
 	*ret = rows.list;
 	*ret_n = rows.n;

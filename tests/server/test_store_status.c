@@ -25,7 +25,7 @@ static void close_it(void)
 /* Columns as in job_status.def: queued running pausing paused stopping cancelling succeeded failed cancelled. */
 static const char *const legal[JOB_STATUS_COUNT] = {
 	[JOB_QUEUED] = ".x.x...xx",
-	[JOB_RUNNING] = "x.x.xxxx.",
+	[JOB_RUNNING] = "x.xxxxxx.",
 	[JOB_PAUSING] = ".x.xxxxx.",
 	[JOB_PAUSED] = "x.......x",
 	[JOB_STOPPING] = "x....xxxx",

@@ -28,6 +28,7 @@ allow() {
 	server/hub) echo base hub ;;
 	server/share) echo base share ;;
 	server/db) echo base db ;;
+	server/keep) echo base hub store keep ;;
 	server/store) echo base db share store ;;
 	server/spec) echo base spec core ;;
 	server/ingest) echo base ingest core ;;
@@ -36,7 +37,7 @@ allow() {
 	server/cli) echo base cli ;;
 	server/api) echo base hub share store spec ingest infer http api ;;
 	server/work) echo base hub share store spec ingest infer work core ;;
-	server) echo base hub share db store spec ingest infer http api work cli ;;
+	server) echo base hub share db store spec ingest infer http api keep work cli ;;
 	core/base) echo base ;;
 	core/kernels) echo base kernels ;;
 	core/conv) echo base kernels conv ;;
