@@ -14,6 +14,8 @@ struct bp_exec {
 	struct bp_layer_call *calls; /* one for each node, all but the pass's own fields filled in */
 	char *arena, *workspace;
 	int64_t allocated;
+	bp_real *grads,
+		*ret_dx; /* where backward was told to put gradients last time; grads is NULL before the first */
 };
 
 static bp_real *block_at(const struct bp_exec *ex, int block)
@@ -170,10 +172,11 @@ static bool wants_dx(const struct bp_exec *ex, const struct bp_node *node, int i
 	return input_wanted || (node->inputs[in] != BP_INPUT && ex->net->nodes[node->inputs[in]].learns);
 }
 
-static void backward_node(struct bp_exec *ex, int at, bp_real *grads, bp_real *ret_dx)
+/* Points a node's call to where its gradients go. */
+static void aim_node(struct bp_exec *ex, int at, bp_real *grads, bp_real *ret_dx)
 {
 	struct bp_layer_call *c = &ex->calls[at];
-	const struct bp_node *node = c->node;
+	const struct bp_node *node = &ex->net->nodes[at];
 	const struct bp_step *step = &ex->plan.steps[at];
 	for (int in = 0; in < node->ninputs; in++) {
 		c->dx[in] = NULL;
@@ -182,7 +185,19 @@ static void backward_node(struct bp_exec *ex, int at, bp_real *grads, bp_real *r
 	}
 	for (int i = 0; i < node->nparams; i++)
 		c->grad[i] = grads + ex->net->params[node->first_param + i].offset;
-	node->ops->backward(c);
+}
+
+/* For all nodes; a training gives the same places each time, and looking them up takes a while in a small net's step.
+ */
+static void aim(struct bp_exec *ex, bp_real *grads, bp_real *ret_dx)
+{
+	if (ex->grads && grads == ex->grads && ret_dx == ex->ret_dx)
+		return;
+	for (int i = 0; i < ex->net->nnodes; i++)
+		if (!ex->plan.steps[i].absorbed)
+			aim_node(ex, i, grads, ret_dx);
+	ex->grads = grads;
+	ex->ret_dx = ret_dx;
 }
 
 void bp_exec_backward(
@@ -191,11 +206,13 @@ void bp_exec_backward(
 	if (ex->plan.copies_gradient && ret_dx)
 		memcpy(ret_dx, bp_exec_output_gradient(ex),
 			(size_t)bp_shape_size(&ex->net->input) * (size_t)pass->n * sizeof(bp_real));
+	aim(ex, grads, ret_dx);
 	for (int i = ex->net->nnodes - 1; i >= 0; i--) {
+		struct bp_layer_call *c = &ex->calls[i];
 		if (ex->plan.steps[i].absorbed || (!ex->net->nodes[i].learns && !ret_dx))
 			continue;
-		ex->calls[i].ctx = ctx;
-		ex->calls[i].pass = pass;
-		backward_node(ex, i, grads, ret_dx);
+		c->ctx = ctx;
+		c->pass = pass;
+		c->node->ops->backward(c);
 	}
 }

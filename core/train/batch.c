@@ -96,9 +96,11 @@ static void gather_samples(const struct gather *g, int first, int end)
 	bp_real *to = g->x + first * size;
 	if (!bytes && f->area == 1 && !scaled && sizeof(*to) == sizeof(float)) {
 		const struct bp_pick pick = *g->pick; /* a copy, which no store can change */
-		for (int i = first; i < end; i++, to += size)
-			memcpy(to, (const float *)f->data.samples + place(f, &pick, i) * size,
-				(size_t)size * sizeof(*to));
+		const float *samples = f->data.samples;
+		const bool apart = pick.order || f->data.index;
+		const int each = apart ? 1 : end - first; /* samples that lie side by side */
+		for (int i = first; i < end; i += each, to += each * size)
+			memcpy(to, samples + place(f, &pick, i) * size, (size_t)(each * size) * sizeof(*to));
 		return;
 	}
 	for (int i = first; i < end; i++, to += size) {
