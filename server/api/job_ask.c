@@ -115,7 +115,10 @@ void api_job_edit(struct http_request *rq)
 			answer_ring(api, row.id);
 			job_reply(rq, 200, row.id);
 		} else if (st == STORE_CONFLICT) {
-			http_reply_error(rq, ERR_ILLEGAL_MOVE, "", "The job has ended: only its name can be changed.");
+			http_reply_error(rq, ERR_ILLEGAL_MOVE, "", "%s",
+				job_status_terminal(row.status) ? "The job has ended: only its name can be changed."
+								: "The job's last epoch is over and its end is being "
+								  "made: clone it to train on.");
 		} else {
 			answer_store(rq, st, "job", "");
 		}

@@ -115,6 +115,15 @@ enum store_status store_job_ask_at(struct store *s, const char *id, enum job_ver
 
 /* ---- edits -------------------------------------------------------------------------------------------- */
 
+/* Whether a worker has it that is past its last epoch: it looks for no more of them, and tests what there is. */
+static bool last_epoch_done(struct db_tx *tx, const char *id)
+{
+	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE id = :id AND epoch >= epochs"
+					  " AND status IN ('running', 'pausing', 'stopping', 'cancelling')");
+	db_bind_text(st, ":id", id);
+	return db_step(st);
+}
+
 enum store_status store_job_edit(struct store *s, const char *id, const struct job_edit *e)
 {
 	enum job_status present;
@@ -122,6 +131,8 @@ enum store_status store_job_edit(struct store *s, const char *id, const struct j
 	enum store_status status = job_at_version(tx, id, e->if_version);
 	if (status != STORE_OK)
 		return store_end(s, tx, status);
+	if (e->epochs > 0 && last_epoch_done(tx, id))
+		return store_end(s, tx, STORE_CONFLICT);
 	bool more = e->priority >= 0 || e->lr > 0 || e->epochs > 0;
 	if (more && (!job_present(tx, id, &present) || job_status_terminal(present)))
 		return store_end(s, tx, STORE_CONFLICT);

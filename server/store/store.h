@@ -253,7 +253,7 @@ struct job_edit {
 	int64_t if_version; /* -1 = any; else STALE when the job is at another one */
 };
 /* lr and epochs are asked of the worker that has the job, or will have it. CONFLICT: more than a new name for a job
- * that has ended. */
+ * that has ended, or epochs for one whose worker is past its last. */
 enum store_status store_job_edit(struct store *s, const char *id, const struct job_edit *e);
 /* The one function through which every status goes; it knows the legal moves (job_status.def), appends to the
  * history and writes a "status" event. CONFLICT when the move is not legal from the present status. */

@@ -324,6 +324,21 @@ START_TEST(findings_are_in_the_row_and_the_log)
 }
 END_TEST
 
+START_TEST(epochs_are_refused_once_the_last_one_is_over)
+{
+	const char *id = seed_job(s, dataset, 50);
+	struct job_row row = claimed();
+	job_row_done(&row);
+	struct job_edit more = {.priority = -1, .if_version = -1, .epochs = 20};
+	struct job_edit faster = {.priority = 60, .if_version = -1};
+	seed_execute(s, "UPDATE job SET epoch = epochs");
+	ck_assert_int_eq(store_job_edit(s, id, &more), STORE_CONFLICT);
+	ck_assert_int_eq(store_job_edit(s, id, &faster), STORE_OK);
+	move(id, JOB_QUEUED); /* whoever claims it next looks */
+	ck_assert_int_eq(store_job_edit(s, id, &more), STORE_OK);
+}
+END_TEST
+
 TEST_SUITE(store_ask, 20)
 {
 	tcase_add_checked_fixture(tc, open_it, close_it);
@@ -338,4 +353,5 @@ TEST_SUITE(store_ask, 20)
 	tcase_add_test(tc, deaths_without_progress_end_a_job_and_running_time_ends_with_its_last_event);
 	tcase_add_test(tc, running_time_is_that_of_workers_alone);
 	tcase_add_test(tc, findings_are_in_the_row_and_the_log);
+	tcase_add_test(tc, epochs_are_refused_once_the_last_one_is_over);
 }
