@@ -20,6 +20,7 @@
 #include "base/crash.h"
 #include "base/files.h"
 #include "base/id.h"
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/notify.h"
@@ -208,6 +209,7 @@ static bool daemon_start(struct daemon *d)
 	d->lock = statedir_open(c->state_dir);
 	if (d->lock < 0)
 		return false;
+	jsonmem_watch();
 	json_object_seed(0);
 	files_allow(c->max_connections + c->max_connections / 4 + OTHER_FILES); /* TCP and local ones */
 	;
@@ -252,7 +254,10 @@ static bool daemon_wait(struct daemon *d, const sigset_t *signals)
 	double watchdog = notify_watchdog_seconds();
 	double tick = watchdog > 0 && watchdog < STATUS_SECONDS ? watchdog : STATUS_SECONDS;
 	struct timespec timeout = {.tv_sec = (time_t)tick, .tv_nsec = (long)((tick - (double)(time_t)tick) * 1e9)};
-	status_send(d, true);
+	if (!status_send(d, true)) {
+		log_line(LOG_ERROR, "the database does not answer");
+		return false;
+	}
 	log_line(LOG_NOTICE, "backpropd %s listens on port %d", BACKPROPD_VERSION, http_port(d->http));
 	for (;;) {
 		int sig = sigtimedwait(signals, NULL, &timeout);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/auth.h"
+#include "base/jsonmem.h"
 
 struct api *answer_api(const struct http_request *rq)
 {
@@ -57,7 +58,7 @@ json_t *answer_time(double t)
 
 json_t *answer_stored(const char *text)
 {
-	return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
+	return text ? jsonmem_loads(text, JSON_DECODE_ANY, NULL) : json_null();
 }
 
 bool answer_query_refused(struct http_request *rq)

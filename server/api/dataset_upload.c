@@ -16,6 +16,7 @@
 #include "api/handlers.h"
 #include "api/quota.h"
 #include "base/id.h"
+#include "base/jsonmem.h"
 #include "ingest/ingest.h"
 
 enum { FILES_MAX = 64, SAMPLES_MAX = 1 << 28 };
@@ -83,8 +84,10 @@ static enum store_status take(const struct http_request *rq, const char *name, c
 	if (access(path, R_OK) < 0)
 		return STORE_NOT_FOUND;
 	char *info = json_dumps(packed->info, JSON_COMPACT);
-	if (!info)
+	if (!info || jsonmem_ran_out()) {
+		free(info);
 		return STORE_ERROR;
+	}
 	enum store_status st = store_dataset_begin(api->store, auth_user(rq), name, &row);
 	if (st == STORE_OK) {
 		st = store_dataset_files(api->store, row.id, &now, &nnow);

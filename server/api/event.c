@@ -10,6 +10,7 @@
 #include "api/handlers.h"
 #include "api/job.h"
 #include "api/tail.h"
+#include "base/jsonmem.h"
 
 enum { EVENTS_DEFAULT = 100 };
 
@@ -66,7 +67,7 @@ static void reply_page(struct http_request *rq, const struct event_request *e, c
 	json_t *data = json_array();
 	for (int i = 0; i < shown; i++) {
 		struct text text;
-		json_t *event = tail_event_text(&rows[i], &text) ? json_loadb(text.bytes, text.size, 0, NULL) : NULL;
+		json_t *event = tail_event_text(&rows[i], &text) ? jsonmem_loadb(text.bytes, text.size, 0, NULL) : NULL;
 		free(text.bytes);
 		if (json_array_append_new(data, event) < 0) {
 			json_decref(data);

@@ -7,6 +7,7 @@
 
 #include "api/answer.h"
 #include "api/handlers.h"
+#include "base/sink.h"
 
 enum { LEASES_MAX = 128 };
 
@@ -98,7 +99,8 @@ void api_exposition(struct http_request *rq)
 	const struct api *api = answer_api(rq);
 	char *text = NULL;
 	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	struct sink sink;
+	FILE *out = sink_open(&sink);
 	if (!out) {
 		http_reply_json(rq, 500, NULL);
 		return;
@@ -110,8 +112,7 @@ void api_exposition(struct http_request *rq)
 	if (api->http)
 		write_http(out, api->http);
 	write_process(out, api);
-	if (fclose(out) != 0) {
-		free(text);
+	if (!sink_close(&sink, out, &text, &size)) {
 		http_reply_json(rq, 500, NULL);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* history.c - see history.h. */
 #include "api/history.h"
+#include "base/jsonmem.h"
 
 #include <stdlib.h>
 
@@ -18,7 +19,7 @@ enum store_status history_read(struct store *s, const char *job_id, int64_t sinc
 			return st;
 		more = n == STRIDE;
 		for (int i = 0; i < n; i++) {
-			json_t *data = json_loads(rows[i].data, 0, NULL);
+			json_t *data = jsonmem_loads(rows[i].data, 0, NULL);
 			struct history_epoch epoch = {.seq = rows[i].seq,
 				.epoch = (int)json_integer_value(json_object_get(data, "epoch")),
 				.data = data};

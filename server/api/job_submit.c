@@ -11,6 +11,7 @@
 #include "api/eta.h"
 #include "api/handlers.h"
 #include "api/job.h"
+#include "base/jsonmem.h"
 #include "base/sha256.h"
 #include "spec/spec.h"
 
@@ -228,7 +229,8 @@ static void store_submission(struct http_request *rq, const struct submission *s
 		.max_queued_of_owner = api->config->max_queued_per_user};
 	struct job_row row;
 	bool existing = false;
-	enum store_status st = model && spec ? store_job_add(api->store, &job, &row, &existing) : STORE_ERROR;
+	enum store_status st =
+		model && spec && !jsonmem_ran_out() ? store_job_add(api->store, &job, &row, &existing) : STORE_ERROR;
 	free(model);
 	free(spec);
 	if (st == STORE_CONFLICT) {

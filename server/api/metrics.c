@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/history.h"
 #include "api/job.h"
+#include "base/sink.h"
 #include "spec/spec.h"
 
 static const char *const metric_names[] = {"loss", "accuracy", "val_loss", "val_accuracy", "lr", "grad_norm",
@@ -44,7 +45,8 @@ static void reply_csv(struct http_request *rq, const struct columns *c)
 {
 	char *text = NULL;
 	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	struct sink sink;
+	FILE *out = sink_open(&sink);
 	if (!out) {
 		http_reply_json(rq, 500, NULL);
 		return;
@@ -63,8 +65,7 @@ static void reply_csv(struct http_request *rq, const struct columns *c)
 		}
 	}
 	fputc('\n', out);
-	if (fclose(out) != 0) {
-		free(text);
+	if (!sink_close(&sink, out, &text, &size)) {
 		http_reply_json(rq, 500, NULL);
 		return;
 	}

@@ -4,6 +4,7 @@
 
 #include "api/auth.h"
 #include "api/answer.h"
+#include "base/jsonmem.h"
 #include "api/handlers.h"
 #include "spec/spec.h"
 
@@ -63,7 +64,7 @@ void api_model_create(struct http_request *rq)
 	char *summary_text = summary ? json_dumps(summary, JSON_COMPACT) : NULL;
 	char *source_text = json_dumps(http_json(rq), JSON_COMPACT);
 	enum store_status st = STORE_ERROR;
-	if (definition_text && summary_text && source_text)
+	if (definition_text && summary_text && source_text && !jsonmem_ran_out())
 		st = store_model_add(answer_api(rq)->store,
 			&(struct model_new){auth_user(rq), model.name[0] ? model.name : "model", definition_text,
 				summary_text, source_text},

@@ -7,6 +7,7 @@
 
 #include "api/answer.h"
 #include "api/auth.h"
+#include "base/sink.h"
 
 enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10 };
 
@@ -34,11 +35,12 @@ static void write_event(FILE *out, const struct event_row *e)
 bool tail_event_text(const struct event_row *event, struct text *ret)
 {
 	*ret = (struct text){0};
-	FILE *out = open_memstream(&ret->bytes, &ret->size);
+	struct sink sink;
+	FILE *out = sink_open(&sink);
 	if (!out)
 		return false;
 	write_event(out, event);
-	return fclose(out) == 0;
+	return sink_close(&sink, out, &ret->bytes, &ret->size);
 }
 
 static bool write_batch(struct tail *t, const struct event_row *rows, int n)
@@ -46,7 +48,8 @@ static bool write_batch(struct tail *t, const struct event_row *rows, int n)
 	free(t->text.bytes);
 	t->text = (struct text){0};
 	t->offset = 0;
-	FILE *out = open_memstream(&t->text.bytes, &t->text.size);
+	struct sink sink;
+	FILE *out = sink_open(&sink);
 	if (!out)
 		return false;
 	for (int i = 0; i < n; i++) {
@@ -56,7 +59,7 @@ static bool write_batch(struct tail *t, const struct event_row *rows, int n)
 		write_event(out, &rows[i]);
 		fputs(t->format == TAIL_SSE ? "\n\n" : "\n", out);
 	}
-	if (fclose(out) != 0)
+	if (!sink_close(&sink, out, &t->text.bytes, &t->text.size))
 		return false;
 	size_t each = t->text.size / (size_t)n + 1;
 	t->limit = each > BATCH_BYTES ? 1 : (int)(BATCH_BYTES / each < BATCH_MAX ? BATCH_BYTES / each : BATCH_MAX);

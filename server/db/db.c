@@ -201,6 +201,8 @@ static void rollback(struct db_tx *tx)
 	if (sqlite3_get_autocommit(tx->raw)) /* never begun, or SQLite rolled back by itself */
 		return;
 	int rc = sqlite3_exec(tx->raw, "ROLLBACK", NULL, NULL, NULL);
+	if (rc == SQLITE_NOMEM) /* for the text of seven letters */
+		rc = sqlite3_exec(tx->raw, "ROLLBACK", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		log_line(LOG_ERROR, "database: ROLLBACK: %s (%d)", sqlite3_errmsg(tx->raw), rc);
 }

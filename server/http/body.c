@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "http/inside.h"
 
@@ -198,7 +199,13 @@ static bool json_parse(struct http_request *rq)
 		http_reply_error(rq, ERR_INVALID_JSON, "", "The JSON has a NUL byte.");
 		return false;
 	}
-	rq->json = json_loadb(rq->bytes, (size_t)rq->received, JSON_REJECT_DUPLICATES, &err);
+	jsonmem_begin();
+	rq->json = jsonmem_loadb(rq->bytes, (size_t)rq->received, JSON_REJECT_DUPLICATES, &err);
+	if (jsonmem_ran_out()) { /* some of it may be missing, and jansson takes a string without memory for a broken
+				    one */
+		http_reply_error(rq, ERR_UNAVAILABLE, "", "There is no memory to read the body.");
+		return false;
+	}
 	if (!rq->json) {
 		http_reply_error(rq, ERR_INVALID_JSON, "", "Line %d, column %d: %s.", err.line, err.column, err.text);
 		return false;

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "http/inside.h"
 
@@ -109,6 +110,7 @@ static enum MHD_Result handler_run(struct http_request *rq)
 		reply_busy(rq, "Too many requests of this kind are waiting, or the server is stopping.");
 		return reply_send(rq);
 	}
+	jsonmem_begin();
 	rq->route->handler(rq);
 	return handler_ran(rq);
 }
@@ -124,6 +126,7 @@ static enum MHD_Result handler_ran(struct http_request *rq)
 		if (rq->route->pace == SLOW)
 			return handler_run(rq);
 		waited_update(rq);
+		jsonmem_begin();
 		rq->route->handler(rq);
 	}
 	if (!reply_any(rq)) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "http/inside.h"
 
@@ -98,8 +99,8 @@ void http_reply_json(struct http_request *rq, int status, json_t *steals)
 	size_t size = text ? strlen(text) : 0;
 	char *line = text ? realloc(text, size + 2) : NULL;
 	json_decref(steals);
-	if (!line) {
-		free(text);
+	if (!line || (jsonmem_ran_out() && status < 300)) {
+		free(line ? line : text);
 		http_reply_error(rq, ERR_INTERNAL, "", "The answer could not be built.");
 		return;
 	}
@@ -113,6 +114,12 @@ void http_reply_problems(struct http_request *rq, const struct problems *problem
 		"{\"type\":\"urn:backpropd:error:internal\",\"status\":500,\"code\":\"internal\"}\n";
 	char *text = NULL;
 	size_t size = 0;
+	if (jsonmem_ran_out() && error_info(problems->list[0].code)->status < 500) {
+		/* What seems to be missing may have been there. */
+		jsonmem_begin();
+		http_reply_error(rq, ERR_UNAVAILABLE, "", "There is no memory to answer that.");
+		return;
+	}
 	if (problem_text(rq, problems, &text, &size))
 		http_reply_bytes(
 			rq, error_info(problems->list[0].code)->status, "application/problem+json", text, size);

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "http/inside.h"
 
@@ -33,6 +34,7 @@ static void *slow_run(void *arg)
 		p->waiting--;
 		bool refuse = p->stop;
 		pthread_mutex_unlock(&p->lock);
+		jsonmem_begin();
 		if (refuse)
 			reply_busy(rq, "The server is stopping.");
 		else

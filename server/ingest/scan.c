@@ -1,5 +1,6 @@
 /* scan.c - finds the arrays in the uploaded files and reads their headers. Called by ingest.c. */
 #include "ingest/run.h"
+#include "base/jsonmem.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static bool scan_class_names(struct run *r, struct source *s, const struct inges
 	char *text = read_text(s, &size);
 	if (text)
 		r->class_names =
-			is_json ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : names_of_lines(text, size);
+			is_json ? jsonmem_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : names_of_lines(text, size);
 	free(text);
 	r->class_names_file = file;
 	bool ok = json_is_array(r->class_names) && json_array_size(r->class_names) <= PACKED_MAX_CLASSES;

@@ -286,7 +286,10 @@ static void check_memory(const struct checking *c, struct bp_memory *ret)
 	char at[SPEC_POINTER], need[SPEC_WORDS], allowed[SPEC_WORDS];
 	enum bp_status status = bp_net_memory(c->net, &c->job->params, ret, &err);
 	if (status != BP_OK)
-		problems_add(c->problems, status == BP_EINVAL ? ERR_OUT_OF_RANGE : ERR_MODEL_TOO_LARGE,
+		problems_add(c->problems,
+			status == BP_EINVAL   ? ERR_OUT_OF_RANGE
+			: status == BP_ENOMEM ? ERR_UNAVAILABLE
+					      : ERR_MODEL_TOO_LARGE,
 			status == BP_EINVAL ? error_place(c, &err, at) : "/model", "%s", err.message);
 	else if (limit > 0 && ret->total > limit)
 		problems_add(c->problems, ERR_MODEL_TOO_LARGE, "/model",

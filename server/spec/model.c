@@ -146,8 +146,9 @@ static enum error_code code_of(enum bp_status status)
 {
 	switch (status) {
 	case BP_ELIMIT:
-	case BP_ENOMEM:
 		return ERR_MODEL_TOO_LARGE;
+	case BP_ENOMEM:
+		return ERR_UNAVAILABLE;
 	case BP_OK:
 	case BP_EINVAL:
 	case BP_EIO:
