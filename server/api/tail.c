@@ -9,7 +9,7 @@
 #include "api/auth.h"
 #include "base/sink.h"
 
-enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10 };
+enum { BATCH_FIRST = 8, BATCH_MAX = 64, BATCH_BYTES = 24 << 10 };
 
 struct tail {
 	struct api *api;
@@ -130,6 +130,11 @@ static long pull(void *state, char *buf, size_t max)
 	size_t n = t->text.size - t->offset < max ? t->text.size - t->offset : max;
 	memcpy(buf, t->text.bytes + t->offset, n);
 	t->offset += n;
+	if (t->offset == t->text.size) { /* who sleeps keeps nothing */
+		free(t->text.bytes);
+		t->text = (struct text){0};
+		t->offset = 0;
+	}
 	return (long)n;
 }
 
@@ -156,7 +161,7 @@ void tail_reply(struct http_request *rq, enum tail_format format, const struct t
 	t->follow = q->follow;
 	auth_pass_begin(rq, &t->pass);
 	t->after = q->after;
-	t->limit = BATCH_MAX;
+	t->limit = BATCH_FIRST;
 	snprintf(t->job_id, sizeof t->job_id, "%s", q->job_id ? q->job_id : "");
 	snprintf(t->owner, sizeof t->owner, "%s", q->owner ? q->owner : "");
 	snprintf(t->type, sizeof t->type, "%s", q->type ? q->type : "");

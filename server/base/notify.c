@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-enum { LISTEN_FDS_START = 3 };
+enum { LISTEN_FDS_START = 3, PATIENCE_SECONDS = 2 };
 
 void notify_send(const char *state)
 {
@@ -30,7 +31,9 @@ void notify_send(const char *state)
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&addr, size) < 0)
+	/* Whoever should listen may not read: that must not keep the daemon from stopping. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = PATIENCE_SECONDS}, sizeof(struct timeval));
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&addr, size) < 0 && errno != EAGAIN)
 		log_line(LOG_WARNING, "cannot tell systemd: %s", strerror(errno));
 	close(fd);
 }

@@ -5,7 +5,7 @@
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H
 
-/* Sends e.g. "READY=1\nSTATUS=..." to $NOTIFY_SOCKET; does nothing without it. */
+/* Sends e.g. "READY=1\nSTATUS=..." to $NOTIFY_SOCKET; does nothing without it. Waits at most 2 s for its reader. */
 void notify_send(const char *state);
 /* Seconds between WATCHDOG=1 messages (half of WATCHDOG_USEC), 0 = none wanted. */
 double notify_watchdog_seconds(void);

@@ -18,11 +18,11 @@ enum {
 	TARGET_MAX = 8192,      /* bytes of path and query */
 	HEADERS_MAX = 32 << 10, /* bytes of the request line and all headers */
 	HEADER_COUNT_MAX = 100,
-	CONNECTION_MEMORY = 128 << 10, /* libmicrohttpd's pool of one connection */
-	QUERY_MAX = 64,                /* parameters */
-	SEGMENTS_MAX = 12,             /* of a route */
-	NAMED_MAX = 4,                 /* {names} of a route */
-	NAME_MAX_LENGTH = 64,          /* of a value for a {name} */
+	CONNECTION_MEMORY = 52 << 10, /* libmicrohttpd's pool of one connection, all of which it touches */
+	QUERY_MAX = 64,               /* parameters */
+	SEGMENTS_MAX = 12,            /* of a route */
+	NAMED_MAX = 4,                /* {names} of a route */
+	NAME_MAX_LENGTH = 64,         /* of a value for a {name} */
 	REPLY_HEADERS_MAX = 16,
 	JSON_DEPTH_MAX = 64,
 	BLOCK = 16 << 10,    /* of a stream */

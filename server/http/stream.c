@@ -11,6 +11,9 @@
 
 #include "http/inside.h"
 
+/* What HTTP/1.0 gets at a time, whose clients know no chunks. The others are written into the connection's memory. */
+enum { OLD_BLOCK = 2 << 10 };
+
 struct stream {
 	struct http_stream s;
 	struct conn *conn;
@@ -84,7 +87,7 @@ struct MHD_Response *stream_response(struct http_request *rq)
 		return NULL;
 	*st = (struct stream){rq->reply.stream, rq->conn, rq->identity, now_ms()};
 	struct MHD_Response *resp =
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, stream_read, st, stream_free);
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, OLD_BLOCK, stream_read, st, stream_free);
 	if (!resp) {
 		free(st);
 		return NULL;

@@ -74,6 +74,21 @@ START_TEST(without_a_socket_or_with_a_strange_one_nothing_happens)
 }
 END_TEST
 
+START_TEST(a_reader_that_does_not_read_is_not_waited_for_for_ever)
+{
+	int fd = listen_datagrams(scratch_path("notify")), sender = socket(AF_UNIX, SOCK_DGRAM, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", scratch_path("notify"));
+	while (sendto(sender, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&addr, sizeof addr) == 1)
+		;
+	setenv("NOTIFY_SOCKET", scratch_path("notify"), 1);
+	notify_send("STOPPING=1"); /* the suite's time limit is what this could fail by */
+	expect_message(fd, "x");
+	close(sender);
+	close(fd);
+}
+END_TEST
+
 START_TEST(the_watchdog_wants_a_sign_in_half_its_time)
 {
 	unsetenv("WATCHDOG_USEC");
@@ -131,6 +146,7 @@ TEST_SUITE(notify, 10)
 	tcase_add_test(tc, a_state_reaches_the_socket);
 	tcase_add_test(tc, a_state_reaches_an_abstract_socket);
 	tcase_add_test(tc, without_a_socket_or_with_a_strange_one_nothing_happens);
+	tcase_add_test(tc, a_reader_that_does_not_read_is_not_waited_for_for_ever);
 	tcase_add_test(tc, the_watchdog_wants_a_sign_in_half_its_time);
 	tcase_add_test(tc, a_passed_socket_is_taken_only_when_it_is_ours_and_listens);
 }
