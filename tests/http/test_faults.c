@@ -15,7 +15,7 @@
 #include "http/talk.h"
 #include "runner.h"
 
-enum { EPOCHS = 2, TRAIN = 96, SPREAD = 2 /* ks of a kind in make check */, CALLS_MAX = 1000000 };
+enum { EPOCHS = 2, TRAIN = 96, SPREAD = 1 /* ks of a kind in make check */, CALLS_MAX = 1000000 };
 
 static const char training[] =
 	"\"epochs\":2,\"batch_size\":32,\"seed\":3,\"optimizer\":{\"type\":\"Adam\",\"lr\":0.01}";

@@ -18,11 +18,11 @@
 #include "http/talk.h"
 #include "runner.h"
 
-enum { EPOCHS = 80, TRAIN = 512, ROOM_MB = 24 };
+enum { EPOCHS = 40, TRAIN = 512, ROOM_MB = 24 };
 
 static const char *const flags[] = {"--workers=1", "--retry-seconds=0", NULL};
 static const char training[] =
-	"\"epochs\":80,\"batch_size\":32,\"seed\":8,\"optimizer\":{\"type\":\"Adam\",\"lr\":0.002}";
+	"\"epochs\":40,\"batch_size\":32,\"seed\":8,\"optimizer\":{\"type\":\"Adam\",\"lr\":0.002}";
 
 static struct bytes train_undisturbed(void)
 {
