@@ -169,7 +169,8 @@ static bool scan_file(struct run *r, const struct ingest_file *file)
 	if (ok && status < 0)
 		ok = run_problem(r, file, "",
 			s.member >= SOURCE_MEMBERS ? "has more than %d members."
-						   : "is damaged or truncated (member %d).",
+			: s.refused ? "has a member that is compressed otherwise than by deflate (member %d)."
+				    : "is damaged or truncated (member %d).",
 			s.member >= SOURCE_MEMBERS ? SOURCE_MEMBERS : s.member + 1);
 	if (ok && s.member < 0)
 		ok = run_problem(r, file, "", "is empty.");

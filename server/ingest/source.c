@@ -113,6 +113,16 @@ static size_t read_fully(struct source *s, uint8_t *ret, size_t size)
 	return done;
 }
 
+/* Zip's other methods take as much memory as the archive asks for: PPMd up to 256 MiB, LZMA and xz as much as their
+ * dictionaries. libarchive tells the method in the format's name alone. */
+static bool is_plain_zip(struct archive *archive)
+{
+	const char *name = archive_format_name(archive);
+	if ((archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_ZIP)
+		return true;
+	return name && (strstr(name, "(uncompressed)") || strstr(name, "(deflation)"));
+}
+
 int source_next(struct source *s)
 {
 	struct archive_entry *entry = NULL;
@@ -123,6 +133,9 @@ int source_next(struct source *s)
 		if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
 			return note_failure(s);
 		if (++s->member >= SOURCE_MEMBERS)
+			return -1;
+		s->refused = !is_plain_zip(s->archive);
+		if (s->refused)
 			return -1;
 		if (archive_entry_filetype(entry) == AE_IFREG)
 			break;

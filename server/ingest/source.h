@@ -26,6 +26,7 @@ struct source {
 	uint8_t head[SOURCE_HEAD]; /* its first bytes, already read */
 	size_t nhead;
 	bool damaged; /* a read failed: truncated or corrupt, or ... */
+	bool refused; /* a zip's member is compressed in another way than deflate */
 	int error;    /* ... the server could not read it: errno; 0 = it could */
 	int fd;
 	uint8_t *block;
@@ -33,7 +34,7 @@ struct source {
 
 /* False when the file cannot be opened at all (error says why); source_close is then not needed. */
 bool source_open(struct source *s, const struct ingest_file *file);
-/* Goes to the next member that is a file: 1, at the end: 0, damaged or more than SOURCE_MEMBERS: -1. */
+/* Goes to the next member that is a file: 1, at the end: 0, damaged, refused or more than SOURCE_MEMBERS: -1. */
 int source_next(struct source *s);
 /* Reads size bytes of the member; fewer at its end or when damaged. */
 size_t source_read(struct source *s, void *ret, size_t size);

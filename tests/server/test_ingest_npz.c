@@ -338,6 +338,20 @@ END_TEST
 
 /* Whatever one byte becomes and wherever the file ends, ingest answers and leaves nothing behind or a whole data set.
  */
+START_TEST(a_member_compressed_otherwise_than_by_deflate_is_refused)
+{
+	enum { METHOD = 8, PPMD = 98 }; /* place in the local header; a method whose memory the archive decides */
+	struct upload u;
+	struct upload_member members[] = {{"x_train.npy", bytes_npy("|u1", "2,3", six, sizeof(six))}};
+	struct bytes zip = bytes_zip(members, 1, true);
+	zip.data[METHOD] = PPMD;
+	upload_begin(&u);
+	upload_take(&u, "data.npz", zip);
+	upload_refused(&u, ERR_INVALID_DATA, "data.npz", "otherwise than by deflate");
+	upload_end(&u);
+}
+END_TEST
+
 START_TEST(no_single_byte_or_cut_of_an_npz_breaks_ingest)
 {
 	for (int deflated = 0; deflated < 2; deflated++) {
@@ -386,5 +400,6 @@ TEST_SUITE(ingest_npz, 60)
 	tcase_add_test(tc, a_validation_split_in_an_npz_is_passed_over_and_told);
 	tcase_add_test(tc, a_flipped_byte_in_an_npz_is_found_by_its_checksum);
 	tcase_add_test(tc, an_archive_that_unpacks_to_too_much_is_refused);
+	tcase_add_test(tc, a_member_compressed_otherwise_than_by_deflate_is_refused);
 	tcase_add_test(tc, no_single_byte_or_cut_of_an_npz_breaks_ingest);
 }
