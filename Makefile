@@ -146,6 +146,10 @@ $(B)/test_http: $(TEST_HTTP) $(B)/tests/runner.o
 $(B)/faults.so: $(wildcard tests/faults/*.c tests/faults/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -fPIC -shared $(WARN) -Itests $(filter %.c,$^) -ldl -o $@
+# And to set its clock off.
+$(B)/clock.so: tests/clock/clock.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fPIC -shared $(WARN) $< -ldl -o $@
 # The core's allocations are counted (tests/core/allocation.h).
 $(B)/test_core $(B)/test_core64: TEST_LDFLAGS = $(foreach f,malloc calloc realloc aligned_alloc bp_mem_new,-Wl,--wrap=$(f))
 $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
@@ -165,10 +169,10 @@ check:
 	@$(MAKE) --no-print-directory check-http
 check-unit: $(UNIT_TESTS) $(B)/example_train
 	@set -e; ./$(B)/example_train; for t in $(UNIT_TESTS); do ./$$t; done
-check-http: $(B)/test_http $(B)/backpropd $(B)/faults.so
+check-http: $(B)/test_http $(B)/backpropd $(B)/faults.so $(B)/clock.so
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
 .PHONY: torture
-torture: $(B)/test_http $(B)/backpropd $(B)/faults.so
+torture: $(B)/test_http $(B)/backpropd $(B)/faults.so $(B)/clock.so
 	TORTURE=1 BACKPROPD=$(B)/backpropd ./$(B)/test_http $(SUITES)
 .PHONY: torture-http
 torture-http: $(B)/test_http $(B)/backpropd
