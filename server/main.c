@@ -114,8 +114,8 @@ static bool work_begin(struct daemon *d)
 	struct work_options o = {.store = d->store,
 		.hub = d->hub,
 		.state_dir = c->state_dir,
+		.leases = d->leases,
 		.workers = d->api.workers,
-		.threads = d->api.threads,
 		.keep_checkpoints = (int)c->keep_checkpoints,
 		.retry_seconds = (int)c->retry_seconds};
 	d->work = work_start(&o);

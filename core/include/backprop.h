@@ -301,12 +301,16 @@ struct bp_epoch {
 	const struct bp_layer_stats *stats;  /* valid during the callback */
 };
 
-enum bp_event_kind { BP_EVENT_BATCH, BP_EVENT_EPOCH };
+enum bp_event_kind {
+	BP_EVENT_BATCH,
+	BP_EVENT_EPOCH,
+	BP_EVENT_VALIDATION /* between two batches of the validation: only for bp_trainer_set_threads; never stops */
+};
 
 struct bp_event {
 	enum bp_event_kind kind;
 	int epoch;              /* from 1 */
-	int64_t batch, batches; /* done in this epoch, of how many */
+	int64_t batch, batches; /* done in this epoch, of how many; of the validation in BP_EVENT_VALIDATION */
 	int64_t step;
 	double loss;                    /* of this batch (BP_EVENT_BATCH) */
 	const struct bp_epoch *metrics; /* BP_EVENT_EPOCH */
@@ -319,7 +323,7 @@ struct bp_trainer;
 /*
  * The one way by which training speaks to the world: after every batch, and after every epoch once its
  * validation is done. Called on the thread that runs the trainer, outside parallel regions. It may call
- * bp_trainer_save and the bp_trainer_set_* functions. BP_STOP ends bp_trainer_run.
+ * bp_trainer_save and the bp_trainer_set_* functions (but see BP_EVENT_VALIDATION). BP_STOP ends bp_trainer_run.
  */
 typedef enum bp_answer (*bp_callback)(void *user, struct bp_trainer *tr, const struct bp_event *ev);
 
@@ -383,6 +387,8 @@ struct bp_predictor;
 enum bp_status bp_predictor_new(
 	const struct bp_net *net, int max_batch, int threads, struct bp_predictor **ret, struct bp_error *err);
 void bp_predictor_free(struct bp_predictor *p);
+/* Threads of the next call, 1 to as many as it was made with. Any number gives the same bits. */
+void bp_predictor_set_threads(struct bp_predictor *p, int threads);
 /* Outputs of entries [first, first + n) of data, n x output size, in PyTorch's order. Any n. */
 enum bp_status bp_predictor_run(struct bp_predictor *p, const struct bp_data *data, int64_t first, int64_t n,
 	bp_real *ret_out, struct bp_error *err);

@@ -212,8 +212,9 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 }
 
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-	struct bp_evaluation *ret)
+	const struct bp_between *between, struct bp_evaluation *ret)
 {
+	int64_t batches = (feed->data.count + max_batch - 1) / max_batch;
 	struct bp_score score = {0};
 	for (int64_t first = 0; first < feed->data.count; first += max_batch) {
 		int64_t left = feed->data.count - first;
@@ -221,6 +222,8 @@ void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const
 		struct bp_pass pass = {.n = pick.n};
 		const bp_real *out = bp_batcher_forward(b, feed, &pick, &pass);
 		bp_batcher_score(b, feed, &pick, loss, out, false, &score);
+		if (between && left > max_batch)
+			between->fn(between->user, first / max_batch + 1, batches);
 	}
 	ret->loss = score.loss_sum / score.weight;
 	ret->accuracy = bp_batcher_judged(b, feed, loss) ? (double)score.correct / (double)score.samples : NAN;

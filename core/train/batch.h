@@ -57,8 +57,13 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 /* Whether a share of correct samples can be told: the output is flat, and there are labels or the loss is of yes and
  * no. */
 bool bp_batcher_judged(const struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss);
-/* All of feed in evaluation mode, at most max_batch samples at a time. */
+/* What is done between two batches of an evaluation; it may change b's number of threads. */
+struct bp_between {
+	void (*fn)(void *user, int64_t done, int64_t batches);
+	void *user;
+};
+/* All of feed in evaluation mode, at most max_batch samples at a time. between may be NULL. */
 void bp_batcher_evaluate(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_item *loss, int max_batch,
-	struct bp_evaluation *ret);
+	const struct bp_between *between, struct bp_evaluation *ret);
 
 #endif

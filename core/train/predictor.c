@@ -10,7 +10,7 @@
 
 struct bp_predictor {
 	const struct bp_net *net;
-	int max_batch;
+	int max_batch, max_threads;
 	struct bp_batcher batcher;
 	bp_real *table; /* of the data set at hand */
 };
@@ -35,6 +35,7 @@ enum bp_status bp_predictor_new(
 	struct bp_shape in = bp_net_input_shape(net);
 	p->net = net;
 	p->max_batch = max_batch;
+	p->max_threads = threads;
 	b->ctx = (struct bp_ctx){.k = bp_kernels_choose(BP_ISA_ALL), .threads = threads};
 	b->out = bp_net_output_shape(net);
 	b->out_size = bp_shape_size(&b->out);
@@ -66,6 +67,11 @@ void bp_predictor_free(struct bp_predictor *p)
 	bp_mem_free(p->batcher.rows);
 	bp_mem_free(p->table);
 	free(p);
+}
+
+void bp_predictor_set_threads(struct bp_predictor *p, int threads)
+{
+	p->batcher.ctx.threads = threads < 1 ? 1 : threads > p->max_threads ? p->max_threads : threads;
 }
 
 /* n samples of a batch from channels-last to PyTorch's order. */
@@ -119,7 +125,7 @@ enum bp_status bp_predictor_evaluate(struct bp_predictor *p, const struct bp_dat
 		return st;
 	uint64_t mode = bp_fpu_enter(p->batcher.ctx.threads);
 	bp_feed_init(&feed, data, p->net, p->table);
-	bp_batcher_evaluate(&p->batcher, &feed, loss, p->max_batch, ret);
+	bp_batcher_evaluate(&p->batcher, &feed, loss, p->max_batch, NULL, ret);
 	bp_fpu_leave(mode);
 	return BP_OK;
 }

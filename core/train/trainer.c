@@ -287,9 +287,38 @@ static double next_batch(struct bp_trainer *tr)
 	return loss;
 }
 
-/* Validates, and moves on to the next epoch, so that a checkpoint saved by the callback begins there. */
-static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
+static enum bp_answer tell(struct bp_trainer *tr, bp_callback callback, void *user, const struct bp_event *ev)
 {
+	return callback ? callback(user, tr, ev) : BP_CONTINUE;
+}
+
+/* Whom a validation tells that it is still there. */
+struct listener {
+	struct bp_trainer *tr;
+	bp_callback callback;
+	void *user;
+};
+
+static void tell_validation(void *user, int64_t done, int64_t batches)
+{
+	const struct listener *l = user;
+	struct bp_trainer *tr = l->tr;
+	struct bp_event ev = {.kind = BP_EVENT_VALIDATION,
+		.epoch = (int)tr->progress.epoch + 1,
+		.batch = done,
+		.batches = batches,
+		.step = tr->progress.step,
+		.loss = NAN};
+	tell(tr, l->callback, l->user, &ev);
+	if (tr->batcher.ctx.threads != tr->pool_threads)
+		enter(tr);
+}
+
+/* Validates, and moves on to the next epoch, so that a checkpoint saved by the callback begins there. */
+static void finish_epoch(struct listener *l, struct bp_epoch *ret)
+{
+	struct bp_trainer *tr = l->tr;
+	const struct bp_between between = {.fn = tell_validation, .user = l};
 	double begin = now();
 	bp_trainer_metrics(tr, ret);
 	ret->lr = tr->lr > 0 ? tr->lr : rate(tr, tr->progress.step - 1);
@@ -297,7 +326,7 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 		struct bp_evaluation val;
 		if (tr->vectors.average)
 			bp_flat_swap(tr->batcher.ctx.threads, &tr->vectors);
-		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &val);
+		bp_batcher_evaluate(&tr->batcher, &tr->val, &tr->params.loss, tr->params.batch_size, &between, &val);
 		if (tr->vectors.average)
 			bp_flat_swap(tr->batcher.ctx.threads, &tr->vectors);
 		ret->val_loss = val.loss;
@@ -307,11 +336,6 @@ static void finish_epoch(struct bp_trainer *tr, struct bp_epoch *ret)
 	ret->seconds = tr->progress.seconds + now() - begin;
 	tr->progress.epoch++;
 	bp_trainer_reset_sums(tr);
-}
-
-static enum bp_answer tell(struct bp_trainer *tr, bp_callback callback, void *user, const struct bp_event *ev)
-{
-	return callback ? callback(user, tr, ev) : BP_CONTINUE;
 }
 
 /* Runs until the callback stops it or all is done. */
@@ -329,7 +353,7 @@ static void run(struct bp_trainer *tr, bp_callback callback, void *user)
 			ev.batch = p->batch;
 			ev.step = p->step;
 		} else {
-			finish_epoch(tr, &metrics);
+			finish_epoch(&(struct listener){tr, callback, user}, &metrics);
 			ev.kind = BP_EVENT_EPOCH;
 			ev.batch = tr->batches;
 			ev.step = p->step;

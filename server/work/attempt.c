@@ -5,6 +5,31 @@
 #include "base/log.h"
 #include "work/train.h"
 
+enum { THREADS_WAIT_MS = 100 };
+
+/* The job's threads: not before those who had them have given them back. False: it does not run. */
+static bool lease_begin(struct run *r)
+{
+	r->lease = lease_open(r->ctx->leases, r->row->id, r->row->owner, r->row->threads);
+	if (!r->lease) {
+		failure_from_memory(&r->failure, "There was not enough memory to start the job.");
+		r->outcome = OUT_FAILED;
+		return false;
+	}
+	while (lease_wait(r->lease, THREADS_WAIT_MS) == 0 && r->outcome == OUT_RUNNING) {
+		struct job_asked asked;
+		if (atomic_load(&r->ctx->stopping))
+			r->outcome = OUT_INTERRUPTED;
+		else if (store_job_asked(r->ctx->store, r->row->id, &asked) && asked.status == JOB_CANCELLING)
+			r->outcome = OUT_CANCELLED;
+		else if (asked.status == JOB_PAUSING)
+			r->outcome = OUT_PAUSED;
+	}
+	if (r->outcome == OUT_RUNNING)
+		r->fewest = lease_threads(r->lease);
+	return r->outcome == OUT_RUNNING;
+}
+
 static void run_fail_core(struct run *r, const char *reason, const struct bp_error *err)
 {
 	failure_from_core(&r->failure, reason, err);
@@ -14,7 +39,7 @@ static void run_fail_core(struct run *r, const char *reason, const struct bp_err
 static bool prepare(struct run *r)
 {
 	const char *id = r->row->id;
-	if (!prepared_open(&r->prepared, r->ctx, r->row, &r->failure))
+	if (!prepared_open(&r->prepared, r->ctx, r->row, r->lease, &r->failure))
 		return false;
 	const struct spec_job *job = &r->prepared.job;
 	struct change start = {
@@ -127,7 +152,6 @@ static void train(struct run *r)
 	struct bp_trainer *tr = NULL;
 	struct bp_error err;
 	struct checkpoint_place place;
-	r->claimed = clock_mono();
 	r->told = r->row->epoch;
 	if (!prepare(r) || !trainer_make(r, &tr) ||
 		!checkpoints_restore(&r->checkpoints, tr, false, &place, &r->failure)) {
@@ -158,13 +182,19 @@ void train_job(struct work_context *ctx, const struct job_row *row)
 {
 	struct run r = {.ctx = ctx, .row = row, .outcome = OUT_RUNNING};
 	log_line(LOG_INFO, "%s: \"%s\" starts (attempt %d)", row->id, row->name, row->attempt);
-	train(&r);
+	r.claimed = r.charged = clock_mono();
+	if (lease_begin(&r))
+		train(&r);
 	if (r.outcome == OUT_RUNNING && r.prepared.test.count > 0)
 		run_test(&r);
 	if (r.outcome == OUT_RUNNING)
 		r.outcome = OUT_SUCCEEDED;
-	run_finish(&r);
+	/* Once the row says that it has ended, the next job may take its memory. */
 	run_examine_done(&r);
 	changes_done(&r.changes);
 	prepared_close(&r.prepared);
+	if (r.lease)
+		run_charge(&r);
+	run_finish(&r);
+	lease_close(r.lease);
 }

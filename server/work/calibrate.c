@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "spec/spec.h"
 
-enum { BATCH = 32, STEPS_MAX = 2000 };
+enum { BATCH = 32, STEPS_MAX = 2000, WAIT_MS = 100 };
 #define MEASURE_SECONDS 0.01
 
 /* A net that is all overhead, and one that is all arithmetic. */
@@ -46,7 +46,7 @@ static double measure(struct bp_trainer *tr)
 	return now > begin ? (steps - 1) * (double)BATCH / (now - begin) : 0;
 }
 
-static void calibrate_net(const struct work_context *ctx, size_t i)
+static void calibrate_net(const struct work_context *ctx, int threads, size_t i)
 {
 	struct problems problems = {0};
 	struct spec_model model = {0};
@@ -68,7 +68,7 @@ static void calibrate_net(const struct work_context *ctx, size_t i)
 		.shape = nets[i].shape, .dtype = BP_F32, .samples = samples, .labels = labels, .count = BATCH};
 	bp_train_params_defaults(&params);
 	params.batch_size = BATCH;
-	params.threads = params.max_threads = ctx->threads_per_job;
+	params.threads = params.max_threads = threads;
 	if (ok) {
 		bp_net_init(net, 0);
 		ok = bp_trainer_new(net, &params, &data, NULL, &tr, &err) == BP_OK;
@@ -81,7 +81,7 @@ static void calibrate_net(const struct work_context *ctx, size_t i)
 	}
 	if (speed.samples_per_second > 0 && store_speed_note(ctx->store, &speed) == STORE_OK)
 		log_line(LOG_INFO, "%s: %.3g GFLOP/s with %d thread(s)", nets[i].name,
-			speed.training_flops * speed.samples_per_second * 1e-9, ctx->threads_per_job);
+			speed.training_flops * speed.samples_per_second * 1e-9, threads);
 	bp_trainer_free(tr);
 	bp_net_free(net);
 	spec_model_done(&model);
@@ -95,6 +95,10 @@ void calibrate_machine(const struct work_context *ctx)
 	bool exact;
 	if (store_speed_find(ctx->store, &any, &exact) != STORE_NOT_FOUND)
 		return;
-	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
-		calibrate_net(ctx, i);
+	struct lease *lease = lease_open(ctx->leases, "calibration", "", 0);
+	while (lease && lease_wait(lease, WAIT_MS) == 0 && !atomic_load(&ctx->stopping))
+		continue;
+	for (size_t i = 0; lease && i < sizeof(nets) / sizeof(nets[0]) && !atomic_load(&ctx->stopping); i++)
+		calibrate_net(ctx, lease_threads(lease), i);
+	lease_close(lease);
 }

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { SLICE_SAMPLES = 4096, SMALLEST_BATCH = 32 };
+enum { SLICE_SAMPLES = 1024, SMALLEST_BATCH = 32 };
 
 /* Entries [first, first + n) of data, as a view of its own; index holds n. */
 static struct bp_data slice_of(const struct bp_data *data, int64_t first, int64_t n, uint32_t *index)
@@ -20,7 +20,7 @@ static struct bp_data slice_of(const struct bp_data *data, int64_t first, int64_
 }
 
 bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const struct bp_data *data,
-	bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f)
+	int (*threads)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f)
 {
 	struct bp_predictor *predictor = NULL;
 	struct bp_error err;
@@ -33,16 +33,18 @@ bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const st
 		failure_from_memory(f, "There was not enough memory for the test.");
 		return false;
 	}
-	if (bp_predictor_new(net, batch, job->params.threads, &predictor, &err) != BP_OK) {
+	if (bp_predictor_new(net, batch, job->params.max_threads, &predictor, &err) != BP_OK) {
 		failure_from_core(f, "evaluation_failed", &err);
 		goto out;
 	}
 	for (int64_t first = 0, n; first < data->count; first += n) {
 		struct bp_evaluation part;
-		if (stop(user)) {
+		int now = threads(user);
+		if (now == 0) {
 			ok = true;
 			goto out;
 		}
+		bp_predictor_set_threads(predictor, now);
 		n = data->count - first < SLICE_SAMPLES ? data->count - first : SLICE_SAMPLES;
 		struct bp_data slice = slice_of(data, first, n, index);
 		if (bp_predictor_evaluate(predictor, &slice, &job->params.loss, &part, &err) != BP_OK) {

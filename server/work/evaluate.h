@@ -5,9 +5,10 @@
 #include "work/prepare.h"
 #include "work/report.h"
 
-/* Mean loss, and accuracy when there are labels, over all of data with net's weights. Goes in slices, between which it
- * asks stop: true ends it early with *ret_done false. False with a failure. */
+/* Mean loss, and accuracy when there are labels, over all of data with net's weights. Goes in slices, before each of
+ * which it asks how many threads it may use, at most job's max_threads; 0 ends it early with *ret_done false. False
+ * with a failure. */
 bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const struct bp_data *data,
-	bool (*stop)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f);
+	int (*threads)(void *user), void *user, struct report_test *ret, bool *ret_done, struct failure *f);
 
 #endif

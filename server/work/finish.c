@@ -15,8 +15,8 @@
 
 enum { WRITE_AGAIN_MS = 1000, DISK_FULL_FACTOR = 2 };
 
-/* A stop changes nothing here: the test belongs to the end. */
-static bool test_stops(void *user)
+/* Threads for the next part of the test; 0: it ends. A stop changes nothing here: the test belongs to the end. */
+static int test_goes_on(void *user)
 {
 	struct run *r = user;
 	struct job_asked asked;
@@ -26,7 +26,7 @@ static bool test_stops(void *user)
 		r->outcome = OUT_CANCELLED;
 	else if (asked.status == JOB_PAUSING)
 		r->outcome = OUT_PAUSED;
-	return r->outcome != OUT_RUNNING;
+	return r->outcome == OUT_RUNNING ? lease_threads(r->lease) : 0;
 }
 
 /* The best checkpoint, or the last, on the test split: an event, and test_loss and test_accuracy in the job's metrics.
@@ -38,7 +38,7 @@ void run_test(struct run *r)
 	bool done = false;
 	bool best = r->prepared.job.life.restore_best_weights;
 	if (!checkpoints_load(&r->checkpoints, best, r->prepared.net, &test.epoch, &r->failure) ||
-		!evaluate_net(r->prepared.net, &r->prepared.job, &r->prepared.test, test_stops, r, &test, &done,
+		!evaluate_net(r->prepared.net, &r->prepared.job, &r->prepared.test, test_goes_on, r, &test, &done,
 			&r->failure)) {
 		r->outcome = OUT_FAILED;
 		return;

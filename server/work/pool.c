@@ -28,6 +28,7 @@ static void *worker_main(void *arg)
 	struct work_context *ctx = arg;
 	while (!atomic_load(&ctx->stopping) && !hub_closed(ctx->hub)) {
 		struct job_row row;
+		struct lease_view other;
 		uint64_t seen = hub_seq(ctx->hub, HUB_QUEUE);
 		switch (store_job_claim(ctx->store, &row)) {
 		case STORE_OK:
@@ -40,7 +41,7 @@ static void *worker_main(void *arg)
 			job_row_done(&row);
 			break;
 		case STORE_NOT_FOUND:
-			if (!atomic_exchange(&ctx->calibrated, true)) {
+			if (leases_list(ctx->leases, &other, 1) == 0 && !atomic_exchange(&ctx->calibrated, true)) {
 				calibrate_machine(ctx);
 				break;
 			}
@@ -68,11 +69,10 @@ struct work *work_start(const struct work_options *o)
 		free(w);
 		return NULL;
 	}
-	int share = o->threads / o->workers;
 	w->ctx.store = o->store;
 	w->ctx.hub = o->hub;
 	w->ctx.state_dir = o->state_dir;
-	w->ctx.threads_per_job = share < 1 ? 1 : share > BP_MAX_THREADS ? BP_MAX_THREADS : share;
+	w->ctx.leases = o->leases;
 	w->ctx.keep_checkpoints = o->keep_checkpoints;
 	w->ctx.retry_seconds = o->retry_seconds;
 	atomic_init(&w->ctx.calibrated, false);
@@ -88,7 +88,7 @@ struct work *work_start(const struct work_options *o)
 		snprintf(name, sizeof(name), "worker-%d", w->nworkers);
 		pthread_setname_np(w->workers[w->nworkers], name);
 	}
-	log_line(LOG_INFO, "%d worker(s) with %d thread(s) each", w->nworkers, w->ctx.threads_per_job);
+	log_line(LOG_INFO, "%d job(s) may run at the same time", w->nworkers);
 	return w;
 }
 

@@ -30,7 +30,7 @@ static bool net_build(struct prepared *p, const struct job_row *row, struct fail
 	return ok;
 }
 
-static bool job_read(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
+static bool job_read(struct prepared *p, const struct job_row *row, struct lease *lease, struct failure *f)
 {
 	json_t *spec = json_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
 	bool ok = spec && spec_job_from_json(spec, &p->job);
@@ -39,9 +39,9 @@ static bool job_read(struct prepared *p, const struct work_context *ctx, const s
 		failure_set(f, "invalid_job", "The stored training options cannot be read by this version.");
 		return false;
 	}
-	int threads =
-		p->job.threads_auto || p->job.threads > ctx->threads_per_job ? ctx->threads_per_job : p->job.threads;
-	p->job.params.threads = p->job.params.max_threads = threads < 1 ? 1 : threads;
+	/* Memory is planned for all that it may ever have. */
+	p->job.params.threads = lease_threads(lease);
+	p->job.params.max_threads = lease_most(lease);
 	return true;
 }
 
@@ -101,10 +101,11 @@ static bool loss_balance(struct prepared *p, struct failure *f)
 	return true;
 }
 
-bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f)
+bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct lease *lease,
+	struct failure *f)
 {
 	memset(p, 0, sizeof(*p));
-	return net_build(p, row, f) && job_read(p, ctx, row, f) && data_open(p, ctx, row, f) && data_split(p, f) &&
+	return net_build(p, row, f) && job_read(p, row, lease, f) && data_open(p, ctx, row, f) && data_split(p, f) &&
 	       loss_balance(p, f);
 }
 

@@ -16,9 +16,10 @@ struct prepared {
 	struct bp_data train, val, test; /* count 0 = none */
 };
 
-/* Everything is checked anew: the row may be of an older version, the file may have rotted. False with a failure;
- * prepared_close in either case. */
-bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct failure *f);
+/* Everything is checked anew: the row may be of an older version, the file may have rotted. Its threads are the
+ * lease's. False with a failure; prepared_close in either case. */
+bool prepared_open(struct prepared *p, const struct work_context *ctx, const struct job_row *row, struct lease *lease,
+	struct failure *f);
 void prepared_close(struct prepared *p);
 
 #endif

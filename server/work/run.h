@@ -10,6 +10,7 @@
 
 #include "backprop.h"
 #include "hub/hub.h"
+#include "share/lease.h"
 #include "store/store.h"
 
 /* The same for all jobs of a daemon; read only but for stopping, which work_stop sets. */
@@ -17,10 +18,10 @@ struct work_context {
 	struct store *store;
 	struct hub *hub;
 	const char *state_dir;
-	int threads_per_job; /* that a job may use */
+	struct leases *leases;
 	int keep_checkpoints;
 	double retry_seconds;   /* before the first retry of a failure that may pass */
-	atomic_bool calibrated; /* a worker looks at the machine's speed when it is first idle */
+	atomic_bool calibrated; /* a worker looks at the machine's speed when all are first idle */
 	atomic_bool stopping;   /* go back to the queue at the next batch */
 };
 

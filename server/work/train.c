@@ -16,6 +16,7 @@
 #include "base/sha256.h"
 
 #define LOOK_SECONDS 0.1
+#define CHARGE_SECONDS 10.0
 #define PROGRESS_SECONDS_MIN 1.0
 #define PROGRESS_SECONDS_MAX 10.0
 #define PROGRESS_SHARE                                                                                                 \
@@ -130,11 +131,20 @@ bool run_out_of_time(const struct run *r)
 	return limit > 0 && r->row->runtime_seconds + clock_mono() - r->claimed >= limit;
 }
 
+void run_charge(struct run *r)
+{
+	r->charged = clock_mono();
+	if (store_usage_add(r->ctx->store, r->row->owner, lease_used(r->lease)) != STORE_OK)
+		log_line(LOG_WARNING, "%s: its use of cores could not be noted", r->row->id);
+}
+
 /* What clients asked for meanwhile, and the clock. */
 static enum bp_answer look(struct run *r, struct bp_trainer *tr, const struct bp_event *ev)
 {
 	struct job_asked asked;
 	r->looked = clock_mono();
+	if (r->looked - r->charged >= CHARGE_SECONDS)
+		run_charge(r);
 	if (store_job_asked(r->ctx->store, r->row->id, &asked)) {
 		if (asked.status == JOB_CANCELLING)
 			return run_stop(r, OUT_CANCELLED);
@@ -254,15 +264,20 @@ static bool record_epoch(struct run *r, const struct bp_epoch *m, const struct c
 	return ok;
 }
 
-/* After epochs 1, 2, 4, 8 ...: how fast this net trains here, for the price of others like it. */
+/* After epochs 1, 2, 4, 8 ...: how fast this net trains here, for the price of others like it. A price is for the whole
+ * machine, so an epoch that had to share it counts only while nothing better is known. */
 static void note_speed(const struct run *r, const struct bp_epoch *m)
 {
+	bool shared = r->fewest < r->prepared.job.params.max_threads, known = false;
 	struct speed speed = {.batch_size = r->prepared.job.params.batch_size,
 		.training_flops = (double)bp_net_training_flops(r->prepared.net),
 		.samples_per_second = m->samples_per_second};
 	if ((m->epoch & (m->epoch - 1)) != 0 || !(speed.training_flops > 0) || !isnormal(speed.samples_per_second))
 		return;
 	sha256_hex(r->row->model, strlen(r->row->model), speed.model_sha256);
+	struct speed before = speed;
+	if (shared && store_speed_find(r->ctx->store, &before, &known) == STORE_OK && known)
+		return;
 	if (store_speed_note(r->ctx->store, &speed) != STORE_OK)
 		log_line(LOG_WARNING, "%s: its speed could not be noted", r->row->id);
 }
@@ -324,18 +339,34 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	if (due && !saved)
 		return run_stop(r, OUT_FAILED);
 	note_speed(r, m);
+	r->fewest = r->prepared.job.params.threads;
 	run_examine(r, m, false);
 	return r->ended ? BP_STOP : BP_CONTINUE;
+}
+
+/* What others need is given back here, and what is free is taken up. */
+static void adjust_threads(struct run *r, struct bp_trainer *tr)
+{
+	int threads = lease_threads(r->lease);
+	if (threads < r->fewest)
+		r->fewest = threads;
+	if (threads == r->prepared.job.params.threads)
+		return;
+	r->prepared.job.params.threads = threads;
+	bp_trainer_set_threads(tr, threads);
 }
 
 enum bp_answer run_event(void *user, struct bp_trainer *tr, const struct bp_event *ev)
 {
 	struct run *r = user;
+	adjust_threads(r, tr);
 	switch (ev->kind) {
 	case BP_EVENT_BATCH:
 		return batch_done(r, tr, ev);
 	case BP_EVENT_EPOCH:
 		return epoch_done(r, tr, ev->metrics);
+	case BP_EVENT_VALIDATION:
+		break;
 	}
 	return BP_CONTINUE;
 }

@@ -27,6 +27,7 @@ enum outcome {
 struct run {
 	struct work_context *ctx;
 	const struct job_row *row;
+	struct lease *lease; /* of threads; NULL before it has any */
 	struct prepared prepared;
 	struct checkpoints checkpoints;
 	struct changes changes;
@@ -34,11 +35,13 @@ struct run {
 	struct diagnosis diagnosis;
 	json_t *findings; /* told so far */
 	enum outcome outcome;
+	int fewest;        /* threads in this epoch */
 	const char *ended; /* why the training ended before its last epoch; NULL: it did not */
 	struct failure failure;
 	int told;                         /* epochs that have their event */
 	double claimed;                   /* monotonic; all below too */
 	double started;                   /* of the training */
+	double charged;                   /* when its user was charged last */
 	double looked, progressed, saved; /* last look for requests, progress event, checkpoint */
 	int64_t last_step;                /* steps done */
 	int64_t batches_run;              /* since started */
@@ -58,6 +61,8 @@ bool run_change(
 	struct run *r, struct bp_trainer *tr, const struct report_change *change, const struct job_asked *asked);
 /* Takes up the learning rate and epochs that were asked for; at most as few epochs as have begun. */
 bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *asked, int64_t step, int begun);
+/* Adds what it used since the last time to what its user has used. Losing that loses nothing else. */
+void run_charge(struct run *r);
 /* Whether the job has used up its time. */
 bool run_out_of_time(const struct run *r);
 

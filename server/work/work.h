@@ -9,13 +9,15 @@
 
 #include "base/config.h"
 #include "hub/hub.h"
+#include "share/lease.h"
 #include "store/store.h"
 
 struct work_options {
 	struct store *store;
 	struct hub *hub;
 	const char *state_dir; /* datasets/ and checkpoints/ are below it */
-	int workers, threads, keep_checkpoints;
+	struct leases *leases; /* of the cores that jobs train on */
+	int workers, keep_checkpoints;
 	int retry_seconds; /* before a job that failed for a passing reason is tried again; doubles */
 };
 struct work;

@@ -59,6 +59,28 @@ START_TEST(any_number_of_threads_gives_the_same_bits)
 }
 END_TEST
 
+START_TEST(threads_may_change_between_the_batches_of_a_validation)
+{
+	struct training one, many;
+	struct report of_one = {0}, of_many = {.change_threads = true};
+	for (int i = 0; i < 2; i++) {
+		struct training *t = i ? &many : &one;
+		start(t, 1);
+		bp_trainer_free(t->trainer);
+		t->params.batch_size = 8;
+		training_start(t);
+	}
+	training_run(&one, &of_one, true);
+	training_run(&many, &of_many, true);
+	ck_assert_int_eq(of_one.validations, EPOCHS * ((one.val.count + 7) / 8 - 1));
+	ck_assert_int_eq(of_many.validations, of_one.validations);
+	nets_equal(one.net, many.net, "changing in the validation");
+	reports_equal(&of_one, &of_many, "changing in the validation");
+	training_done(&one);
+	training_done(&many);
+}
+END_TEST
+
 /* The first steps of a training, by another process, up to a checkpoint. */
 static void steps_elsewhere(int steps, const char *path)
 {
@@ -131,6 +153,7 @@ END_TEST
 TEST_SUITE(determinism, 120)
 {
 	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 2, 6);
+	tcase_add_test(tc, threads_may_change_between_the_batches_of_a_validation);
 	tcase_add_loop_test(tc, a_training_that_goes_on_in_another_process_has_the_same_bits, 1, STEPS);
 	tcase_add_test(tc, another_seed_gives_other_weights);
 }

@@ -28,6 +28,8 @@ static enum bp_answer follow(void *user, struct bp_trainer *tr, const struct bp_
 		p->rates[ev->epoch - 1] = ev->metrics->lr;
 		return BP_CONTINUE;
 	}
+	if (ev->kind == BP_EVENT_VALIDATION)
+		return BP_CONTINUE;
 	p->steps = ev->step;
 	if (p->stop_step == ev->step) {
 		ck_assert_int_eq(bp_trainer_save(tr, p->save, &err), BP_OK);

@@ -222,7 +222,7 @@ static enum bp_answer curve_keep(void *user, struct bp_trainer *tr, const struct
 	(void)tr;
 	if (ev->kind == BP_EVENT_BATCH)
 		curve[ev->step - 1] = ev->loss;
-	else
+	else if (ev->kind == BP_EVENT_EPOCH)
 		curve[STEPS + ev->epoch - 1] = ev->metrics->val_loss;
 	return BP_CONTINUE;
 }

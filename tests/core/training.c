@@ -97,14 +97,19 @@ static void epoch_keep(struct report *r, const struct bp_epoch *m)
 enum bp_answer report_keep(void *user, struct bp_trainer *tr, const struct bp_event *ev)
 {
 	struct report *r = user;
-	if (ev->kind == BP_EVENT_EPOCH) {
+	if (ev->kind == BP_EVENT_VALIDATION) {
+		ck_assert(ev->batch > 0 && ev->batch < ev->batches && !ev->metrics);
+		r->validations++;
+	} else if (ev->kind == BP_EVENT_EPOCH) {
 		epoch_keep(r, ev->metrics);
 	} else {
 		r->batches++;
 		r->batch_loss = ev->loss;
 	}
 	if (r->change_threads)
-		bp_trainer_set_threads(tr, 1 + (int)(ev->step * 7 % 4));
+		bp_trainer_set_threads(tr, 1 + (int)((ev->step * 7 + ev->batch) % 4));
+	if (ev->kind == BP_EVENT_VALIDATION)
+		return BP_CONTINUE;
 	bool steps = r->stop_after && ev->step >= r->stop_after;
 	bool batches = r->stop_batches && r->batches >= r->stop_batches;
 	if (!steps && !batches)

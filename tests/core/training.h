@@ -32,7 +32,7 @@ void training_item(enum bp_item_kind kind, const char *type, const struct traini
 
 /* What a run reported, all that does not depend on the clock, and what stops or moves it. */
 struct report {
-	int64_t batches; /* events seen */
+	int64_t batches, validations; /* events seen */
 	int epochs;
 	double batch_loss;                      /* of the last batch */
 	struct bp_epoch epoch[TRAINING_EPOCHS]; /* by epoch - 1; stats and times are 0 */

@@ -33,7 +33,9 @@ START_TEST(system_tells_version_threads_and_counts_but_no_path)
 	ck_assert_int_eq(talk_int(system, "threads"), 2);
 	ck_assert_uint_gt(strlen(talk_text(system, "isa")), 0);
 	ck_assert_int_eq(talk_int(system, "jobs.queued"), 0);
-	ck_assert_int_eq(talk_int(system, "settings.workers"), 1);
+	ck_assert_int_eq(talk_int(system, "settings.workers"), 0);
+	ck_assert_int_eq(talk_int(system, "workers"), 2);
+	ck_assert(json_is_array(talk_at(system, "leases")));
 	ck_assert_int_gt(talk_int(system, "memory.job_limit_bytes"), 0);
 	ck_assert(talk_number(system, "uptime_seconds") >= 0);
 	json_decref(system);

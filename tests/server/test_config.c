@@ -39,7 +39,7 @@ START_TEST(without_anything_the_defaults_stand)
 	unsetenv("STATE_DIRECTORY");
 	ck_assert_int_eq(load(file_flag(""), NULL, NULL, NULL), 0);
 	ck_assert_int_eq(config.port, 8700);
-	ck_assert_int_eq(config.workers, 1);
+	ck_assert_int_eq(config.workers, 0);
 	ck_assert_str_eq(config.address, "127.0.0.1");
 	ck_assert_str_eq(config.log_level, "info");
 	ck_assert_str_eq(config.state_dir, "./backpropd-state");
@@ -81,9 +81,9 @@ START_TEST(a_value_out_of_bounds_names_source_key_and_bounds)
 	const char *text;
 	ck_assert_int_eq(load("--port=65536", NULL, NULL, &text), -1);
 	ck_said(text, "flag --port: port is \"65536\"; it must be a whole number from 0 to 65535");
-	setenv("BACKPROPD_WORKERS", "0", 1);
+	setenv("BACKPROPD_WORKERS", "65", 1);
 	ck_assert_int_eq(load(NULL, NULL, NULL, &text), -1);
-	ck_said(text, "environment BACKPROPD_WORKERS: workers is \"0\"; it must be a whole number from 1 to 64");
+	ck_said(text, "environment BACKPROPD_WORKERS: workers is \"65\"; it must be a whole number from 0 to 64");
 	unsetenv("BACKPROPD_WORKERS");
 	ck_assert_int_eq(load(file_flag("[backpropd]\nmax_queued = many\n"), NULL, NULL, &text), -1);
 	ck_said(text, "conf: max_queued is \"many\"");

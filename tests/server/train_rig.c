@@ -137,11 +137,14 @@ void rig_start(struct rig *r, int keep_checkpoints)
 
 void rig_restart(struct rig *r, int keep_checkpoints)
 {
+	if (!r->leases)
+		r->leases = leases_new(r->cores ? r->cores : 2, 0);
+	ck_assert_ptr_nonnull(r->leases);
 	struct work_options o = {.store = r->store,
 		.hub = r->hub,
 		.state_dir = r->dir,
-		.workers = 1,
-		.threads = 2,
+		.leases = r->leases,
+		.workers = r->workers ? r->workers : 1,
 		.keep_checkpoints = keep_checkpoints,
 		.retry_seconds = r->retry_seconds};
 	r->work = work_start(&o);
@@ -156,12 +159,19 @@ void rig_stop(struct rig *r)
 	hub_close(r->hub);
 	hub_free(r->hub);
 	store_close(r->store);
+	leases_free(r->leases);
 	r->work = NULL;
+	r->leases = NULL;
 	r->hub = NULL;
 	r->store = NULL;
 }
 
 void rig_submit(struct rig *r, const char *training, struct job_row *ret)
+{
+	rig_submit_as(r, "local", training, ret);
+}
+
+void rig_submit_as(struct rig *r, const char *owner, const char *training, struct job_row *ret)
 {
 	struct problems problems = {0};
 	struct spec_model model;
@@ -186,7 +196,7 @@ void rig_submit(struct rig *r, const char *training, struct job_row *ret)
 	ck_assert_msg(ok, "%s: %s", problems.list[0].param, problems.list[0].detail);
 	json_t *definition = spec_model_to_json(&model), *spec = spec_job_to_json(job, ds);
 	char *model_json = json_dumps(definition, 0), *spec_json = json_dumps(spec, 0);
-	struct job_new n = {.owner = "local",
+	struct job_new n = {.owner = owner,
 		.name = "rig",
 		.dataset_id = r->dataset_id,
 		.model = model_json,

@@ -17,6 +17,8 @@ struct rig {
 	struct hub *hub;
 	struct work *work;
 	int retry_seconds;
+	int cores, workers;    /* 0: two cores, one worker */
+	struct leases *leases; /* while there are workers */
 	char dataset_id[ID_MAX], dataset_sha256[65];
 };
 
@@ -32,6 +34,8 @@ void rig_restart(struct rig *r, int keep_checkpoints);
 void rig_stop(struct rig *r); /* as on SIGTERM */
 /* Queues a job; training: JSON of its "training" object. */
 void rig_submit(struct rig *r, const char *training, struct job_row *ret);
+/* The same as another user. */
+void rig_submit_as(struct rig *r, const char *owner, const char *training, struct job_row *ret);
 /* Blocks until the job's epoch is at least that many, or it has ended. */
 void rig_wait_epoch(struct rig *r, const char *job_id, int epoch);
 /* Blocks until the job has ended; *ret is the row, the caller's. */
