@@ -6,7 +6,8 @@
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
 #? make torture    the daemon's tests in full: 200 kills, each call and each allocation fails ... (SUITES="kill faults")
-#? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), and slow clients
+#? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), 500
+#?                 clients on one job, slow clients, and how long answers take while two jobs train
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed of training beside PyTorch, in the same run
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
@@ -178,7 +179,9 @@ torture: $(B)/test_http $(B)/backpropd $(B)/faults.so $(B)/clock.so
 torture-http: $(B)/test_http $(B)/backpropd
 	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined $(B)/asan/backpropd
 	MUTATED_REQUESTS=$(or $(MUTATED_REQUESTS),100000) BACKPROPD=$(B)/asan/backpropd ./$(B)/test_http mutated
+	CROWD_CLIENTS=500 BACKPROPD=$(B)/backpropd ./$(B)/test_http crowd
 	$(PYTHON) tests/http/slow_clients.py $(B)
+	$(PYTHON) tests/bench/bench_api.py $(B)
 check-page: $(B)/backpropd
 	@BACKPROPD=$(B)/backpropd $(PYTHON) tests/web/test_page.py
 check-systemd: $(B)/backpropd
