@@ -137,9 +137,12 @@ VEC_INLINE void turned(const struct bp_dense *p, size_t i, size_t j, const int n
 		bp_real *to = p->c + i * ldc + j + c;
 		if (sums)
 			p->ret_sums[j + (size_t)c] = sum[c][0];
-		if (p->acc)
+		if (p->acc) {
+			vec before = vec_zero();
 			for (int r = 0; r < n; r++)
-				s[c][r] += to[(size_t)r * ldc];
+				before[r] = to[(size_t)r * ldc];
+			s[c] += before;
+		}
 		if (p->bias)
 			s[c] += vec_splat(p->bias[j + (size_t)c]);
 		if (p->relu)
