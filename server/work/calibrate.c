@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/jsonmem.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "spec/spec.h"
@@ -53,7 +54,7 @@ static void calibrate_net(const struct work_context *ctx, int threads, size_t i)
 	struct bp_trainer *tr = NULL;
 	struct bp_train_params params;
 	struct bp_error err;
-	json_t *json = json_loads(nets[i].model, 0, NULL);
+	json_t *json = jsonmem_loads(nets[i].model, 0, NULL);
 	struct bp_net *net = NULL;
 	size_t values = (size_t)bp_shape_size(&nets[i].shape) * BATCH;
 	float *samples = malloc(values * sizeof(*samples));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 
 enum { STRIDE = 200 };
@@ -28,7 +29,7 @@ static bool put(struct changes *c, const struct change *change)
 
 static bool put_event(struct changes *c, const char *data)
 {
-	json_t *json = json_loads(data, 0, NULL);
+	json_t *json = jsonmem_loads(data, 0, NULL);
 	const char *reason = json_string_value(json_object_get(json, "reason"));
 	struct change change = {.step = json_integer_value(json_object_get(json, "step")),
 		.lr = json_number_value(json_object_get(json, "lr")),

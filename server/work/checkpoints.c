@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "work/history.h"
 
@@ -35,7 +36,7 @@ static double score_of(const struct checkpoints *c, double value)
 /* The score in a checkpoint's metrics, NaN when there is none. */
 static double row_score(const struct checkpoints *c, const struct checkpoint_row *row)
 {
-	json_t *obj = row->metrics ? json_loads(row->metrics, 0, NULL) : NULL;
+	json_t *obj = row->metrics ? jsonmem_loads(row->metrics, 0, NULL) : NULL;
 	const json_t *v = json_object_get(obj, spec_metric_name((enum spec_metric)c->life->monitor));
 	double score = json_is_number(v) ? score_of(c, json_number_value(v)) : NAN;
 	json_decref(obj);
@@ -101,6 +102,19 @@ static void warn_unsound(const struct checkpoints *c, const struct checkpoint_ro
 	free(data);
 }
 
+/* A file that cannot be read now is looked at twice: a good one must not be given up for a passing reason. */
+static enum bp_status restore(struct bp_trainer *tr, const char *path, struct bp_error *err)
+{
+	enum bp_status st = bp_trainer_restore(tr, path, err);
+	return st == BP_EIO && err->sys_errno != ENOENT ? bp_trainer_restore(tr, path, err) : st;
+}
+
+static bool is_shortage(const struct bp_error *err)
+{
+	int e = err->sys_errno;
+	return err->status == BP_ENOMEM || (err->status == BP_EIO && (e == EMFILE || e == ENFILE || e == ENOMEM));
+}
+
 static bool is_whole(const struct checkpoint_row *row)
 {
 	return strncmp(row->file, "epoch-", 6) == 0;
@@ -123,12 +137,12 @@ bool checkpoints_restore(
 		struct bp_error err = {.message = "Its name is too long."};
 		if (whole && !is_whole(&rows[i])) {
 			discard(c, &rows[i]);
-		} else if (path_of(c, rows[i].file, path) && bp_trainer_restore(tr, path, &err) == BP_OK) {
+		} else if (path_of(c, rows[i].file, path) && restore(tr, path, &err) == BP_OK) {
 			log_line(LOG_INFO, "%s: goes on from %s", c->job_id, rows[i].file);
 			*ret = (struct checkpoint_place){.step = rows[i].step,
 				.epoch = rows[i].epoch,
 				.begun = rows[i].epoch + !is_whole(&rows[i])};
-		} else if (err.status == BP_ENOMEM) {
+		} else if (is_shortage(&err)) {
 			failure_from_memory(f, err.message);
 			ok = false;
 		} else {
@@ -154,7 +168,13 @@ bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, struc
 	if (!path_of(c, ckpt->file, path) || bp_trainer_save(tr, path, &err) != BP_OK || stat(path, &st) != 0) {
 		log_line(LOG_ERROR, "%s: cannot write %s: %s%s%s", c->job_id, ckpt->file, err.message,
 			err.sys_errno ? ": " : "", err.sys_errno ? strerror(err.sys_errno) : "");
-		failure_from_errno(f, "checkpoint_failed", err.sys_errno, "The server could not write a checkpoint.");
+		if (err.status == BP_ENOMEM)
+			failure_from_memory(f, "There was not enough memory to write a checkpoint.");
+		else
+			failure_from_errno(
+				f, "checkpoint_failed", err.sys_errno, "The server could not write a checkpoint.");
+		if (err.status == BP_ESYNC)
+			store_fail(c->ctx->store, "a checkpoint's sync failed");
 		return false;
 	}
 	ckpt->row.bytes = st.st_size;
@@ -212,6 +232,9 @@ bool checkpoints_load(const struct checkpoints *c, bool best, struct bp_net *net
 		if (loaded)
 			return true;
 	}
-	failure_from_core(f, "checkpoint_unusable", &err);
+	if (err.status == BP_EIO)
+		failure_from_errno(f, "checkpoint_unusable", err.sys_errno, "The server could not read a checkpoint.");
+	else
+		failure_from_core(f, "checkpoint_unusable", &err);
 	return false;
 }

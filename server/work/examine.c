@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "work/probe.h"
 #include "work/train.h"
@@ -24,7 +25,7 @@ static unsigned told_of(const json_t *findings)
 void run_examine_begin(struct run *r, const struct past_epoch *past, int n)
 {
 	if (!r->findings) {
-		r->findings = r->row->diagnosis ? json_loads(r->row->diagnosis, 0, NULL) : json_array();
+		r->findings = r->row->diagnosis ? jsonmem_loads(r->row->diagnosis, 0, NULL) : json_array();
 		diagnosis_init(&r->diagnosis);
 		r->diagnosis.told = told_of(r->findings);
 	}

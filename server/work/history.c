@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "work/report.h"
+#include "base/jsonmem.h"
 
 enum { STRIDE = 200 };
 
@@ -16,7 +17,7 @@ static double number(const json_t *data, const char *name)
 
 static void see(const char *text, int upto, struct past_epoch *past)
 {
-	json_t *data = json_loads(text, 0, NULL);
+	json_t *data = jsonmem_loads(text, 0, NULL);
 	json_int_t epoch = json_integer_value(json_object_get(data, "epoch"));
 	if (epoch >= 1 && epoch <= upto) {
 		struct past_epoch *p = &past[epoch - 1];

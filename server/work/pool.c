@@ -21,11 +21,22 @@ struct work {
 	struct work_context ctx;
 	int nworkers;
 	pthread_t *workers; /* nworkers of them are running */
+	atomic_int named;
 };
+
+/* A name of its own, which the threads of its teams will have too: the crash handler knows them by it. */
+static void name_take(struct work *w)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "worker-%d", atomic_fetch_add(&w->named, 1));
+	pthread_setname_np(pthread_self(), name);
+}
 
 static void *worker_main(void *arg)
 {
-	struct work_context *ctx = arg;
+	struct work *w = arg;
+	struct work_context *ctx = &w->ctx;
+	name_take(w);
 	while (!atomic_load(&ctx->stopping) && !hub_closed(ctx->hub)) {
 		struct job_row row;
 		struct lease_view other;
@@ -75,18 +86,16 @@ struct work *work_start(const struct work_options *o)
 	w->ctx.leases = o->leases;
 	w->ctx.keep_checkpoints = o->keep_checkpoints;
 	w->ctx.retry_seconds = o->retry_seconds;
+	atomic_init(&w->named, 0);
 	atomic_init(&w->ctx.calibrated, false);
 	atomic_init(&w->ctx.stopping, false);
 	for (; w->nworkers < o->workers; w->nworkers++) {
-		char name[16];
-		int rc = pthread_create(&w->workers[w->nworkers], NULL, worker_main, &w->ctx);
+		int rc = pthread_create(&w->workers[w->nworkers], NULL, worker_main, w);
 		if (rc != 0) {
 			log_line(LOG_ERROR, "cannot start a worker: %s", strerror(rc));
 			work_stop(w);
 			return NULL;
 		}
-		snprintf(name, sizeof(name), "worker-%d", w->nworkers);
-		pthread_setname_np(w->workers[w->nworkers], name);
 	}
 	log_line(LOG_INFO, "%d job(s) may run at the same time", w->nworkers);
 	return w;

@@ -1,14 +1,17 @@
 /* prepare.c - see prepare.h. */
 #include "work/prepare.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonmem.h"
 #include "base/log.h"
 #include "work/split.h"
 
+/* What was accepted once can be read again, unless this is another version; or memory was out, which passes. */
 static void failure_from_problems(struct failure *f, const struct problems *problems, const char *otherwise)
 {
 	const struct problem *p = problems->count ? &problems->list[0] : NULL;
@@ -16,12 +19,13 @@ static void failure_from_problems(struct failure *f, const struct problems *prob
 		failure_set(f, "invalid_job", "%s%s%s", p->param, p->param[0] ? ": " : "", p->detail);
 	else
 		failure_set(f, "invalid_job", "%s", otherwise);
+	f->kind = MAY_PASS;
 }
 
 static bool net_build(struct prepared *p, const struct job_row *row, struct failure *f)
 {
 	struct problems problems = {0};
-	json_t *model = json_loads(row->model, JSON_REJECT_DUPLICATES, NULL);
+	json_t *model = jsonmem_loads(row->model, JSON_REJECT_DUPLICATES, NULL);
 	bool ok = model && spec_model_parse(model, "/model", &problems, &p->model) &&
 		  (p->net = spec_model_build(&p->model, "/model", &problems));
 	json_decref(model);
@@ -32,11 +36,12 @@ static bool net_build(struct prepared *p, const struct job_row *row, struct fail
 
 static bool job_read(struct prepared *p, const struct job_row *row, struct lease *lease, struct failure *f)
 {
-	json_t *spec = json_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
+	json_t *spec = jsonmem_loads(row->spec, JSON_REJECT_DUPLICATES, NULL);
 	bool ok = spec && spec_job_from_json(spec, &p->job);
 	json_decref(spec);
 	if (!ok) {
-		failure_set(f, "invalid_job", "The stored training options cannot be read by this version.");
+		failure_from_problems(
+			f, &(struct problems){0}, "The stored training options cannot be read by this version.");
 		return false;
 	}
 	/* Memory is planned for all that it may ever have. */
@@ -50,8 +55,11 @@ static bool data_open(struct prepared *p, const struct work_context *ctx, const 
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/datasets/%s", ctx->state_dir, row->dataset_sha256 ? row->dataset_sha256 : "");
 	if (!row->dataset_sha256 || !packed_open(path, true, &p->packed)) {
+		int error = row->dataset_sha256 ? errno : 0;
 		memset(&p->packed, 0, sizeof(p->packed));
-		failure_set(f, "dataset_unreadable", "The stored data set is missing or damaged; upload it again.");
+		failure_from_errno(f, "dataset_unreadable", error,
+			error == 0 || error == ENOENT ? "The stored data set is missing or damaged; upload it again."
+						      : "The server could not read the stored data set.");
 		return false;
 	}
 	p->train = p->packed.split[SPLIT_TRAIN];
@@ -105,8 +113,14 @@ bool prepared_open(struct prepared *p, const struct work_context *ctx, const str
 	struct failure *f)
 {
 	memset(p, 0, sizeof(*p));
-	return net_build(p, row, f) && job_read(p, row, lease, f) && data_open(p, ctx, row, f) && data_split(p, f) &&
-	       loss_balance(p, f);
+	jsonmem_begin();
+	bool ok = net_build(p, row, f) && job_read(p, row, lease, f) && data_open(p, ctx, row, f) && data_split(p, f) &&
+		  loss_balance(p, f);
+	if (jsonmem_ran_out()) {
+		failure_from_memory(f, "There was not enough memory to read the job.");
+		ok = false;
+	}
+	return ok;
 }
 
 void prepared_close(struct prepared *p)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "spec/spec.h"
+#include "base/jsonmem.h"
 
 double report_told(double v)
 {
@@ -207,7 +208,7 @@ char *report_test(const struct report_test *t)
 
 char *report_metrics_with_test(const char *metrics, const struct report_test *t)
 {
-	struct sheet s = {.obj = metrics ? json_loads(metrics, 0, NULL) : json_object()};
+	struct sheet s = {.obj = metrics ? jsonmem_loads(metrics, 0, NULL) : json_object()};
 	s.failed = !s.obj;
 	put_int(&s, "best_epoch", t->epoch);
 	put_computed(&s, "test_loss", t->loss);

@@ -81,7 +81,7 @@ static int fails(enum fault_op op, int place)
 	int error = atomic_load(&control->error), zero = 0;
 	if (atomic_compare_exchange_strong(&control->hit_op, &zero, (int)op))
 		atomic_store(&control->hit_place, place);
-	if (op == FAULT_SYNC && place == FAULT_DATABASE)
+	if (op == FAULT_SYNC && place != FAULT_ELSEWHERE)
 		atomic_store(&control->synced_badly, 1);
 	if (error > 0)
 		errno = error;

@@ -43,7 +43,7 @@ struct fault_control {
 	struct fault_count file;
 	_Atomic int ops, error;             /* a mask of fault_op; errno or FAULT_SHORT */
 	_Atomic int hit_op, hit_place;      /* of the first that failed */
-	_Atomic int synced_badly;           /* a sync of the database failed */
+	_Atomic int synced_badly;           /* a sync of the database or of a checkpoint failed */
 	struct fault_count memory;          /* allocations of the daemon and of the libraries that it calls */
 	_Atomic int memory_counts;          /* from now on */
 	char doomed[64];                    /* a job: its thread dies in each attempt ... */
