@@ -12,8 +12,6 @@
 #include "base/clock.h"
 #include "store/rows.h"
 
-#define HELD "status IN ('running', 'pausing', 'stopping', 'cancelling')"
-
 /* ---- from rows ------------------------------------------------------------------------------------------ */
 
 /* Room for one more of n, by doubling. */
@@ -36,7 +34,7 @@ static bool read_users(struct store *s, struct db_tx *tx, struct queue *q)
 		"SELECT w.owner AS owner, u.core_seconds AS used, u.at AS at, coalesce(r.n, 0) AS running"
 		" FROM (SELECT DISTINCT owner FROM job INDEXED BY job_waiting WHERE status = 'queued') AS w"
 		" LEFT JOIN usage AS u ON u.user = w.owner"
-		" LEFT JOIN (SELECT owner, count(*) AS n FROM job WHERE " HELD " GROUP BY owner) AS r"
+		" LEFT JOIN (SELECT owner, count(*) AS n FROM job WHERE " QUEUE_HELD " GROUP BY owner) AS r"
 		"  ON r.owner = w.owner ORDER BY w.owner");
 	while (db_step(st)) {
 		if (!grow((void **)&q->users, o->nusers, sizeof(*q->users)) ||
@@ -99,7 +97,7 @@ enum store_status queue_load(struct store *s, struct db_tx *tx, struct queue *re
 {
 	*ret = (struct queue){.order = {.policy = s->policy, .now = clock_now()}};
 	struct db_stmt *st = db_query(tx, "SELECT count(*) AS n, coalesce(sum(planned_bytes), 0) AS bytes,"
-					  " (SELECT passed FROM lane) AS passed FROM job WHERE " HELD);
+					  " (SELECT passed FROM lane) AS passed FROM job WHERE " QUEUE_HELD);
 	if (db_step(st)) {
 		ret->order.running = (int)db_int(st, "n");
 		ret->order.bytes = db_int(st, "bytes");

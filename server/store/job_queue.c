@@ -31,6 +31,15 @@ static void note_passed(struct db_tx *tx, int passed)
 	db_run(st);
 }
 
+/* The place in the order of the first that may begin now; -1: none may. */
+static int first_to_begin(const struct queue *q)
+{
+	for (int i = 0; i < q->order.n; i++)
+		if (q->order.jobs[i].verdict == ORDER_STARTING)
+			return i;
+	return -1;
+}
+
 enum store_status store_job_claim(struct store *s, struct job_row *ret)
 {
 	struct queue q;
@@ -39,10 +48,8 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 	enum store_status status = queue_load(s, tx, &q);
 	if (status == STORE_OK) {
 		atomic_store(&s->looked, q.order.now);
-		int i = 0;
-		while (i < q.order.n && q.order.jobs[i].verdict != ORDER_STARTING)
-			i++;
-		status = i < q.order.n ? take(s, tx, q.ids[q.order.jobs[i].serial], ret) : STORE_NOT_FOUND;
+		int i = first_to_begin(&q);
+		status = i >= 0 ? take(s, tx, q.ids[q.order.jobs[i].serial], ret) : STORE_NOT_FOUND;
 		if (status == STORE_OK)
 			note_passed(tx, order_passed(&q.order, &q.order.jobs[i]));
 		queue_done(&q);
@@ -51,6 +58,41 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret)
 	if (status != STORE_OK)
 		job_row_done(ret);
 	return status;
+}
+
+/* Whether it runs, was the last of its user's jobs to be claimed, and not the only one. */
+static bool is_newest_of_several(struct db_tx *tx, const char *id)
+{
+	struct db_stmt *st = db_query(tx, "SELECT mine.status = 'running' AND EXISTS (SELECT 1 FROM job AS other WHERE"
+					  " other.owner = mine.owner AND other.id <> mine.id AND other." QUEUE_HELD ")"
+					  " AND NOT EXISTS (SELECT 1 FROM job AS newer WHERE newer.owner = mine.owner"
+					  " AND newer." QUEUE_HELD " AND (newer.claimed_mono, newer.id)"
+					  " > (mine.claimed_mono, mine.id)) AS it_is FROM job AS mine WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	return db_step(st) && db_int(st, "it_is");
+}
+
+bool store_job_gives_way(struct store *s, const char *id)
+{
+	struct queue q;
+	bool gives = false;
+	struct db_tx *tx = db_begin(s->db);
+	if (is_newest_of_several(tx, id) && queue_load(s, tx, &q) == STORE_OK) {
+		bool full = q.order.n > 0 && first_to_begin(&q) < 0;
+		queue_done(&q);
+		/* As if it were queued; nothing of this is kept. */
+		struct db_stmt *st = db_query(tx, "UPDATE job SET status = 'queued', queued_at = :now WHERE id = :id");
+		db_bind_real(st, ":now", clock_now());
+		db_bind_text(st, ":id", id);
+		db_run(st);
+		if (full && queue_load(s, tx, &q) == STORE_OK) {
+			int i = first_to_begin(&q);
+			gives = i >= 0 && q.order.users[q.order.jobs[i].user].running == 0;
+			queue_done(&q);
+		}
+	}
+	db_end(tx, false);
+	return gives;
 }
 
 int store_job_next_ms(struct store *s)

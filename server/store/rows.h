@@ -56,6 +56,8 @@ bool kept_open(struct store *s);
 bool disk_fits(const struct store *s, struct db_tx *tx, const char *owner, int64_t more);
 
 /* ---- of jobs, inside a transaction ---- */
+/* A worker has it. */
+#define QUEUE_HELD "status IN ('running', 'pausing', 'stopping', 'cancelling')"
 /* The queue in its order. ids by a job's serial, users by its user. */
 struct queue {
 	struct order order;

@@ -278,6 +278,9 @@ enum store_status store_job_history(struct store *s, const char *id, char **ret_
 /* Claims the first of the queue that may begin now, by the order of share/order.h, for this boot: running (and
  * stopping, when that was asked for), attempt + 1. NOT_FOUND when there is none to claim now. */
 enum store_status store_job_claim(struct store *s, struct job_row *ret);
+/* Whether a running job should go back to the queue: every place is taken, its user has another one, claimed before
+ * it, and in the queue with it the first to begin would be a job of a user who has none running. */
+bool store_job_gives_way(struct store *s, const char *id);
 /* Milliseconds until a queued job that waited for its time at the last claim may be claimed; -1: none waits. */
 int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason

@@ -70,6 +70,9 @@ static struct ending_move move_of(const struct run *r)
 	case OUT_INTERRUPTED:
 		return (struct ending_move){
 			JOB_QUEUED, "server_restart", "The server stopped; the job goes on from here when it is back."};
+	case OUT_GAVE_WAY:
+		return (struct ending_move){JOB_QUEUED, "gave_way",
+			"It made room for another user; it goes on from here when its turn comes."};
 	case OUT_PAUSED:
 		return (struct ending_move){JOB_PAUSED, "client_request", NULL};
 	case OUT_CANCELLED:

@@ -44,6 +44,7 @@ static void *worker_main(void *arg)
 		switch (store_job_claim(ctx->store, &row)) {
 		case STORE_OK:
 			run_ring(ctx, row.id);
+			hub_ring(ctx->hub, HUB_QUEUE); /* who waits behind it may be next */
 			crash_job_set(row.id);
 			train_job(ctx, &row);
 			crash_job_set(NULL);

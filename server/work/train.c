@@ -16,6 +16,7 @@
 #include "base/sha256.h"
 
 #define LOOK_SECONDS 0.1
+#define GIVE_WAY_SECONDS 1.0
 #define CHARGE_SECONDS 10.0
 #define PROGRESS_SECONDS_MIN 1.0
 #define PROGRESS_SECONDS_MAX 10.0
@@ -138,6 +139,16 @@ void run_charge(struct run *r)
 		log_line(LOG_WARNING, "%s: its use of cores could not be noted", r->row->id);
 }
 
+/* Looks each time the queue has changed, and not before it has run for a while: coming and going costs, too. */
+static bool gives_way(struct run *r)
+{
+	uint64_t seen = hub_seq(r->ctx->hub, HUB_QUEUE);
+	if (seen == r->queue_seen || r->looked - r->started < GIVE_WAY_SECONDS)
+		return false;
+	r->queue_seen = seen;
+	return store_job_gives_way(r->ctx->store, r->row->id);
+}
+
 /* What clients asked for meanwhile, and the clock. */
 static enum bp_answer look(struct run *r, struct bp_trainer *tr, const struct bp_event *ev)
 {
@@ -155,6 +166,8 @@ static enum bp_answer look(struct run *r, struct bp_trainer *tr, const struct bp
 		if ((asked.lr > 0 || asked.epochs > 0) && !run_take_up(r, tr, &asked, ev->step, ev->epoch))
 			return run_stop(r, OUT_FAILED);
 	}
+	if (gives_way(r))
+		return leave(r, tr, ev, OUT_GAVE_WAY);
 	return run_out_of_time(r) ? end(r, tr, ev, "time_budget") : BP_CONTINUE;
 }
 

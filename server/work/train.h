@@ -18,6 +18,7 @@ enum outcome {
 	OUT_RUNNING,
 	OUT_INTERRUPTED, /* the server stops */
 	OUT_PAUSED,
+	OUT_GAVE_WAY, /* back to the queue, for a user who has no job running */
 	OUT_ROLLBACK, /* back to the last good checkpoint, and on */
 	OUT_CANCELLED,
 	OUT_FAILED,
@@ -42,6 +43,7 @@ struct run {
 	double claimed;                   /* monotonic; all below too */
 	double started;                   /* of the training */
 	double charged;                   /* when its user was charged last */
+	uint64_t queue_seen;              /* HUB_QUEUE when it last looked whether to give way */
 	double looked, progressed, saved; /* last look for requests, progress event, checkpoint */
 	int64_t last_step;                /* steps done */
 	int64_t batches_run;              /* since started */

@@ -133,6 +133,39 @@ START_TEST(as_many_jobs_run_as_may_and_a_user_has_a_limit_of_ones_own)
 }
 END_TEST
 
+START_TEST(a_user_with_several_jobs_gives_way_to_one_with_none)
+{
+	struct order_policy two = usual;
+	two.slots = 2;
+	store_policy_set(s, &two);
+	const char *first = job_of("ada", ""), *second = job_of("ada", ""), *third = job_of("ada", "");
+	expect_claim(first);
+	expect_claim(second);
+	ck_assert(!store_job_gives_way(s, second)); /* to a job of the same user */
+	const char *bob = job_of("bob", ", priority = 40");
+	ck_assert(!store_job_gives_way(s, second)); /* ada's third is before it */
+	seed_execute(s, "UPDATE job SET priority = 50 WHERE owner = 'bob'");
+	ck_assert(!store_job_gives_way(s, first)); /* the one that was claimed last does */
+	ck_assert(store_job_gives_way(s, second));
+	struct job_row row;
+	ck_assert_int_eq(store_job_get(s, second, &row), STORE_OK);
+	ck_assert_int_eq(row.status, JOB_RUNNING); /* asking changes nothing */
+	job_row_done(&row);
+	/* Who has used the machine little lately keeps it. */
+	ck_assert_int_eq(store_usage_add(s, "bob", 1e6), STORE_OK);
+	ck_assert(!store_job_gives_way(s, second));
+	ck_assert_int_eq(store_usage_add(s, "ada", 2e6), STORE_OK);
+	ck_assert_int_eq(store_job_move(s, second, JOB_QUEUED, "gave_way", NULL), STORE_OK);
+	expect_claim(bob);
+	ck_assert(!store_job_gives_way(s, bob)); /* its user's only one */
+	end_job(first);
+	ck_assert(!store_job_gives_way(s, bob));
+	expect_claim(second);
+	expect_no_claim();
+	ck_assert_int_eq(place_of(third).verdict, ORDER_CORES);
+}
+END_TEST
+
 START_TEST(the_fast_lane_remembers_how_many_passed)
 {
 	struct order_policy policy = usual;
@@ -190,6 +223,7 @@ TEST_SUITE(store_share, 30)
 	tcase_add_test(tc, who_has_used_less_goes_first_and_usage_survives_a_restart);
 	tcase_add_test(tc, no_more_memory_is_given_out_than_there_is);
 	tcase_add_test(tc, as_many_jobs_run_as_may_and_a_user_has_a_limit_of_ones_own);
+	tcase_add_test(tc, a_user_with_several_jobs_gives_way_to_one_with_none);
 	tcase_add_test(tc, the_fast_lane_remembers_how_many_passed);
 	tcase_add_test(tc, a_thousand_queued_jobs_do_not_slow_a_claim);
 }

@@ -85,9 +85,39 @@ START_TEST(a_job_whose_threads_change_on_the_way_has_the_weights_of_an_undisturb
 }
 END_TEST
 
+START_TEST(who_has_all_places_gives_one_to_another_user_and_goes_on_afterwards)
+{
+	struct job_row jobs[CORES], other;
+	rig_open(&rig);
+	store_policy_set(rig.store, &(struct order_policy){.slots = CORES, .cores = CORES, .halflife_seconds = 3600});
+	rig_start(&rig, KEEP);
+	for (int i = 0; i < CORES; i++) {
+		rig_submit(&rig, ENDLESS, &jobs[i]);
+		wait_threads(jobs[i].id, 1);
+	}
+	rig_submit_as(&rig, "other", ENDLESS, &other);
+	wait_threads(other.id, 1);
+	const char *newest = jobs[CORES - 1].id;
+	rig_wait_status(&rig, newest, JOB_QUEUED);
+	struct job_row now;
+	ck_assert_int_eq(store_job_get(rig.store, newest, &now), STORE_OK);
+	ck_assert_str_eq(now.status_reason, "gave_way");
+	ck_assert_int_ge(now.epoch, 0);
+	job_row_done(&now);
+	rig_ask(&rig, other.id, JOB_VERB_CANCEL);
+	wait_threads(newest, 1); /* again */
+	for (int i = 0; i < CORES; i++) {
+		rig_ask(&rig, jobs[i].id, JOB_VERB_CANCEL);
+		job_row_done(&jobs[i]);
+	}
+	job_row_done(&other);
+}
+END_TEST
+
 TEST_SUITE(work_share, 60)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, another_users_job_takes_its_share_and_gives_it_back);
+	tcase_add_test(tc, who_has_all_places_gives_one_to_another_user_and_goes_on_afterwards);
 	tcase_add_test(tc, a_job_whose_threads_change_on_the_way_has_the_weights_of_an_undisturbed_one);
 }
