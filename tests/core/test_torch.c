@@ -4,9 +4,8 @@
  */
 #include <math.h>
 
-#include "fixture.h"
+#include "fixture_net.h"
 #include "runner.h"
-#include "spec_text.h"
 
 enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
 
@@ -51,23 +50,9 @@ static const float mean[] = {0.5f, 0.25f, 0.75f}, std[] = {0.25f, 0.5f, 0.2f};
 
 static void net_read(struct subject *s, const char *name)
 {
-	char text[8192], head[64], loss[32];
-	FILE *f = fopen("tests/fixtures/nets.txt", "r");
-	ck_assert_msg(f, "nets.txt is missing: run the tests from the project's directory");
-	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
-	fclose(f);
-	snprintf(head, sizeof(head), "\nnet %s ", name);
-	char *at = strstr(text, head);
-	ck_assert_msg(at, "nets.txt has no net %s", name);
-	ck_assert_int_eq(sscanf(at + strlen(head), "%31s", loss), 1);
+	char loss[32];
+	s->net = fixture_net("tests/fixtures/nets.txt", name, loss);
 	s->values = strcmp(loss, "MSELoss") == 0;
-	at = strchr(at + 1, '\n') + 1;
-	char *end = strstr(at, "\n\n");
-	if (end)
-		*end = 0;
-	for (char *c = at; (c = strchr(c, '\n'));)
-		*c = ' ';
-	s->net = net_text(at, 0);
 }
 
 static void numbers_read(struct subject *s, const char *name)
@@ -81,27 +66,6 @@ static void numbers_read(struct subject *s, const char *name)
 	int64_t parameters = bp_net_parameters(s->net);
 	ck_assert_int_eq(count, 1 + 2 * parameters + RUNS * (STEPS + EPOCHS));
 	fclose(f);
-}
-
-/* As draw_weights in make_nets.py. */
-static void weights_draw(struct bp_net *net, struct fixture_draw *d)
-{
-	static bp_real values[NUMBERS];
-	for (int t = 0; t < bp_net_tensors(net); t++) {
-		struct bp_tensor_info info;
-		int64_t size = 1;
-		bp_net_tensor_info(net, t, &info);
-		for (int i = 0; i < info.ndim; i++)
-			size *= info.dim[i];
-		if (!info.trainable)
-			continue;
-		bool norm = info.ndim == 1 && strstr(info.name, ".weight");
-		for (int64_t i = 0; i < size; i++) {
-			double u = fixture_real(d);
-			values[i] = (bp_real)(info.ndim > 1 ? u / sqrt((double)(size / info.dim[0])) : norm + u / 10);
-		}
-		bp_net_tensor_set(net, t, values);
-	}
 }
 
 static void data_draw(struct subject *s, struct fixture_draw *d)
@@ -133,8 +97,7 @@ static void data_draw(struct subject *s, struct fixture_draw *d)
 static void subject_draw(struct subject *s)
 {
 	struct fixture_draw d = {7};
-	bp_net_init(s->net, 0); /* running statistics */
-	weights_draw(s->net, &d);
+	fixture_weights(s->net, &d, 1);
 	data_draw(s, &d);
 }
 
