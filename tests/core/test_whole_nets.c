@@ -1,18 +1,21 @@
 /*
  * test_whole_nets.c - the nets of tests/fixtures/whole_nets.txt (an MLP, a CNN for MNIST, a small VGG, ResNet-20, a
  * depthwise-separable net; in all their depth) against PyTorch, from the same weights and batches: the first 20 losses,
- * and how far 200 steps lead away. make_whole_nets.py made the numbers, and says what is measured.
+ * and how far 200 steps lead away. make_whole_nets.py made the numbers, and says what is measured. Then against
+ * themselves, with other threads and after a stop.
  *
  * 200 steps of all of them take a while: ACCURACY=1 (make accuracy); the MLP's are taken always.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fixture_net.h"
 #include "runner.h"
 #include "training.h"
 
-enum { STEPS = 200, FIRST = 20, BATCHES = 20, BATCH = 16, CLASSES = 10, WAYS = 5 };
+enum { STEPS = 200, FIRST = 20, BATCHES = 20, BATCH = 16, CLASSES = 10, WAYS = 5, THREADS_MAX = 7, FEW = 3, PART = 7 };
 
 /*
  * within: relative, of the first losses in single precision. vgg_small's loss of step 19 is 1.2e-4 off: there PyTorch's
@@ -73,30 +76,57 @@ static void data_draw(const struct bp_net *net, struct fixture_draw *d, struct b
 	free(map ? (void *)reals : (void *)bytes);
 }
 
-/* The losses of a net's first steps. */
-static void losses_of(int which, int steps, double *ret)
+/* A net's training; all that is below is released with it. */
+struct course {
+	struct bp_net *net;
+	struct bp_data data;
+	struct bp_trainer *trainer;
+};
+
+static void course_begin(int which, int threads, struct course *ret)
 {
 	struct fixture_draw d = {7};
 	struct bp_train_params p;
-	struct bp_data data;
-	struct bp_trainer *tr = NULL;
 	struct bp_error err;
 	char loss[32];
-	struct bp_net *net = fixture_net("tests/fixtures/whole_nets.txt", nets[which].name, loss);
-	fixture_weights(net, &d, 2.5);
-	data_draw(net, &d, &data);
+	*ret = (struct course){.net = fixture_net("tests/fixtures/whole_nets.txt", nets[which].name, loss)};
+	fixture_weights(ret->net, &d, 2.5);
+	data_draw(ret->net, &d, &ret->data);
 	bp_train_params_defaults(&p);
 	p.batch_size = BATCH;
-	p.threads = p.max_threads = 1; /* others give the same bits: test_determinism.c */
+	p.threads = threads;
+	p.max_threads = THREADS_MAX;
 	training_item(BP_LOSS, loss, NULL, &p.loss);
 	training_item(BP_OPTIMIZER, nets[which].optimizer, nets[which].args, &p.optimizer);
-	ck_assert_msg(bp_trainer_new(net, &p, &data, NULL, &tr, &err) == BP_OK, "%s: %s", err.field, err.message);
+	ck_assert_msg(bp_trainer_new(ret->net, &p, &ret->data, NULL, &ret->trainer, &err) == BP_OK, "%s: %s", err.field,
+		err.message);
+}
+
+/* On n samples. */
+static double course_step(struct course *c, int step, int n)
+{
+	struct bp_error err;
+	double loss;
+	ck_assert_int_eq(bp_trainer_step(c->trainer, step % BATCHES * BATCH, n, &loss, &err), BP_OK);
+	return loss;
+}
+
+static void course_end(struct course *c)
+{
+	bp_trainer_free(c->trainer);
+	bp_net_free(c->net);
+	free((void *)c->data.samples);
+	free((void *)c->data.labels);
+}
+
+/* The losses of a net's first steps. */
+static void losses_of(int which, int steps, double *ret)
+{
+	struct course c;
+	course_begin(which, 1, &c);
 	for (int i = 0; i < steps; i++)
-		ck_assert_int_eq(bp_trainer_step(tr, i % BATCHES * BATCH, BATCH, &ret[i], &err), BP_OK);
-	bp_trainer_free(tr);
-	bp_net_free(net);
-	free((void *)data.samples);
-	free((void *)data.labels);
+		ret[i] = course_step(&c, i, BATCH);
+	course_end(&c);
 }
 
 /* What the fixture has of a net: "loss", "exact", "spread". */
@@ -147,8 +177,69 @@ START_TEST(over_200_steps_pytorch_is_no_further_than_twice_as_far_as_from_itself
 }
 END_TEST
 
+/* Few steps of a net and their losses, against those of one thread. */
+static void few_expect(int which, int threads, bool change, const double *want, const struct bp_net *net)
+{
+	struct course c;
+	char what[64];
+	snprintf(what, sizeof(what), "%s, %d threads%s", nets[which].name, threads, change ? " and others" : "");
+	course_begin(which, threads, &c);
+	for (int i = 0; i < FEW; i++) {
+		if (change)
+			bp_trainer_set_threads(c.trainer, 1 + (threads + 2 * i) % THREADS_MAX);
+		double loss = course_step(&c, i, PART);
+		ck_assert_msg(
+			loss == want[i], "%s: the loss of step %d is %.17g, not %.17g", what, i + 1, loss, want[i]);
+	}
+	nets_equal(net, c.net, what);
+	course_end(&c);
+}
+
+/* The same, stopped after some steps and gone on in another trainer. */
+static void rest_expect(int which, int stop, const double *want, const struct bp_net *net)
+{
+	char path[] = "/tmp/whole-nets-XXXXXX";
+	struct course first, rest;
+	struct bp_error err;
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	course_begin(which, 2, &first);
+	for (int i = 0; i < stop; i++)
+		course_step(&first, i, PART);
+	enum bp_status st = bp_trainer_save(first.trainer, path, &err);
+	course_end(&first);
+	course_begin(which, 3, &rest);
+	if (st == BP_OK)
+		st = bp_trainer_restore(rest.trainer, path, &err);
+	unlink(path);
+	ck_assert_msg(st == BP_OK, "%s", err.message);
+	for (int i = stop; i < FEW; i++)
+		ck_assert_double_eq(course_step(&rest, i, PART), want[i]);
+	nets_equal(net, rest.net, nets[which].name);
+	course_end(&rest);
+}
+
+START_TEST(threads_and_stops_change_no_bit)
+{
+	static const int threads[] = {2, 3, 4, 7};
+	struct course one;
+	double want[FEW];
+	course_begin(_i, 1, &one);
+	for (int i = 0; i < FEW; i++)
+		want[i] = course_step(&one, i, PART);
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+		few_expect(_i, threads[i], false, want, one.net);
+	few_expect(_i, 1, true, want, one.net);
+	for (int stop = 1; stop < FEW; stop++)
+		rest_expect(_i, stop, want, one.net);
+	course_end(&one);
+}
+END_TEST
+
 TEST_SUITE(whole_nets, 120)
 {
+	tcase_add_loop_test(tc, threads_and_stops_change_no_bit, 0, NETS);
 	tcase_add_loop_test(tc, the_first_20_losses_are_those_of_pytorch, 0, NETS);
 	tcase_add_loop_test(tc, over_200_steps_pytorch_is_no_further_than_twice_as_far_as_from_itself, 0,
 		getenv("ACCURACY") ? NETS : 1);
