@@ -103,6 +103,9 @@ static bool begin(struct run *r, struct bp_trainer *tr, const struct checkpoint_
 		   !run_take_up(r, tr, &asked, step, place->begun > 0 ? place->begun : 1)) {
 		r->outcome = OUT_FAILED;
 	}
+	if (!r->ended && r->outcome == OUT_RUNNING && place->epoch < changes_now(&r->changes)->epochs &&
+		run_over_quota(r))
+		r->outcome = OUT_PAUSED;
 	return !r->ended && r->outcome == OUT_RUNNING;
 }
 

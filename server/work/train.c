@@ -126,6 +126,14 @@ bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *a
 	return run_change(r, tr, &change, asked);
 }
 
+/* Asked once the newest checkpoint is written and those before it are gone, so nothing is lost: at most one checkpoint
+ * of each running job lies beyond the limit. */
+bool run_over_quota(struct run *r)
+{
+	r->over_quota = store_disk_left(r->ctx->store, r->row->owner) <= 0;
+	return r->over_quota;
+}
+
 bool run_out_of_time(const struct run *r)
 {
 	double limit = r->prepared.job.life.max_runtime_seconds;
@@ -212,8 +220,12 @@ static enum bp_answer batch_done(struct run *r, struct bp_trainer *tr, const str
 		return leave(r, tr, ev, OUT_INTERRUPTED);
 	if (clock_mono() - r->looked >= LOOK_SECONDS && look(r, tr, ev) == BP_STOP)
 		return BP_STOP;
-	if (save_due(r, ev) && !save_step(r, tr, ev, false))
-		return run_stop(r, OUT_FAILED);
+	if (save_due(r, ev)) {
+		if (!save_step(r, tr, ev, false))
+			return run_stop(r, OUT_FAILED);
+		if (run_over_quota(r))
+			return run_stop(r, OUT_PAUSED);
+	}
 	if (ev->epoch > r->told)
 		tell_progress(r, ev);
 	return BP_CONTINUE;
@@ -354,6 +366,8 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	note_speed(r, m);
 	r->fewest = r->prepared.job.params.threads;
 	run_examine(r, m, false);
+	if (saved && !r->ended && m->epoch < changes_now(&r->changes)->epochs && run_over_quota(r))
+		return run_stop(r, OUT_PAUSED);
 	return r->ended ? BP_STOP : BP_CONTINUE;
 }
 

@@ -38,6 +38,7 @@ struct run {
 	enum outcome outcome;
 	int fewest;        /* threads in this epoch */
 	const char *ended; /* why the training ended before its last epoch; NULL: it did not */
+	bool over_quota;   /* why it is paused: its owner takes too much of the disk */
 	struct failure failure;
 	int told;                         /* epochs that have their event */
 	double claimed;                   /* monotonic; all below too */
@@ -65,6 +66,8 @@ bool run_change(
 bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *asked, int64_t step, int begun);
 /* Adds what it used since the last time to what its user has used. Losing that loses nothing else. */
 void run_charge(struct run *r);
+/* Whether its owner takes all of the disk that a user may: then it pauses. */
+bool run_over_quota(struct run *r);
 /* Whether the job has used up its time. */
 bool run_out_of_time(const struct run *r);
 
