@@ -4,6 +4,7 @@
  * Where no worker has the job it is done at once. Else the request stands in the row (a status, or asked_lr and
  * asked_epochs) until the worker, which looks a few times a second, has done it.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -232,8 +233,11 @@ enum store_status store_job_diagnosed(
 enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
 	bool counted, bool *ret_again)
 {
-	struct job_transition move = {
-		.id = id, .to = JOB_QUEUED, .reason = reason, .detail = detail, .not_before = clock_now() + delay};
+	struct job_transition move = {.id = id,
+		.to = JOB_QUEUED,
+		.reason = reason,
+		.detail = detail,
+		.not_before = clock_now() + fmin(delay, ORDER_RETRY_MAX_SECONDS)};
 	*ret_again = true;
 	struct db_tx *tx = db_begin(s->db);
 	if (counted) {

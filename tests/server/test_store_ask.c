@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "runner.h"
 #include "scratch.h"
 #include "seed.h"
@@ -214,6 +215,10 @@ START_TEST(a_job_that_waits_for_its_time_lets_others_go_first)
 	job_row_done(&row);
 	/* A clock that was put back by a day does not hold it for a day. */
 	ck_assert_int_eq(store_job_retry(s, id, "disk_full", "Full.", 86400, false, &again), STORE_OK);
+	ck_assert_int_eq(store_job_get(s, id, &row), STORE_OK);
+	ck_assert_double_le(row.not_before, clock_now() + 3600); /* no wait is longer than an hour */
+	job_row_done(&row);
+	seed_execute(s, "UPDATE job SET not_before = not_before + 86400 WHERE not_before IS NOT NULL");
 	row = claimed();
 	job_row_done(&row);
 }
