@@ -148,9 +148,10 @@ void api_dataset_delete(struct http_request *rq)
 	}
 	free(files);
 	dataset_row_done(&row);
-	if (st == STORE_OK)
+	if (st == STORE_OK) {
+		hub_ring(api->hub, HUB_QUEUE); /* a job may wait for the room */
 		http_reply_empty(rq, 204);
-	else if (st == STORE_CONFLICT)
+	} else if (st == STORE_CONFLICT)
 		http_reply_error(rq, ERR_DATASET_IN_USE, "", "A job that has not ended uses the data set.");
 	else
 		answer_store(rq, st, "data set", "");

@@ -77,8 +77,7 @@ static struct ending_move move_of(const struct run *r)
 		if (r->over_quota)
 			return (struct ending_move){JOB_PAUSED, "disk_quota",
 				"Your data sets and checkpoints take all of the disk that a user may; it goes on by "
-				"itself "
-				"once there is room."};
+				"itself once there is room."};
 		return (struct ending_move){JOB_PAUSED, "client_request", NULL};
 	case OUT_CANCELLED:
 		return (struct ending_move){JOB_CANCELLED, r->ended ? r->ended : "client_request", NULL};

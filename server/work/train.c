@@ -130,6 +130,10 @@ bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *a
  * of each running job lies beyond the limit. */
 bool run_over_quota(struct run *r)
 {
+	struct job_asked asked;
+	/* What a client asked for comes first: a job that it pauses must not go on by itself. */
+	if (store_job_asked(r->ctx->store, r->row->id, &asked) && asked.status != JOB_RUNNING)
+		return false;
 	r->over_quota = store_disk_left(r->ctx->store, r->row->owner) <= 0;
 	return r->over_quota;
 }

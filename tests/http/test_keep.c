@@ -59,6 +59,8 @@ START_TEST(only_the_best_checkpoint_of_an_ended_job_stays)
 	json_decref(job);
 	ck_assert_int_eq(count_checkpoints(d.port, id), 1);
 	snprintf(folder, sizeof folder, "checkpoints/%s", id);
+	while (daemon_files(&d, folder) > 1) /* rows go first */
+		json_decref(talk_get(d.port, "/v1/whoami"));
 	ck_assert_int_eq(daemon_files(&d, folder), 1);
 	struct bytes best = sample_weights(d.port, id, "best");
 	ck_assert_uint_gt(best.size, 100);
@@ -167,10 +169,76 @@ START_TEST(what_packs_to_more_than_a_users_share_leaves_nothing_behind)
 }
 END_TEST
 
+/* 64 x 500 x 4 of weights: a checkpoint has 139 KB. */
+static void submit_wide(int port, int status, char ret_id[64])
+{
+	static const char body[] =
+		"{\"dataset\":\"quarters\",\"model\":{\"input\":{\"shape\":[1,8,8]},\"layers\":[{\"type\":\"Flatten\"},"
+		"{\"type\":\"Linear\",\"out_features\":500},{\"type\":\"ReLU\"},{\"type\":\"Linear\",\"out_features\":"
+		"4}]},"
+		"\"training\":{\"epochs\":4,\"batch_size\":16,\"seed\":5,\"loss\":\"CrossEntropyLoss\","
+		"\"optimizer\":{\"type\":\"SGD\",\"lr\":0.01}}}";
+	if (status != 201) {
+		talk_refused(port, "POST", "/v1/jobs", body, status, "over_quota", "");
+		return;
+	}
+	json_t *job = talk(port, "POST", "/v1/jobs", body, status);
+	snprintf(ret_id, 64, "%s", talk_text(job, "id"));
+	json_decref(job);
+}
+
+/* Waits until the job is paused; it must not end before. */
+static void wait_paused(int port, const char *id)
+{
+	char target[160];
+	snprintf(target, sizeof target, "/v1/jobs/%s", id);
+	for (;;) {
+		json_t *job = talk_get(port, target);
+		const char *status = talk_text(job, "status");
+		bool paused = strcmp(status, "paused") == 0;
+		ck_assert_str_ne(status, "succeeded");
+		if (paused)
+			ck_assert_str_eq(talk_text(job, "status_reason"), "disk_quota");
+		json_decref(job);
+		if (paused)
+			return;
+	}
+}
+
+START_TEST(a_job_over_its_users_share_pauses_and_goes_on_to_the_same_bits_when_there_is_room)
+{
+	static const char *const flags[] = {"--max-disk-mb-per-user=1", "--keep-checkpoints=1", NULL};
+	struct daemon d;
+	char id[64], alone[64];
+	daemon_start(&d, flags);
+	sample_upload(d.port, "quarters", 256, 16);
+	sample_upload(d.port, "filler", 14500, 16);
+	submit_wide(d.port, 201, id);
+	wait_paused(d.port, id);
+	ck_assert_int_ge(count_checkpoints(d.port, id), 1);
+	submit_wide(d.port, 409, NULL);
+	json_decref(talk(d.port, "DELETE", "/v1/datasets/filler", NULL, 204));
+	json_t *job = sample_wait(d.port, id, "succeeded");
+	ck_assert_int_eq(talk_int(job, "attempt"), 2);
+	json_decref(job);
+	submit_wide(d.port, 201, alone);
+	job = sample_wait(d.port, alone, "succeeded");
+	ck_assert_int_eq(talk_int(job, "attempt"), 1);
+	json_decref(job);
+	struct bytes paused = sample_weights(d.port, id, "last"), undisturbed = sample_weights(d.port, alone, "last");
+	ck_assert_uint_eq(paused.size, undisturbed.size);
+	ck_assert_mem_eq(paused.at, undisturbed.at, paused.size);
+	bytes_free(&paused);
+	bytes_free(&undisturbed);
+	daemon_done(&d);
+}
+END_TEST
+
 TEST_SUITE(keep, 60)
 {
 	tcase_add_test(tc, only_the_best_checkpoint_of_an_ended_job_stays);
 	tcase_add_test(tc, beyond_its_bytes_the_first_that_ended_loses_its_weights);
 	tcase_add_test(tc, an_upload_beyond_a_users_share_is_refused_before_its_body);
+	tcase_add_test(tc, a_job_over_its_users_share_pauses_and_goes_on_to_the_same_bits_when_there_is_room);
 	tcase_add_test(tc, what_packs_to_more_than_a_users_share_leaves_nothing_behind);
 }
