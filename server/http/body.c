@@ -33,10 +33,19 @@ static bool refuse_size(struct http_request *rq)
 	return false;
 }
 
+void body_room_end(struct http_request *rq)
+{
+	if (rq->room.set && rq->srv->o.over)
+		rq->srv->o.over(rq);
+	rq->room.set = false;
+}
+
+/* It takes no room from the user's other uploads while its answer is on the way. */
 static bool refuse_room(struct http_request *rq)
 {
 	http_reply_error(
 		rq, rq->room.refusal, "", "There is room for %lld more bytes of this user.", (long long)rq->room.bytes);
+	body_room_end(rq);
 	return false;
 }
 

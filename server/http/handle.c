@@ -202,8 +202,7 @@ void request_end(void *cls, struct MHD_Connection *con, void **req_cls, enum MHD
 		code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : ", cut short");
 	body_free(rq);
 	reply_free(&rq->reply);
-	if (rq->room.set && rq->srv->o.over)
-		rq->srv->o.over(rq);
+	body_room_end(rq);
 	waiting_end(rq);
 	free(rq->target);
 	free(rq->query_text);

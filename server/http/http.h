@@ -133,7 +133,8 @@ struct http_options {
 	/* Called on an event thread once the route is known and before the body is read: false when it has replied with
 	 * a refusal. NULL: everyone may ask for everything. */
 	bool (*admit)(struct http_request *rq, const struct route *route);
-	/* At the end of a request for which admit called http_file_room. NULL: nobody wants to know. */
+	/* Once a request for which admit called http_file_room takes no more room: refused, or at its end. NULL: nobody
+	 * wants to know. */
 	void (*over)(struct http_request *rq);
 	const struct route *routes; /* must outlive the server, as app must */
 	int nroutes;

@@ -234,6 +234,7 @@ bool route_find(struct http_request *rq);
 const char *method_known(const char *method); /* NULL: not one of ours */
 
 /* body.c */
+void body_room_end(struct http_request *rq);                           /* tells o.over, once */
 bool body_check(struct http_request *rq);                              /* before the first byte */
 bool body_add(struct http_request *rq, const char *data, size_t size); /* false: end the connection */
 bool body_finish(struct http_request *rq);                             /* after the last byte */

@@ -119,7 +119,7 @@ enum store_status store_job_ask_at(struct store *s, const char *id, enum job_ver
 /* Whether a worker has it that is past its last epoch: it looks for no more of them, and tests what there is. */
 static bool last_epoch_done(struct db_tx *tx, const char *id)
 {
-	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE id = :id AND epoch >= epochs"
+	struct db_stmt *st = db_query(tx, "SELECT 1 FROM job WHERE id = :id AND (trained OR epoch >= epochs)"
 					  " AND status IN ('running', 'pausing', 'stopping', 'cancelling')");
 	db_bind_text(st, ":id", id);
 	return db_step(st);
@@ -181,6 +181,15 @@ bool store_job_asked(struct store *s, const char *id, struct job_asked *ret)
 	if (db_end(tx, false) != DB_OK)
 		*ret = (struct job_asked){.status = JOB_RUNNING};
 	return ret->status != JOB_RUNNING || ret->lr > 0 || ret->epochs > 0;
+}
+
+enum store_status store_job_trained(struct store *s, const char *id)
+{
+	struct db_tx *tx = db_begin(s->db);
+	struct db_stmt *st = db_query(tx, "UPDATE job SET trained = 1 WHERE id = :id");
+	db_bind_text(st, ":id", id);
+	db_run(st);
+	return store_end(s, tx, STORE_OK);
 }
 
 enum store_status store_job_changed(struct store *s, const char *id, const struct job_change *c, int64_t *ret_seq)

@@ -301,6 +301,8 @@ struct job_asked {
 /* What its worker is asked to do. False: nothing. Cheap while no job is asked for anything: called several times a
  * second. */
 bool store_job_asked(struct store *s, const char *id, struct job_asked *ret);
+/* No epoch will follow, whatever is asked: its worker tests what there is. */
+enum store_status store_job_trained(struct store *s, const char *id);
 struct job_change {
 	const char *data; /* JSON of the "change" event */
 	double lr;        /* in force from now on */

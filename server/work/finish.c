@@ -37,6 +37,8 @@ void run_test(struct run *r)
 	struct job_row now;
 	bool done = false;
 	bool best = r->prepared.job.life.restore_best_weights;
+	if (store_job_trained(r->ctx->store, r->row->id) != STORE_OK)
+		log_line(LOG_WARNING, "%s: it could not be noted that no epoch will follow", r->row->id);
 	if (!checkpoints_load(&r->checkpoints, best, r->prepared.net, &test.epoch, &r->failure) ||
 		!evaluate_net(r->prepared.net, &r->prepared.job, &r->prepared.test, test_goes_on, r, &test, &done,
 			&r->failure)) {

@@ -336,6 +336,12 @@ START_TEST(epochs_are_refused_once_the_last_one_is_over)
 	job_row_done(&row);
 	struct job_edit more = {.priority = -1, .if_version = -1, .epochs = 20};
 	struct job_edit faster = {.priority = 60, .if_version = -1};
+	ck_assert_int_eq(store_job_trained(s, id), STORE_OK); /* it ended early */
+	ck_assert_int_eq(store_job_edit(s, id, &more), STORE_CONFLICT);
+	move(id, JOB_QUEUED);
+	ck_assert_int_eq(store_job_edit(s, id, &more), STORE_OK);
+	row = claimed();
+	job_row_done(&row);
 	seed_execute(s, "UPDATE job SET epoch = epochs");
 	ck_assert_int_eq(store_job_edit(s, id, &more), STORE_CONFLICT);
 	ck_assert_int_eq(store_job_edit(s, id, &faster), STORE_OK);
