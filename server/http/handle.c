@@ -133,7 +133,9 @@ static enum MHD_Result handler_ran(struct http_request *rq)
 		log_line(LOG_ERROR, "%s: the handler of %s did not reply", rq->id, rq->route->path);
 		http_reply_error(rq, ERR_INTERNAL, "", "The server did not make an answer.");
 	}
-	body_drop_upload(rq); /* now: who has the answer sees no file left */
+	/* Now: who has the answer sees no file left, and what was kept of it is not counted twice. */
+	body_drop_upload(rq);
+	body_room_end(rq);
 	return reply_send(rq);
 }
 
