@@ -62,7 +62,7 @@ START_TEST(shares_are_by_user_then_by_job_within_caps)
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 		struct leases *l = leases_new(cases[c].cores, cases[c].per_user);
 		struct lease *leases[5];
-		char name[8];
+		char name[16];
 		for (int i = 0; i < cases[c].n; i++) {
 			snprintf(name, sizeof(name), "%d", i);
 			leases[i] = lease_open(l, name, cases[c].users[i], cases[c].most[i]);
