@@ -24,7 +24,8 @@ static struct order order_of(const struct order_job *jobs, int n, const struct o
 		.n = n};
 	if (users)
 		memcpy(o.users, users, (size_t)nusers * sizeof(*users));
-	memcpy(o.jobs, jobs, (size_t)n * sizeof(*jobs));
+	if (jobs)
+		memcpy(o.jobs, jobs, (size_t)n * sizeof(*jobs));
 	for (int i = 0; i < n; i++) {
 		o.jobs[i].serial = i;
 		if (o.jobs[i].queued_at == 0)
