@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+enum { READ_AGAIN_MS = 1000 };
+
 /* Marks the claim; a stop that was asked for before is told to the new worker. */
 static enum store_status take(struct store *s, struct db_tx *tx, const char *id, struct job_row *ret)
 {
@@ -106,7 +108,8 @@ int store_job_next_ms(struct store *s)
 	db_bind_real(st, ":far", since + ORDER_RETRY_MAX_SECONDS);
 	if (db_step(st))
 		next = db_real(st, "next");
-	db_end(tx, false);
+	if (db_end(tx, false) != DB_OK)
+		return READ_AGAIN_MS;
 	if (next <= 0)
 		return -1;
 	return next <= now ? 1 : (int)((next - now) * 1000) + 1;

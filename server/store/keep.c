@@ -89,8 +89,9 @@ int64_t store_disk_left(struct store *s, const char *owner)
 		return INT64_MAX;
 	struct db_tx *tx = db_snapshot(s->db);
 	struct disk_use use = use_of(tx, owner);
-	return store_end(s, tx, STORE_OK) == STORE_OK ? s->disk_limit - use.datasets - use.uploads - use.checkpoints
-						      : 0;
+	if (store_end(s, tx, STORE_OK) != STORE_OK)
+		return INT64_MAX;
+	return s->disk_limit - use.datasets - use.uploads - use.checkpoints;
 }
 
 enum store_status store_keep_resume(struct store *s, int *ret_n)

@@ -281,7 +281,8 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret);
 /* Whether a running job should go back to the queue: every place is taken, its user has another one, claimed before
  * it, and in the queue with it the first to begin would be a job of a user who has none running. */
 bool store_job_gives_way(struct store *s, const char *id);
-/* Milliseconds until a queued job that waited for its time at the last claim may be claimed; -1: none waits. */
+/* Milliseconds until a queued job that waited for its time at the last claim may be claimed, or until it should be
+ * asked again, because the queue could not be read; -1: none waits. */
 int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
  * server_restart), pausing ones go to paused, cancelling ones to cancelled. A job among the blamed crashed the server:
@@ -400,7 +401,8 @@ struct disk_use {
 	int64_t datasets, uploads, checkpoints; /* bytes */
 };
 enum store_status store_disk_use(struct store *s, const char *owner, struct disk_use *ret);
-/* Bytes that the user may still take; negative: how many too many; INT64_MAX: there is no limit. */
+/* Bytes that the user may still take; negative: how many too many; INT64_MAX: there is no limit, or it
+ * could not be read. Uploads are counted again when they are recorded. */
 int64_t store_disk_left(struct store *s, const char *owner);
 /* Jobs that were paused because their owners took too much (disk_quota) go back to the queue, where there is room. */
 enum store_status store_keep_resume(struct store *s, int *ret_n);

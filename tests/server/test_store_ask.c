@@ -192,6 +192,17 @@ START_TEST(a_checkpoint_is_progress_and_a_full_disk_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_queue_that_cannot_be_read_is_looked_at_again)
+{
+	struct job_row row;
+	ck_assert_int_eq(store_job_claim(s, &row), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_job_next_ms(s), -1);
+	seed_execute(s, "DROP INDEX job_waiting");
+	int ms = store_job_next_ms(s);
+	ck_assert_msg(ms > 0 && ms <= 1000, "%d ms", ms);
+}
+END_TEST
+
 START_TEST(a_job_that_waits_for_its_time_lets_others_go_first)
 {
 	struct job_row row;
@@ -359,6 +370,7 @@ TEST_SUITE(store_ask, 20)
 	tcase_add_test(tc, a_change_stands_until_the_worker_has_taken_it_up);
 	tcase_add_test(tc, a_failure_that_may_pass_is_tried_again_three_times);
 	tcase_add_test(tc, a_checkpoint_is_progress_and_a_full_disk_is_waited_for);
+	tcase_add_test(tc, a_queue_that_cannot_be_read_is_looked_at_again);
 	tcase_add_test(tc, a_job_that_waits_for_its_time_lets_others_go_first);
 	tcase_add_test(tc, who_crashed_the_server_fails_after_three_retries_and_nobody_else);
 	tcase_add_test(tc, deaths_without_progress_end_a_job_and_running_time_ends_with_its_last_event);

@@ -392,9 +392,19 @@ START_TEST(a_repeated_request_is_known_when_the_clock_was_put_forward)
 }
 END_TEST
 
+START_TEST(what_cannot_be_read_stops_nobody)
+{
+	store_disk_limit(s, 1000);
+	ck_assert_int_eq(store_disk_left(s, "ada"), 1000);
+	seed_execute(s, "ALTER TABLE disk_use RENAME TO away");
+	ck_assert_int_eq(store_disk_left(s, "ada"), INT64_MAX);
+}
+END_TEST
+
 TEST_SUITE(store_keep, 20)
 {
 	tcase_add_checked_fixture(tc, open_it, close_it);
+	tcase_add_test(tc, what_cannot_be_read_stops_nobody);
 	tcase_add_test(tc, kept_time_goes_on_over_a_stop_by_at_most_half_a_day);
 	tcase_add_test(tc, what_each_user_takes_is_counted_as_it_comes_and_goes);
 	tcase_add_test(tc, nobody_takes_more_than_a_user_may);
