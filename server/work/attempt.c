@@ -16,18 +16,11 @@ static bool lease_begin(struct run *r)
 		r->outcome = OUT_FAILED;
 		return false;
 	}
-	while (lease_wait(r->lease, THREADS_WAIT_MS) == 0 && r->outcome == OUT_RUNNING) {
-		struct job_asked asked;
-		if (atomic_load(&r->ctx->stopping))
-			r->outcome = OUT_INTERRUPTED;
-		else if (store_job_asked(r->ctx->store, r->row->id, &asked) && asked.status == JOB_CANCELLING)
-			r->outcome = OUT_CANCELLED;
-		else if (asked.status == JOB_PAUSING)
-			r->outcome = OUT_PAUSED;
-	}
-	if (r->outcome == OUT_RUNNING)
-		r->fewest = lease_threads(r->lease);
-	return r->outcome == OUT_RUNNING;
+	while (lease_wait(r->lease, THREADS_WAIT_MS) == 0)
+		if (!run_goes_on(r))
+			return false;
+	r->fewest = lease_threads(r->lease);
+	return true;
 }
 
 static void run_fail_core(struct run *r, const char *reason, const struct bp_error *err)

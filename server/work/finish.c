@@ -15,18 +15,11 @@
 
 enum { WRITE_AGAIN_MS = 1000, DISK_FULL_FACTOR = 2 };
 
-/* Threads for the next part of the test; 0: it ends. A stop changes nothing here: the test belongs to the end. */
+/* Threads for the next part of the test; 0: it ends. */
 static int test_goes_on(void *user)
 {
 	struct run *r = user;
-	struct job_asked asked;
-	if (atomic_load(&r->ctx->stopping))
-		r->outcome = OUT_INTERRUPTED;
-	else if (store_job_asked(r->ctx->store, r->row->id, &asked) && asked.status == JOB_CANCELLING)
-		r->outcome = OUT_CANCELLED;
-	else if (asked.status == JOB_PAUSING)
-		r->outcome = OUT_PAUSED;
-	return r->outcome == OUT_RUNNING ? lease_threads(r->lease) : 0;
+	return run_goes_on(r) ? lease_threads(r->lease) : 0;
 }
 
 /* The best checkpoint, or the last, on the test split: an event, and test_loss and test_accuracy in the job's metrics.

@@ -138,6 +138,18 @@ bool run_over_quota(struct run *r)
 	return r->over_quota;
 }
 
+bool run_goes_on(struct run *r)
+{
+	struct job_asked asked;
+	if (atomic_load(&r->ctx->stopping))
+		r->outcome = OUT_INTERRUPTED;
+	else if (store_job_asked(r->ctx->store, r->row->id, &asked) && asked.status == JOB_CANCELLING)
+		r->outcome = OUT_CANCELLED;
+	else if (asked.status == JOB_PAUSING)
+		r->outcome = OUT_PAUSED;
+	return r->outcome == OUT_RUNNING;
+}
+
 bool run_out_of_time(const struct run *r)
 {
 	double limit = r->prepared.job.life.max_runtime_seconds;

@@ -68,6 +68,9 @@ bool run_take_up(struct run *r, struct bp_trainer *tr, const struct job_asked *a
 void run_charge(struct run *r);
 /* Whether its owner takes all of the disk that a user may: then it pauses. */
 bool run_over_quota(struct run *r);
+/* Asked while nothing is trained: waiting for threads, and in the test. False: the outcome says why not. A stop changes
+ * nothing there: it is looked for before the first batch, and the test belongs to the end. */
+bool run_goes_on(struct run *r);
 /* Whether the job has used up its time. */
 bool run_out_of_time(const struct run *r);
 
