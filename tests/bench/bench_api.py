@@ -6,12 +6,14 @@ all and for the slowest routes, without and with the trainings. It fails when th
 import http.client
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../tools"))
+from daemon import Daemon
 
 P99_MS = 50
 MODEL = {"name": "busy", "input": {"shape": [1, 28, 28]}, "layers": [
@@ -52,6 +54,12 @@ def submit(api, epochs):
     return api.json("POST", "/v1/jobs", job)["id"]
 
 
+def wait_status(api, job, status):
+    now = {"version": 0, "status": ""}
+    while now["status"] != status:
+        now = api.json("GET", "/v1/jobs/%s?wait=30&version=%d" % (job, now["version"]))
+
+
 def requests(api, job, model):
     """Every GET of the API document, its names filled in, and what submits."""
     fill = {"{id}": job, "{name}": "noise", "{i}": "0", "{which}": "last", "{file}": "a"}
@@ -75,7 +83,6 @@ def measure(api, wanted, seconds):
             times.append(((time.monotonic() - begin) * 1000, method + " " + target))
             if (method, target) == ("POST", "/v1/jobs"):
                 api.ask("POST", "/v1/jobs/%s/cancel" % json.loads(text)["id"], b"")
-        time.sleep(0.01)
     return times
 
 
@@ -94,31 +101,24 @@ def compare(port, seconds):
     api = Api(port)
     upload(api)
     first = submit(api, 1)
-    while api.json("GET", "/v1/jobs/%s?wait=30" % first)["status"] != "succeeded":
-        pass
+    wait_status(api, first, "succeeded")
     model = api.json("POST", "/v1/models", MODEL)["id"]
     wanted = list(requests(api, first, model))
     tell("quiet", measure(api, wanted, seconds / 4))
     busy = [submit(api, 100000) for _ in range(2)]
-    while any(api.json("GET", "/v1/jobs/" + j)["status"] != "running" for j in busy):
-        time.sleep(0.05)
+    for job in busy:
+        wait_status(api, job, "running")
     return tell("two jobs train", measure(api, wanted, seconds))
 
 
 def main():
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20
     with tempfile.TemporaryDirectory(prefix="backpropd-api-") as folder:
-        port_file = os.path.join(folder, "port")
-        daemon = subprocess.Popen([os.path.join(sys.argv[1], "backpropd"), "--auth=none", "--port=0", "--workers=2",
-                                   "--port-file=" + port_file, "--state-dir=" + os.path.join(folder, "state")],
-                                  stderr=subprocess.DEVNULL)
+        daemon = Daemon(folder, ("--auth=none", "--workers=2"), os.path.join(sys.argv[1], "backpropd"), subprocess.DEVNULL)
         try:
-            while not os.path.exists(port_file):
-                time.sleep(0.02)
-            p99 = compare(int(open(port_file).read()), seconds)
+            p99 = compare(daemon.port, seconds)
         finally:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait(60)
+            daemon.stop()
     return 0 if p99 <= P99_MS else 1
 
 

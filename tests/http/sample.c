@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/daemon.h"
 #include "http/talk.h"
 
 void bytes_free(struct bytes *b)
@@ -224,17 +225,23 @@ json_t *sample_wait(int port, const char *id, const char *status)
 	}
 }
 
-void sample_wait_epoch(int port, const char *id, int epoch)
+struct client *sample_events(int port, const char *id, const char *type)
 {
 	char target[128];
-	struct client_event event;
 	struct client *c = client_open(port);
 	ck_assert_ptr_nonnull(c);
-	snprintf(target, sizeof target, "/v1/jobs/%s/events?type=epoch", id);
+	snprintf(target, sizeof target, "/v1/jobs/%s/events?type=%s", id, type);
 	ck_assert(client_request(c, "GET", target, "Accept: text/event-stream\r\n", NULL, 0));
 	struct response head = client_read_head(c);
 	ck_assert_int_eq(head.status, 200);
 	response_free(&head);
+	return c;
+}
+
+void sample_wait_epoch(int port, const char *id, int epoch)
+{
+	struct client_event event;
+	struct client *c = sample_events(port, id, "epoch");
 	for (int seen = 0; seen < epoch;) {
 		ck_assert_msg(client_read_event(c, &event), "the job ended before epoch %d", epoch);
 		json_t *data = json_loads(event.data, 0, NULL);
@@ -254,4 +261,16 @@ struct bytes sample_weights(int port, const char *id, const char *which)
 	memcpy(b.at, r.body, r.size);
 	response_free(&r);
 	return b;
+}
+
+struct bytes sample_undisturbed(const char *const *flags, int n, const char *training)
+{
+	struct daemon d;
+	char id[64];
+	daemon_start(&d, flags);
+	sample_upload(d.port, "quarters", n, 0);
+	json_decref(sample_wait(d.port, sample_submit(d.port, "quarters", training, id), "succeeded"));
+	struct bytes weights = sample_weights(d.port, id, "last");
+	daemon_done(&d);
+	return weights;
 }

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/client.h"
+
 enum { SAMPLE_SIDE = 8, SAMPLE_PIXELS = 64, SAMPLE_CLASSES = 4 };
 
 struct bytes {
@@ -46,9 +48,13 @@ char *sample_job(const char *dataset, const char *training);
 const char *sample_submit(int port, const char *dataset, const char *training, char ret_id[64]);
 /* Waits by long polls until the job has ended, and fails the test unless with that status. New reference. */
 json_t *sample_wait(int port, const char *id, const char *status);
+/* Follows its events of that type; the caller reads and closes. */
+struct client *sample_events(int port, const char *id, const char *type);
 /* Follows the events until one of that type with "epoch" at least epoch. */
 void sample_wait_epoch(int port, const char *id, int epoch);
 /* The weights of a checkpoint as safetensors. */
 struct bytes sample_weights(int port, const char *id, const char *which);
+/* The last weights of that job, on n training images, at a daemon of its own that nothing happens to. */
+struct bytes sample_undisturbed(const char *const *flags, int n, const char *training);
 
 #endif

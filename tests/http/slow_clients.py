@@ -7,12 +7,14 @@ import http.client
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../tools"))
+from daemon import Daemon
 
 CONNECTIONS, RATE, LIMIT, EVERY = 1000, 200, 1.0, 0.1
 ATTACKS = {
@@ -21,18 +23,6 @@ ATTACKS = {
     "reading": ["-X", "-i", "5", "-t", "GET", "-n", "3", "-z", "16", "-w", "64", "-y", "128", "-k", "5"],
 }
 TARGETS = {"headers": "/v1/jobs", "bodies": "/v1/models", "reading": "/openapi.json"}
-
-
-def daemon_start(build, folder):
-    port_file = os.path.join(folder, "port")
-    args = [os.path.join(build, "backpropd"), "--auth=none", "--port=0", "--port-file=" + port_file,
-            "--state-dir=" + os.path.join(folder, "state")]
-    daemon = subprocess.Popen(args, stderr=open(os.path.join(folder, "stderr"), "w"))
-    while not os.path.exists(port_file):
-        if daemon.poll() is not None:
-            sys.exit("the daemon does not start: " + open(os.path.join(folder, "stderr")).read())
-        time.sleep(0.02)
-    return daemon, int(open(port_file).read())
 
 
 class Probe(threading.Thread):
@@ -80,9 +70,12 @@ def attack(name, port, seconds):
     most = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as slow:
         until = time.monotonic() + seconds + 15
-        while slow.poll() is None and time.monotonic() < until:
-            time.sleep(0.5)
-            most = max(most, connections(port))
+        while time.monotonic() < until:
+            try:
+                slow.wait(0.5)
+                break
+            except subprocess.TimeoutExpired:
+                most = max(most, connections(port))
         if slow.poll() is None:
             slow.kill()
     probe.over.set()
@@ -103,14 +96,17 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     seconds = int(os.environ.get("SLOW_SECONDS", "30"))
     with tempfile.TemporaryDirectory(prefix="backpropd-slow-") as folder:
-        daemon, port = daemon_start(sys.argv[1], folder)
-        good = [attack(name, port, seconds) for name in ATTACKS]
-        daemon.send_signal(signal.SIGTERM)
-        ended = daemon.wait(30)
-        log = open(os.path.join(folder, "stderr")).read()
-    if ended != 0 or " error " in log:
-        print("the daemon complained:\n" + log)
-    return 0 if all(good) and ended == 0 else 1
+        with open(os.path.join(folder, "stderr"), "w") as log:
+            daemon = Daemon(folder, program=os.path.join(sys.argv[1], "backpropd"), log=log)
+        try:
+            good = [attack(name, daemon.port, seconds) for name in ATTACKS]
+        finally:
+            daemon.stop()
+        with open(os.path.join(folder, "stderr")) as log:
+            complaints = [line for line in log if " error " in line]
+    if complaints:
+        print("the daemon complained:\n" + "".join(complaints))
+    return 0 if all(good) and not complaints else 1
 
 
 sys.exit(main())

@@ -26,18 +26,6 @@ static const struct {
 } ways[] = {{SIGSEGV, 0}, {SIGSEGV, 1}};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-static struct bytes train_undisturbed(void)
-{
-	struct daemon d;
-	char id[64];
-	daemon_start(&d, flags);
-	sample_upload(d.port, "quarters", TRAIN, 0);
-	json_decref(sample_wait(d.port, sample_submit(d.port, "quarters", healthy, id), "succeeded"));
-	struct bytes weights = sample_weights(d.port, id, "last");
-	daemon_done(&d);
-	return weights;
-}
-
 /* Waits for the next crash, and starts anew. */
 static void crash(struct fault_rig *r, int sig)
 {
@@ -50,7 +38,7 @@ START_TEST(a_job_that_crashes_fails_alone)
 {
 	struct fault_rig r;
 	char bad[64], good[64], target[128];
-	struct bytes want = train_undisturbed();
+	struct bytes want = sample_undisturbed(flags, TRAIN, healthy);
 	fault_open(&r, flags);
 	daemon_start_again(&r.d);
 	sample_upload(r.d.port, "quarters", TRAIN, 0);

@@ -102,7 +102,7 @@ static void go_on(struct story *s)
 	}
 }
 
-/* Until the job has ended, or will not for now. */
+/* Until the job has ended; a look or so when the fault lasts, because it cannot end then. */
 static void wait_for_job(struct story *s)
 {
 	char target[128];

@@ -24,18 +24,6 @@ static const char *const flags[] = {"--workers=1", "--retry-seconds=0", NULL};
 static const char training[] =
 	"\"epochs\":40,\"batch_size\":32,\"seed\":8,\"optimizer\":{\"type\":\"Adam\",\"lr\":0.002}";
 
-static struct bytes train_undisturbed(void)
-{
-	struct daemon d;
-	char id[64];
-	daemon_start(&d, flags);
-	sample_upload(d.port, "quarters", TRAIN, 0);
-	json_decref(sample_wait(d.port, sample_submit(d.port, "quarters", training, id), "succeeded"));
-	struct bytes weights = sample_weights(d.port, id, "last");
-	daemon_done(&d);
-	return weights;
-}
-
 /* Whether the job was ever put back with that reason. */
 static bool waited(int port, const char *id)
 {
@@ -79,14 +67,8 @@ static void check_end(struct daemon *d, const char *id, struct bytes *want)
 
 static void wait_for_events(int port, const char *id)
 {
-	char target[128];
 	struct client_event event;
-	struct client *c = client_open(port);
-	ck_assert_ptr_nonnull(c);
-	snprintf(target, sizeof target, "/v1/jobs/%s/events?type=status", id);
-	ck_assert(client_request(c, "GET", target, "Accept: text/event-stream\r\n", NULL, 0));
-	struct response head = client_read_head(c);
-	response_free(&head);
+	struct client *c = sample_events(port, id, "status");
 	while (client_read_event(c, &event) && !strstr(event.data, "disk_full"))
 		;
 	client_close(c);
@@ -96,7 +78,7 @@ START_TEST(a_job_waits_while_files_cannot_be_written)
 {
 	struct fault_rig r;
 	char id[64];
-	struct bytes want = train_undisturbed();
+	struct bytes want = sample_undisturbed(flags, TRAIN, training);
 	fault_open(&r, flags);
 	daemon_start_again(&r.d);
 	sample_upload(r.d.port, "quarters", TRAIN, 0);
@@ -144,7 +126,7 @@ START_TEST(a_small_disk_that_fills_and_is_cleared)
 		daemon_done(&d);
 		return;
 	}
-	struct bytes want = train_undisturbed();
+	struct bytes want = sample_undisturbed(flags, TRAIN, training);
 	daemon_start_again(&d);
 	sample_upload(d.port, "quarters", TRAIN, 0);
 	sample_submit(d.port, "quarters", training, id);

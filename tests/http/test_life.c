@@ -145,13 +145,8 @@ START_TEST(the_rate_and_the_epochs_of_a_running_job_are_changed)
 	talk_refused(d.port, "PATCH", target, "{\"training\":{\"epochs\":1}}", 400, "out_of_range", "/training/epochs");
 	talk_refused(d.port, "PATCH", target, "{\"training\":{\"seed\":1}}", 400, "unknown_field", "/training/seed");
 	json_decref(talk(d.port, "PATCH", target, "{\"training\":{\"optimizer\":{\"lr\":0.00025}}}", 200));
-	struct client *c = client_open(d.port);
+	struct client *c = sample_events(d.port, id, "change");
 	struct client_event event = {.type = ""};
-	char events[160];
-	ck_assert(client_request(
-		c, "GET", job_target(id, "/events?type=change", events), "Accept: text/event-stream\r\n", NULL, 0));
-	struct response head = client_read_head(c);
-	response_free(&head);
 	ck_assert(client_read_event(c, &event));
 	json_t *change = json_loads(event.data, 0, NULL);
 	ck_assert_double_eq(talk_number(change, "lr"), 0.00025);

@@ -14,19 +14,6 @@
 	"\"CosineAnnealingLR\""
 enum { TRAIN = 1024, EPOCHS = 40 };
 
-static struct bytes undisturbed(void)
-{
-	struct daemon d;
-	char id[64];
-	daemon_start(&d, NULL);
-	sample_upload(d.port, "quarters", TRAIN, 0);
-	sample_submit(d.port, "quarters", TRAINING, id);
-	json_decref(sample_wait(d.port, id, "succeeded"));
-	struct bytes weights = sample_weights(d.port, id, "last");
-	daemon_done(&d);
-	return weights;
-}
-
 /* The rows of the job's log after a restart: dense, and every epoch once. */
 static void check_events(int port, const char *id, int epochs)
 {
@@ -51,7 +38,7 @@ static void check_restarts(void (*end)(struct daemon *d), int rounds)
 	static const char *const one_thread[] = {"--threads=1", NULL}, *const two_threads[] = {"--threads=2", NULL};
 	struct daemon d;
 	char id[64];
-	struct bytes expected = undisturbed();
+	struct bytes expected = sample_undisturbed(NULL, TRAIN, TRAINING);
 	daemon_start(&d, two_threads);
 	sample_upload(d.port, "quarters", TRAIN, 0);
 	sample_submit(d.port, "quarters", TRAINING, id);

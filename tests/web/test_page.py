@@ -10,7 +10,6 @@ import base64
 import http.client
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -20,6 +19,9 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../tools"))
+from daemon import Daemon
 
 WAIT_MS = 60000
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -52,28 +54,6 @@ def make_token(path):
     connection = LocalConnection(path)
     connection.request("POST", "/v1/tokens", json.dumps({"name": "page", "scope": "read"}), {"Content-Type": "application/json"})
     return json.loads(connection.getresponse().read())["token"]
-
-
-class Daemon:
-    """The real binary on a free port with a fresh state directory; ready when it says READY=1."""
-
-    def __init__(self, directory, flags=("--auth=none",)):
-        os.makedirs(directory, exist_ok=True)
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(os.path.join(directory, "notify"))
-        notify.settimeout(30)
-        port_file = os.path.join(directory, "port")
-        env = dict(os.environ, NOTIFY_SOCKET=os.path.join(directory, "notify"))
-        self.process = subprocess.Popen([os.environ.get("BACKPROPD", "build/backpropd"), "--port=0", "--port-file=" + port_file,
-                                         "--state-dir=" + os.path.join(directory, "state"), *flags], env=env)
-        while b"READY=1" not in notify.recv(4096):
-            pass
-        with open(port_file) as f:
-            self.url = "http://127.0.0.1:%d" % int(f.read())
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=30) == 0, "the daemon did not exit cleanly"
 
 
 class Browser:
