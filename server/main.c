@@ -212,7 +212,6 @@ static bool daemon_start(struct daemon *d)
 	jsonmem_watch();
 	json_object_seed(0);
 	files_allow(c->max_connections + c->max_connections / 4 + OTHER_FILES); /* TCP and local ones */
-	;
 	d->api = (struct api){.config = c,
 		.state_dir = c->state_dir,
 		.boot_id = d->boot_id,

@@ -90,7 +90,8 @@ void api_job_list(struct http_request *rq)
 	http_reply_json(rq, 200, answer_list(data, page.has_more));
 }
 
-bool job_etag_listed(const char *list, int64_t version)
+/* Whether a list of entity tags (RFC 9110, 8.8.3) names this version. Comparison is weak: W/ is skipped. */
+static bool etag_listed(const char *list, int64_t version)
 {
 	char tag[32];
 	version_text(version, tag);
@@ -113,7 +114,7 @@ bool job_version_wanted(struct http_request *rq, const struct job_row *row, int6
 {
 	const char *match = http_header(rq, "If-Match");
 	*ret = match ? row->version : -1;
-	if (!match || job_etag_listed(match, row->version))
+	if (!match || etag_listed(match, row->version))
 		return true;
 	answer_store(rq, STORE_STALE, "job", "");
 	return false;
@@ -139,7 +140,7 @@ void api_job_get(struct http_request *rq)
 	struct job_row row;
 	if (!job_find(rq, &row))
 		return;
-	bool listed = none_match && job_etag_listed(none_match, row.version);
+	bool listed = none_match && etag_listed(none_match, row.version);
 	bool news = known >= 0 ? row.version != known : none_match && !listed;
 	if (wait > 0 && !http_waited(rq) && !news && !job_status_terminal(row.status)) {
 		http_reply_later(rq, id, seen, (int)wait);
@@ -178,7 +179,7 @@ void api_job_delete(struct http_request *rq)
 		job_row_done(&row);
 		return;
 	}
-	enum store_status st = store_job_delete_at(api->store, row.id, version);
+	enum store_status st = store_job_delete(api->store, row.id, version);
 	if (st == STORE_OK) {
 		char path[PATH_SIZE];
 		answer_path(api, "checkpoints", row.id, path);

@@ -18,8 +18,6 @@ json_t *job_spec_json(const struct job_row *row);
 bool job_find(struct http_request *rq, struct job_row *ret);
 /* Replies with the row in full, with its ETag. */
 void job_reply_row(struct http_request *rq, int status, const struct job_row *row);
-/* Whether a list of entity tags (RFC 9110, 8.8.3) names this version. Comparison is weak: W/ is skipped. */
-bool job_etag_listed(const char *list, int64_t version);
 /* The version that the request's If-Match asks for, that of the row; -1: it asks for none. False when it can match no
  * version: replied with 412. */
 bool job_version_wanted(struct http_request *rq, const struct job_row *row, int64_t *ret);

@@ -34,7 +34,7 @@ static void ask(struct http_request *rq, enum job_verb verb)
 		job_row_done(&row);
 		return;
 	}
-	enum store_status st = store_job_ask_at(api->store, row.id, verb, version);
+	enum store_status st = store_job_ask(api->store, row.id, verb, version);
 	char id[ID_MAX];
 	snprintf(id, sizeof id, "%s", row.id);
 	if (st == STORE_CONFLICT) {

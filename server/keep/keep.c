@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ struct pass {
 
 static bool stopped(const struct pass *p)
 {
-	return (p->stop && atomic_load(p->stop)) || hub_closed(p->o->hub);
+	return atomic_load(p->stop) || hub_closed(p->o->hub);
 }
 
 /* A file below the state directory; name "" removes the folder, which must be empty. */
@@ -148,9 +149,10 @@ static void resume(const struct keep_options *o)
 	hub_ring(o->hub, HUB_QUEUE);
 }
 
-void keep_pass(const struct keep_options *o, const atomic_bool *stop)
+static void pass(struct keeper *keeper)
 {
-	struct pass p = {.o = o, .stop = stop};
+	const struct keep_options *o = &keeper->o;
+	struct pass p = {.o = o, .stop = &keeper->stop};
 	const struct keep_rules *k = &o->rules;
 	double now = store_kept_now(o->store);
 	if (k->uploads > 0)
@@ -182,7 +184,7 @@ static void *keeper_main(void *arg)
 	sweep_ended(k->o.store, k->o.state_dir, &k->stop);
 	while (!atomic_load(&k->stop) && !hub_closed(k->o.hub)) {
 		uint64_t seen = hub_seq(k->o.hub, HUB_QUEUE);
-		keep_pass(&k->o, &k->stop);
+		pass(k);
 		if (clock_mono() - noted >= NOTE_SECONDS && store_kept_note(k->o.store) == STORE_OK)
 			noted = clock_mono();
 		/* keep_stop sets stop and then rings: either it is seen here, or the topic has moved on. */

@@ -5,8 +5,6 @@
 #ifndef KEEP_KEEP_H
 #define KEEP_KEEP_H
 
-#include <stdatomic.h>
-
 #include "hub/hub.h"
 #include "store/store.h"
 
@@ -23,11 +21,9 @@ struct keep_options {
 	struct keep_rules rules;
 };
 struct keeper;
-/* Its thread begins by sweeping the files of ended jobs (sweep.h). NULL (logged). */
+/* Its thread sweeps the files of ended jobs (sweep.h), then passes over all rules, the oldest first, whenever the queue
+ * has changed and every ten minutes. NULL (logged). */
 struct keeper *keep_start(const struct keep_options *o);
 void keep_stop(struct keeper *k); /* takes NULL */
-/* One pass over all rules, the oldest first, as the thread makes it: whenever the queue has changed, and every ten
- * minutes. Ends early once *stop; may be NULL. Any thread. */
-void keep_pass(const struct keep_options *o, const atomic_bool *stop);
 
 #endif

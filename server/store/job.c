@@ -281,12 +281,7 @@ enum store_status store_job_counts(struct store *s, struct job_counts *ret)
 
 /* ---- removing ----------------------------------------------------------------------------------------- */
 
-enum store_status store_job_delete(struct store *s, const char *id)
-{
-	return store_job_delete_at(s, id, -1);
-}
-
-enum store_status store_job_delete_at(struct store *s, const char *id, int64_t if_version)
+enum store_status store_job_delete(struct store *s, const char *id, int64_t if_version)
 {
 	enum job_status present;
 	struct db_tx *tx = db_begin(s->db);

@@ -87,12 +87,7 @@ enum store_status job_at_version(struct db_tx *tx, const char *id, int64_t versi
 	return version < 0 || db_int(st, "version") == version ? STORE_OK : STORE_STALE;
 }
 
-enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb)
-{
-	return store_job_ask_at(s, id, verb, -1);
-}
-
-enum store_status store_job_ask_at(struct store *s, const char *id, enum job_verb verb, int64_t if_version)
+enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb, int64_t if_version)
 {
 	enum job_status from;
 	struct db_tx *tx = db_begin(s->db);

@@ -260,19 +260,17 @@ enum store_status store_job_edit(struct store *s, const char *id, const struct j
 enum store_status store_job_move(
 	struct store *s, const char *id, enum job_status to, const char *reason, const char *detail);
 enum job_verb { JOB_VERB_PAUSE, JOB_VERB_RESUME, JOB_VERB_STOP, JOB_VERB_CANCEL, JOB_VERB_COUNT };
-/* What a client asks of a job (the table is in job_verb.c): done at once where no worker has it, else left for its
- * worker to do at the next batch. Asking again is OK and changes nothing. CONFLICT: not in this status. */
-enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb);
-/* The same while the job is at that version, else STALE; -1: any. */
-enum store_status store_job_ask_at(struct store *s, const char *id, enum job_verb verb, int64_t if_version);
+/* What a client asks of a job (the table is in job_ask.c): done at once where no worker has it, else left for its
+ * worker to do at the next batch. Asking again is OK and changes nothing. CONFLICT: not in this status; STALE: not at
+ * that version (-1: any). */
+enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb, int64_t if_version);
 enum { JOB_RETRIES_MAX = 3 };
 /* A worker gives up its job for a reason that may pass: back to the queue for delay seconds. counted: after
  * JOB_RETRIES_MAX times without a new checkpoint it fails instead. *ret_again: it will be tried again. */
 enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
 	bool counted, bool *ret_again);
-/* Removes a terminal job with its events and checkpoint rows, whatever its version or (_at) if it is at that one. */
-enum store_status store_job_delete(struct store *s, const char *id);
-enum store_status store_job_delete_at(struct store *s, const char *id, int64_t if_version);
+/* Removes a terminal job with its events and checkpoint rows. STALE: it is not at that version (-1: any). */
+enum store_status store_job_delete(struct store *s, const char *id, int64_t if_version);
 /* History of statuses as a JSON array text (heap). */
 enum store_status store_job_history(struct store *s, const char *id, char **ret_json);
 /* Claims the first of the queue that may begin now, by the order of share/order.h, for this boot: running (and

@@ -66,7 +66,7 @@ START_TEST(every_verb_in_every_status)
 			char want = table[verb][from];
 			const char *id = job_in((enum job_status)from);
 			for (int again = 0; again < 2; again++) {
-				enum store_status got = store_job_ask(s, id, (enum job_verb)verb);
+				enum store_status got = store_job_ask(s, id, (enum job_verb)verb, -1);
 				ck_assert_msg(got == (want == '.' ? STORE_CONFLICT : STORE_OK), "verb %d in %s: %d",
 					verb, job_status_name((enum job_status)from), got);
 				enum job_status now = seed_status(s, id);
@@ -75,7 +75,7 @@ START_TEST(every_verb_in_every_status)
 					job_status_name(now));
 			}
 		}
-		ck_assert_int_eq(store_job_ask(s, "job_none", (enum job_verb)verb), STORE_NOT_FOUND);
+		ck_assert_int_eq(store_job_ask(s, "job_none", (enum job_verb)verb, -1), STORE_NOT_FOUND);
 	}
 }
 END_TEST
@@ -83,7 +83,7 @@ END_TEST
 START_TEST(a_job_that_has_nothing_to_keep_is_not_stopped)
 {
 	const char *id = seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_STOP), STORE_CONFLICT);
+	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_STOP, -1), STORE_CONFLICT);
 	struct job_row row = seed_get(s, id);
 	ck_assert(!row.stop_requested);
 	job_row_done(&row);
@@ -100,7 +100,7 @@ START_TEST(a_stop_is_told_to_the_next_worker_also_after_a_death)
 	ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
 	job_row_done(&row);
 	ck_assert(!store_job_asked(s, id, &asked));
-	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_STOP), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_STOP, -1), STORE_OK);
 	ck_assert(store_job_asked(s, id, &asked) && asked.status == JOB_STOPPING);
 	store_close(s);
 	s = seed_open("boot_2");

@@ -154,7 +154,7 @@ START_TEST(a_data_set_in_use_cannot_go_until_its_jobs_have_ended)
 	bool last = true;
 	ck_assert_int_eq(store_dataset_delete(s, id, &last), STORE_CONFLICT);
 	ck_assert(!last);
-	ck_assert_int_eq(store_job_ask(s, job, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, job, JOB_VERB_CANCEL, -1), STORE_OK);
 	ck_assert_int_eq(store_dataset_delete(s, id, &last), STORE_OK);
 	ck_assert(last);
 	ck_assert_int_eq(store_dataset_delete(s, id, &last), STORE_NOT_FOUND);

@@ -98,8 +98,8 @@ START_TEST(all_jobs_share_one_order_that_never_goes_back)
 	ck_assert_int_eq(store_event_feed(s, &(struct event_feed){.after = second, .limit = 100}, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 2);
 	free_events(rows, n);
-	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
-	ck_assert_int_eq(store_job_delete(s, a), STORE_OK); /* the newest events are gone */
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL, -1), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, a, -1), STORE_OK); /* the newest events are gone */
 	seed_append(s, b, "epoch");
 	ck_assert_int_eq(store_event_feed(s, &(struct event_feed){.after = last, .limit = 100}, &rows, &n), STORE_OK);
 	ck_assert_int_eq(n, 1); /* a client that remembers the place of a deleted event misses nothing */

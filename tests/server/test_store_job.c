@@ -162,8 +162,8 @@ START_TEST(lists_are_filtered_by_status_data_set_and_name)
 	const char *other = seed_dataset(s, "cifar"), *jobs[5];
 	for (int i = 0; i < 5; i++)
 		jobs[i] = seed_job(s, i < 2 ? other : dataset, 50);
-	ck_assert_int_eq(store_job_ask(s, jobs[0], JOB_VERB_CANCEL), STORE_OK);
-	ck_assert_int_eq(store_job_ask(s, jobs[4], JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, jobs[0], JOB_VERB_CANCEL, -1), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, jobs[4], JOB_VERB_CANCEL, -1), STORE_OK);
 	ck_assert_int_eq(
 		store_job_edit(s, jobs[3], &(struct job_edit){.name = "mine", .priority = -1, .if_version = -1}),
 		STORE_OK);
@@ -250,10 +250,10 @@ START_TEST(an_ended_job_is_removed_with_all_that_hangs_on_it)
 	ck_assert_int_eq(store_job_add(s, &n, &row, &existing), STORE_OK);
 	struct checkpoint_new ckpt = {.epoch = 1, .file = "1.ckpt", .is_best = true};
 	ck_assert_int_eq(store_event_append(s, row.id, "epoch", "{}", 1, "{}", &ckpt, &seq), STORE_OK);
-	ck_assert_int_eq(store_job_delete(s, row.id), STORE_CONFLICT);
-	ck_assert_int_eq(store_job_ask(s, row.id, JOB_VERB_CANCEL), STORE_OK);
-	ck_assert_int_eq(store_job_delete(s, row.id), STORE_OK);
-	ck_assert_int_eq(store_job_delete(s, row.id), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_job_delete(s, row.id, -1), STORE_CONFLICT);
+	ck_assert_int_eq(store_job_ask(s, row.id, JOB_VERB_CANCEL, -1), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, row.id, -1), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, row.id, -1), STORE_NOT_FOUND);
 	ck_assert_int_eq(seed_count(s, "SELECT count(*) AS n FROM job"), 1);
 	ck_assert_int_eq(seed_count(s, "SELECT count(*) AS n FROM event"), 1);
 	ck_assert_int_eq(seed_count(s, "SELECT count(*) AS n FROM job_status_history"), 1);
@@ -268,7 +268,7 @@ START_TEST(counts_are_by_status)
 {
 	const char *a = seed_job(s, dataset, 50);
 	seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL, -1), STORE_OK);
 	struct job_counts counts;
 	ck_assert_int_eq(store_job_counts(s, &counts), STORE_OK);
 	for (int i = 0; i < JOB_STATUS_COUNT; i++)

@@ -173,7 +173,7 @@ START_TEST(what_each_user_takes_is_counted_as_it_comes_and_goes)
 	ck_assert_int_eq(store_checkpoint_remove(s, ckpt.id), STORE_OK);
 	checkpoint_row_done(&ckpt);
 	takes("ann", 1000, 0, 200);
-	ck_assert_int_eq(store_job_delete(s, a), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, a, -1), STORE_OK);
 	takes("ann", 1000, 0, 0);
 	takes("bob", 1000, 0, 200);
 	takes("nobody", 0, 0, 0);
@@ -225,7 +225,7 @@ START_TEST(jobs_paused_for_want_of_room_go_on_when_there_is_some)
 	ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
 	job_row_done(&row);
 	ck_assert_int_eq(store_job_move(s, id, JOB_PAUSED, "disk_quota", NULL), STORE_OK);
-	ck_assert_int_eq(store_job_ask(s, asked, JOB_VERB_PAUSE), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, asked, JOB_VERB_PAUSE, -1), STORE_OK);
 	ck_assert_int_eq(store_keep_resume(s, &n), STORE_OK);
 	ck_assert_int_eq(n, 0);
 	bool last;
@@ -369,7 +369,7 @@ START_TEST(data_sets_that_a_job_still_needs_stay)
 	ck_assert_int_eq(r.nfiles, 1);
 	ck_assert_int_eq(r.n.uploads, 1);
 	keep_removed_done(&r);
-	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_CANCEL, -1), STORE_OK);
 	ck_assert_int_eq(store_keep_remove_dataset(s, before, true, &r), STORE_NOT_FOUND); /* used a moment ago */
 	ck_assert_int_eq(store_dataset_delete(s, used, &last), STORE_OK);
 }

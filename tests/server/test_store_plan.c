@@ -176,7 +176,7 @@ START_TEST(changes_and_removals_go_by_an_index)
 	ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
 	job_row_done(&row);
 	seed_append(s, job, "epoch");
-	ck_assert_int_eq(store_job_ask(s, job, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, job, JOB_VERB_CANCEL, -1), STORE_OK);
 	ck_assert_int_eq(store_job_move(s, job, JOB_CANCELLED, NULL, NULL), STORE_OK);
 	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
 	for (int level = WEIGHTS_BEST; level >= WEIGHTS_NONE; level--)
@@ -197,9 +197,9 @@ START_TEST(changes_and_removals_go_by_an_index)
 	ck_assert_int_eq(store_job_add(s, &again, &row, &existing), STORE_OK);
 	ck_assert_int_eq(store_dataset_delete(s, dataset, &last), STORE_CONFLICT);
 	ck_assert_int_eq(store_job_move(s, row.id, JOB_CANCELLED, NULL, NULL), STORE_OK);
-	ck_assert_int_eq(store_job_delete(s, row.id), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, row.id, -1), STORE_OK);
 	job_row_done(&row);
-	ck_assert_int_eq(store_job_delete(s, job), STORE_OK);
+	ck_assert_int_eq(store_job_delete(s, job, -1), STORE_OK);
 	ck_assert_int_eq(store_dataset_delete(s, dataset, &last), STORE_OK);
 	ck_assert_int_ge(explain_all(), 25);
 }

@@ -81,7 +81,7 @@ END_TEST
 START_TEST(cancelled_and_paused_jobs_are_not_claimed)
 {
 	const char *a = seed_job(s, dataset, 50), *b = seed_job(s, dataset, 50);
-	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL, -1), STORE_OK);
 	ck_assert_int_eq(store_job_move(s, b, JOB_PAUSED, NULL, NULL), STORE_OK);
 	struct job_row none;
 	ck_assert_int_eq(store_job_claim(s, &none), STORE_NOT_FOUND);

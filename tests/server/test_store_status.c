@@ -161,10 +161,11 @@ START_TEST(cancelling_goes_at_once_or_through_the_worker)
 	};
 	for (int from = 0; from < JOB_STATUS_COUNT; from++) {
 		const char *id = job_in((enum job_status)from);
-		ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_CANCEL), expected[from] < 0 ? STORE_CONFLICT : STORE_OK);
+		ck_assert_int_eq(
+			store_job_ask(s, id, JOB_VERB_CANCEL, -1), expected[from] < 0 ? STORE_CONFLICT : STORE_OK);
 		ck_assert_int_eq(seed_status(s, id), expected[from] < 0 ? from : expected[from]);
 	}
-	ck_assert_int_eq(store_job_ask(s, "job_none", JOB_VERB_CANCEL), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_job_ask(s, "job_none", JOB_VERB_CANCEL, -1), STORE_NOT_FOUND);
 }
 END_TEST
 
@@ -178,8 +179,8 @@ START_TEST(a_worker_sees_that_its_job_is_cancelling_and_no_other)
 {
 	const char *a = job_in(JOB_RUNNING), *b = job_in(JOB_RUNNING), *c = job_in(JOB_RUNNING);
 	ck_assert(!cancelling(a));
-	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL), STORE_OK);
-	ck_assert_int_eq(store_job_ask(s, c, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, a, JOB_VERB_CANCEL, -1), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, c, JOB_VERB_CANCEL, -1), STORE_OK);
 	struct job_row row = seed_get(s, a);
 	ck_assert(row.cancel_requested);
 	job_row_done(&row);

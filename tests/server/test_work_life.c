@@ -81,7 +81,7 @@ START_TEST(a_stopped_job_succeeds_and_keeps_its_best)
 	end = rig_end(&rig, job.id, JOB_SUCCEEDED, "stopped");
 	ck_assert_int_ge(rig_best_epoch(&rig, job.id), 1);
 	ck_assert_int_eq(rig_count_events(&rig, job.id, "test"), 1);
-	ck_assert_int_eq(store_job_ask(rig.store, job.id, JOB_VERB_STOP), STORE_OK);
+	ck_assert_int_eq(store_job_ask(rig.store, job.id, JOB_VERB_STOP, -1), STORE_OK);
 	job_row_done(&job);
 	job_row_done(&end);
 }

@@ -257,7 +257,7 @@ START_TEST(a_cancelled_job_ends_at_the_next_look_and_the_next_one_runs)
 	rig_submit(&rig, "{\"epochs\":100000," OPTIONS "}", &job);
 	rig_submit(&rig, "{\"epochs\":1," OPTIONS "}", &next);
 	rig_wait_epoch(&rig, job.id, 1);
-	ck_assert_int_eq(store_job_ask(rig.store, job.id, JOB_VERB_CANCEL), STORE_OK);
+	ck_assert_int_eq(store_job_ask(rig.store, job.id, JOB_VERB_CANCEL, -1), STORE_OK);
 	rig_wait_end(&rig, job.id, &end);
 	ck_assert_str_eq(job_status_name(end.status), "cancelled");
 	ck_assert_int_lt(end.epoch, 100000);

@@ -28,7 +28,7 @@ void rig_wait_status(struct rig *r, const char *job_id, enum job_status status)
 
 void rig_ask(struct rig *r, const char *job_id, enum job_verb verb)
 {
-	ck_assert_int_eq(store_job_ask(r->store, job_id, verb), STORE_OK);
+	ck_assert_int_eq(store_job_ask(r->store, job_id, verb, -1), STORE_OK);
 	hub_ring(r->hub, HUB_QUEUE);
 	hub_ring(r->hub, job_id);
 }
