@@ -19,6 +19,8 @@ static const struct bp_item_table *table_of(enum bp_item_kind kind)
 		return &bp_scheduler_items;
 	case BP_INIT:
 		return &bp_init_items;
+	case BP_AUGMENT:
+		return &bp_augment_items;
 	}
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * item.h - the roll call of layers, losses, optimizers, schedulers and initialisations, and what the bp_item_*
- *functions need of them.
+ * item.h - the roll call of layers, losses, optimizers, schedulers, initialisations and augmentations, and what the
+ * bp_item_* functions need of them.
  *
  * Every item is one `const struct bp_<kind>_ops bp_<kind>_<name>` in its own file, whose first member is a
  * `struct bp_item_info info`, and one line of its folder's .def file. Each folder makes one table of them:
@@ -32,6 +32,7 @@ extern const struct bp_item_table bp_loss_items;      /* losses/ */
 extern const struct bp_item_table bp_optimizer_items; /* optims/ */
 extern const struct bp_item_table bp_scheduler_items; /* schedules/ */
 extern const struct bp_item_table bp_init_items;      /* inits/ */
+extern const struct bp_item_table bp_augment_items;   /* augments/ */
 
 /* Lines of an item's argument table. Each is an element of a static const struct bp_arg[]. */
 #define BP_ARG_COUNT(args) ((int)(sizeof(args) / sizeof((args)[0])))

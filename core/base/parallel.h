@@ -17,4 +17,8 @@ typedef void (*bp_piece_fn)(const void *arg, int64_t i);
  */
 void bp_parallel_for(int threads, int64_t n, bp_piece_fn fn, const void *arg);
 
+/* The same for pieces that need memory of their own for a while: thread says which, and is below `threads`. */
+typedef void (*bp_thread_piece_fn)(const void *arg, int64_t i, int thread);
+void bp_parallel_for_threads(int threads, int64_t n, bp_thread_piece_fn fn, const void *arg);
+
 #endif

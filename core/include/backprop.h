@@ -37,6 +37,7 @@ enum {
 	BP_MAX_BATCH = 65536,
 	BP_MAX_THREADS = 256,
 	BP_MAX_ACCUMULATE = 65536,
+	BP_MAX_AUGMENTS = 16,
 	BP_MAX_INDEX = 1 << 24, /* indices of an embedding: single precision holds each */
 	BP_NAME_MAX = 63,       /* bytes of a layer's name, without the end */
 	BP_INPUT = -1,          /* as an input of a layer: the input of the net */
@@ -63,10 +64,9 @@ struct bp_error {
 
 const char *bp_version(void);
 
-/* ---- items: layers, losses, optimizers, schedulers and initialisations, all described by tables
- * ------------------------- */
+/* ---- items: layers, losses, optimizers, schedulers, initialisations and augmentations, described by tables ---- */
 
-enum bp_item_kind { BP_LAYER, BP_LOSS, BP_OPTIMIZER, BP_SCHEDULER, BP_INIT };
+enum bp_item_kind { BP_LAYER, BP_LOSS, BP_OPTIMIZER, BP_SCHEDULER, BP_INIT, BP_AUGMENT };
 
 enum bp_arg_kind {
 	BP_ARG_BOOL,      /* v[0]: 0 or 1 */
@@ -256,12 +256,30 @@ struct bp_train_params {
 	int threads;       /* to start with; see bp_trainer_set_threads */
 	int max_threads;   /* memory is planned for that many */
 	unsigned isa_mask; /* instruction sets that may be used, BP_ISA_ALL by default */
+	/*
+	 * What changes each training sample on its way into the net, one after the other; validation and predictions
+	 * see the samples as they are. Borrowed for as long as a trainer lives that was made with it.
+	 *
+	 * Names, arguments, defaults and meaning are those of torchvision.transforms.v2. All work on the sample before
+	 * it is normalised by mean and std, and after bytes have become 0 to 1 (ToTensor): so GaussianNoise,
+	 * ColorJitter and the value of RandomErasing count from 0, black, to 1, white, for BP_U8. The fill of
+	 * RandomCrop and RandomRotation is said as the samples lie: 0 to 255 for BP_U8. Samples of BP_F32 are taken as
+	 * they are.
+	 *
+	 * What is drawn follows from the seed, the epoch, the sample's place in the data set and the entry's in this
+	 * list alone. (In bp_trainer_step, the number of steps done stands for the epoch.)
+	 */
+	const struct bp_item *augment;
+	int naugment; /* 0..BP_MAX_AUGMENTS */
 };
 #define BP_ISA_ALL (~0u)
 
 /* epochs 1, batch 32, seed 0, shuffled, CrossEntropyLoss, SGD, a constant rate, 1 thread, no clipping, statistics, a
  * step each batch, no average. */
 void bp_train_params_defaults(struct bp_train_params *ret);
+
+/* Whether one augmentation can be asked of a net's samples; the error names its argument, or "type". */
+enum bp_status bp_augment_check(const struct bp_item *item, const struct bp_net *net, struct bp_error *err);
 
 /* The weights that the word "balanced" stands for: of a class with c of the view's n samples n / (classes * c), and 1
  * of one with none. A label that is no class is passed over; ret_weights holds as many as there are classes. */

@@ -13,18 +13,14 @@
 #include "base/parallel.h"
 
 enum {
-	PARALLEL = 32768, /* elements of a batch; below, starting threads costs more than they save */
-	PIECE = 4096      /* elements that are worth a call: short samples are gathered several at a time */
+	PARALLEL = 32768,        /* elements of a batch; below, starting threads costs more than they save */
+	PARALLEL_CHANGED = 4096, /* the same where augmentations make each cost more */
+	PIECE = 4096             /* elements that are worth a call: short samples are gathered several at a time */
 };
 
 int64_t bp_feed_table(const struct bp_shape *shape)
 {
 	return shape->ndim > 1 ? shape->dim[0] * 256 : 0;
-}
-
-static bp_real normal(bp_real x, const float *mean, const float *std, int64_t c)
-{
-	return (x - (mean ? (bp_real)mean[c] : 0)) / (std ? (bp_real)std[c] : 1);
 }
 
 void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, const struct bp_net *net, bp_real *table)
@@ -37,12 +33,13 @@ void bp_feed_init(struct bp_feed *feed, const struct bp_data *data, const struct
 	if (feed->indices)
 		feed->data.mean = feed->data.std = NULL;
 	feed->table = NULL;
+	feed->chain = NULL;
 	if (data->dtype != BP_U8 || data->shape.ndim == 1)
 		return;
 	feed->table = table;
 	for (int64_t c = 0; c < feed->channels; c++)
 		for (int u = 0; u < 256; u++)
-			table[c * 256 + u] = normal((bp_real)u / 255, data->mean, data->std, c);
+			table[c * 256 + u] = bp_normal((bp_real)u / 255, data->mean, data->std, c);
 }
 
 /* Place of entry i of the pick in the data set. */
@@ -59,7 +56,7 @@ static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *
 	if (!f->table) {
 		for (int64_t i = 0; i < f->size; i++)
 			to[i] = f->indices ? (bp_real)from[i]
-					   : normal((bp_real)from[i] / 255, f->data.mean, f->data.std, i);
+					   : bp_normal((bp_real)from[i] / 255, f->data.mean, f->data.std, i);
 		return;
 	}
 	for (int64_t c = 0; c < f->channels; c++, from += f->area)
@@ -88,13 +85,13 @@ struct gather {
 	bp_real *x;
 };
 
-static void gather_samples(const struct gather *g, int first, int end)
+static void gather_samples(const struct gather *g, int first, int end, int thread)
 {
 	const struct bp_feed *f = g->feed;
 	const bool bytes = f->data.dtype == BP_U8, scaled = f->data.mean || f->data.std;
 	const int64_t size = f->size;
 	bp_real *to = g->x + first * size;
-	if (!bytes && f->area == 1 && !scaled && sizeof(*to) == sizeof(float)) {
+	if (!bytes && f->area == 1 && !scaled && !f->chain && sizeof(*to) == sizeof(float)) {
 		const struct bp_pick pick = *g->pick; /* a copy, which no store can change */
 		const float *samples = f->data.samples;
 		const bool apart = pick.order || f->data.index;
@@ -103,7 +100,9 @@ static void gather_samples(const struct gather *g, int first, int end)
 			memcpy(to, samples + place(f, &pick, i) * size, (size_t)(each * size) * sizeof(*to));
 		return;
 	}
-	for (int i = first; i < end; i++, to += size) {
+	for (int i = first; i < end && f->chain; i++, to += size)
+		bp_chain_gather(f->chain, thread, g->pick->epoch, place(f, g->pick, i), to);
+	for (int i = first; i < end && !f->chain; i++, to += size) {
 		int64_t from = place(f, g->pick, i) * size;
 		if (bytes)
 			gather_bytes(f, (const uint8_t *)f->data.samples + from, to);
@@ -112,11 +111,11 @@ static void gather_samples(const struct gather *g, int first, int end)
 	}
 }
 
-static void gather_piece(const void *arg, int64_t i)
+static void gather_piece(const void *arg, int64_t i, int thread)
 {
 	const struct gather *g = arg;
 	const int each = PIECE / g->feed->size > 1 ? (int)(PIECE / g->feed->size) : 1, first = (int)i * each;
-	gather_samples(g, first, first + each < g->pick->n ? first + each : g->pick->n);
+	gather_samples(g, first, first + each < g->pick->n ? first + each : g->pick->n, thread);
 }
 
 const bp_real *bp_batcher_forward(
@@ -124,10 +123,10 @@ const bp_real *bp_batcher_forward(
 {
 	const struct gather g = {feed, pick, bp_exec_input(b->exec)};
 	const int64_t each = PIECE / feed->size > 1 ? PIECE / feed->size : 1;
-	if (pick->n * feed->size < PARALLEL)
-		gather_samples(&g, 0, pick->n);
+	if (pick->n * feed->size < (feed->chain ? PARALLEL_CHANGED : PARALLEL))
+		gather_samples(&g, 0, pick->n, 0);
 	else
-		bp_parallel_for(b->ctx.threads, (pick->n + each - 1) / each, gather_piece, &g);
+		bp_parallel_for_threads(b->ctx.threads, (pick->n + each - 1) / each, gather_piece, &g);
 	return bp_exec_forward(b->exec, &b->ctx, pass);
 }
 

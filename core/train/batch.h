@@ -5,6 +5,7 @@
 #ifndef BP_TRAIN_BATCH_H
 #define BP_TRAIN_BATCH_H
 
+#include "augments/chain.h"
 #include "losses/loss.h"
 #include "net/exec.h"
 
@@ -12,8 +13,9 @@
 struct bp_feed {
 	struct bp_data data; /* its arrays are borrowed */
 	int64_t channels, area, size;
-	bool indices;   /* the net's input is whole numbers: they enter as they are */
-	bp_real *table; /* BP_U8 maps: the input for each channel and byte, channels x 256 */
+	bool indices;                 /* the net's input is whole numbers: they enter as they are */
+	bp_real *table;               /* BP_U8 maps: the input for each channel and byte, channels x 256 */
+	const struct bp_chain *chain; /* augmentations, borrowed; NULL for none */
 };
 
 /* Elements of a table for samples of that shape; 0 for flat ones. */
@@ -26,6 +28,7 @@ struct bp_pick {
 	const uint32_t *order;
 	int64_t first;
 	int n;
+	uint64_t epoch; /* of a feed with augmentations: what they draw for */
 };
 
 /* A net ready to run, and room for what a loss reads of one batch. The caller owns what it points to. */

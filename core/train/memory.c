@@ -39,6 +39,7 @@ enum bp_status bp_layout_make(
 	       reserve(&l.total, batch, sizeof(double), &l.rows) &&
 	       reserve(&l.total, bp_feed_table(&net->input), sizeof(bp_real), &l.tables[0]) &&
 	       reserve(&l.total, bp_feed_table(&net->input), sizeof(bp_real), &l.tables[1]) &&
+	       reserve(&l.total, p->max_threads, bp_chain_scratch(p->augment, p->naugment, &net->input), &l.augment) &&
 	       reserve(&l.total, l.nblocks, sizeof(struct bp_update_block), &l.blocks) &&
 	       reserve(&l.total, l.nblocks, sizeof(struct bp_block_sums), &l.sums) &&
 	       reserve(&l.total, l.nslots, sizeof(int), &l.layers) &&

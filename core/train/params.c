@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "augments/chain.h"
 #include "base/shape.h"
 #include "base/status.h"
 #include "optims/optim.h"
@@ -134,6 +135,8 @@ enum bp_status bp_train_params_check(const struct bp_train_params *p, const stru
 		st = bp_loss_check(&p->loss, net, err);
 	if (!st)
 		st = check_layers(p, net, err);
+	if (!st)
+		st = bp_chain_check(p->augment, p->naugment, net, err);
 	return st;
 }
 
@@ -324,6 +327,8 @@ uint64_t bp_train_fingerprint(const struct bp_train_params *p, const struct bp_n
 	mix(&hash, &p->accumulate_steps, sizeof(p->accumulate_steps));
 	mix(&hash, &p->ema_decay, sizeof(p->ema_decay));
 	mix(&hash, &samples, sizeof(samples));
+	for (int i = 0; i < p->naugment; i++)
+		mix_item(&hash, BP_AUGMENT, &p->augment[i], NULL);
 	mix_options(&hash, net);
 	return hash;
 }

@@ -71,6 +71,18 @@ static enum bp_status allocate(struct bp_trainer *tr, struct bp_error *err)
 	return BP_OK;
 }
 
+/* The training samples, with augmentations on their way; where these end in normalising, the feed does not. */
+static void feed_training(struct bp_trainer *tr, const struct bp_data *train)
+{
+	struct bp_data data = *train;
+	bp_chain_init(&tr->chain, &tr->params, train, tr->block + tr->layout.augment);
+	if (tr->chain.late)
+		data.mean = data.std = NULL;
+	bp_feed_init(&tr->train, &data, tr->net, (bp_real *)(tr->block + tr->layout.tables[0]));
+	tr->chain.table = tr->train.table;
+	tr->train.chain = tr->chain.n > 0 ? &tr->chain : NULL;
+}
+
 enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *params, const struct bp_data *train,
 	const struct bp_data *val, struct bp_trainer **ret, struct bp_error *err)
 {
@@ -106,7 +118,7 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 		bp_trainer_free(tr);
 		return st;
 	}
-	bp_feed_init(&tr->train, train, net, (bp_real *)(tr->block + tr->layout.tables[0]));
+	feed_training(tr, train);
 	if (val)
 		bp_feed_init(&tr->val, val, net, (bp_real *)(tr->block + tr->layout.tables[1]));
 	*ret = tr;
@@ -231,7 +243,8 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 			(long long)count);
 	struct bp_score score = {0};
 	uint64_t mode = enter(tr);
-	double loss = pass_batch(tr, &(struct bp_pick){.first = first, .n = n}, tr->progress.step, &score);
+	double loss = pass_batch(tr, &(struct bp_pick){.first = first, .n = n, .epoch = (uint64_t)tr->progress.step},
+		tr->progress.step, &score);
 	move_weights(tr);
 	bp_fpu_leave(mode);
 	if (ret_loss)
@@ -274,7 +287,8 @@ static double next_batch(struct bp_trainer *tr)
 	int64_t first = p->batch * tr->params.batch_size, left = tr->train.data.count - first;
 	struct bp_pick pick = {.order = tr->order,
 		.first = first,
-		.n = left < tr->params.batch_size ? (int)left : tr->params.batch_size};
+		.n = left < tr->params.batch_size ? (int)left : tr->params.batch_size,
+		.epoch = (uint64_t)p->epoch};
 	struct bp_score score = {0};
 	double loss = pass_batch(tr, &pick, p->epoch * tr->batches + p->batch, &score);
 	after_batch(tr, score.weight);

@@ -27,7 +27,7 @@ struct bp_progress {
 /* The trainer's own block: byte offsets of its parts. Made from a net and parameters alone. */
 struct bp_layout {
 	size_t grads, sum, state[BP_UPDATE_STATES], average;
-	size_t labels, targets, rows, tables[2];
+	size_t labels, targets, rows, tables[2], augment;
 	size_t blocks, sums, layers, groups, group_of, health, epoch_health, stats;
 	size_t total;
 	int states;
@@ -44,6 +44,7 @@ struct bp_trainer {
 	int64_t order_epoch; /* which epoch order is of, or -1 */
 	struct bp_batcher batcher;
 	struct bp_feed train, val;
+	struct bp_chain chain; /* of train, when it has augmentations */
 	bool has_val;
 	int64_t batches; /* an epoch has */
 	int64_t steps;   /* of the optimizer in an epoch */

@@ -6,9 +6,10 @@
 
 #include "spec_text.h"
 
-struct bp_net *fixture_net(const char *path, const char *name, char ret_loss[32])
+void fixture_net_text(
+	const char *path, const char *name, const char *more, char ret_loss[32], char ret_text[FIXTURE_NET])
 {
-	char text[8192], head[64];
+	char text[FIXTURE_NET / 2], head[64];
 	FILE *f = fopen(path, "r");
 	ck_assert_msg(f, "%s is missing: run the tests from the project's directory", path);
 	size_t size = fread(text, 1, sizeof(text), f);
@@ -25,7 +26,15 @@ struct bp_net *fixture_net(const char *path, const char *name, char ret_loss[32]
 		*end = 0;
 	for (char *c = at; (c = strchr(c, '\n'));)
 		*c = ' ';
-	return net_text(at, 0);
+	const char *last = strrchr(at, '|');
+	snprintf(ret_text, FIXTURE_NET, "%.*s%s%s", (int)(last - at), at, more, last);
+}
+
+struct bp_net *fixture_net(const char *path, const char *name, char ret_loss[32])
+{
+	char text[FIXTURE_NET];
+	fixture_net_text(path, name, "", ret_loss, text);
+	return net_text(text, 0);
 }
 
 void fixture_weights(struct bp_net *net, struct fixture_draw *d, double gain)

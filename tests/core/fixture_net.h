@@ -11,6 +11,10 @@
 /* The net called name in a file like tests/fixtures/nets.txt; ret_loss is the loss's name. Fails the test when there is
  * none. */
 struct bp_net *fixture_net(const char *path, const char *name, char ret_loss[32]);
+/* Its text, with `more` put in before its last layer; ret_text holds FIXTURE_NET bytes. */
+enum { FIXTURE_NET = 16384 };
+void fixture_net_text(
+	const char *path, const char *name, const char *more, char ret_loss[32], char ret_text[FIXTURE_NET]);
 /* As draw_weights in make_nets.py; running statistics as at a start. */
 void fixture_weights(struct bp_net *net, struct fixture_draw *d, double gain);
 

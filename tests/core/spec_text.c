@@ -32,16 +32,16 @@ static int choice(const char *choices, const char *word)
 	return 0;
 }
 
-static void set_arg(struct bp_item *item, char *word)
+static void set_arg(enum bp_item_kind of, struct bp_item *item, char *word)
 {
 	char *value = strchr(word, '=');
 	ck_assert_msg(value != NULL, "no value: %s", word);
 	*value++ = '\0';
-	const struct bp_value *known = bp_item_arg(BP_LAYER, item, word);
+	const struct bp_value *known = bp_item_arg(of, item, word);
 	ck_assert_msg(known != NULL, "no argument %s", word);
 	struct bp_value *arg = &item->args[known - item->args];
 	char *second = strchr(value, ',');
-	const struct bp_arg *kind = &bp_item_info(BP_LAYER, item->type)->args[known - item->args];
+	const struct bp_arg *kind = &bp_item_info(of, item->type)->args[known - item->args];
 	if (kind->kind == BP_ARG_CHOICE)
 		arg->v[0] = choice(kind->choices, value);
 	else if (strcmp(value, "same") == 0)
@@ -105,7 +105,7 @@ static void parse_layer(char *text, struct bp_layer_spec *layers, int at)
 		else if (word[0] == '@')
 			set_option(&l->options, word + 1);
 		else
-			set_arg(&l->item, word);
+			set_arg(BP_LAYER, &l->item, word);
 	}
 	if (!inputs)
 		l->inputs[l->ninputs++] = at - 1;
@@ -122,6 +122,22 @@ void spec_text(const char *text, struct bp_net_spec *ret)
 	while ((part = strtok_r(NULL, "|", &save)))
 		parse_layer(part, layers, ret->nlayers++);
 	free(copy);
+}
+
+int items_text(enum bp_item_kind kind, const char *text, struct bp_item *ret, int max)
+{
+	char *copy = strdup(text), *outer = NULL, *inner = NULL;
+	int n = 0;
+	for (char *part = strtok_r(copy, "|", &outer); part; part = strtok_r(NULL, "|", &outer), n++) {
+		char *word = strtok_r(part, " ", &inner);
+		int type = bp_item_find(kind, word);
+		ck_assert_msg(type >= 0 && n < max, "%s: no such item, or too many", word);
+		bp_item_defaults(kind, type, &ret[n]);
+		while ((word = strtok_r(NULL, " ", &inner)))
+			set_arg(kind, &ret[n], word);
+	}
+	free(copy);
+	return n;
 }
 
 void spec_text_done(struct bp_net_spec *spec)

@@ -14,6 +14,10 @@
 void spec_text(const char *text, struct bp_net_spec *ret);
 void spec_text_done(struct bp_net_spec *spec);
 
+/* Items of that kind, "RandomCrop padding=[2] | GaussianNoise"; returns how many. Fails the test when there are more
+ * than max, or one makes no sense. */
+int items_text(enum bp_item_kind kind, const char *text, struct bp_item *ret, int max);
+
 /* A net built from text, with weights drawn from the seed. Fails the test when it cannot be built. */
 struct bp_net *net_text(const char *text, uint64_t seed);
 /* The error that building it gives. Fails the test when it can be built. */

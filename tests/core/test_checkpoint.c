@@ -299,6 +299,13 @@ static void change_schedule(struct bp_train_params *p)
 {
 	training_item(BP_SCHEDULER, "CosineAnnealingLR", NULL, &p->scheduler);
 }
+static void change_augment(struct bp_train_params *p)
+{
+	static struct bp_item noise;
+	training_item(BP_AUGMENT, "GaussianNoise", NULL, &noise);
+	p->augment = &noise;
+	p->naugment = 1;
+}
 static void more_epochs(struct bp_train_params *p)
 {
 	p->epochs = 10;
@@ -317,7 +324,7 @@ static void fewer_epochs(struct bp_train_params *p)
 START_TEST(a_checkpoint_of_other_parameters_is_refused)
 {
 	void (*const changes[])(struct bp_train_params *) = {change_momentum, change_seed, change_batch, change_shuffle,
-		change_clip, change_optimizer, change_schedule};
+		change_clip, change_optimizer, change_schedule, change_augment};
 	struct training t, deeper;
 	struct bp_error err;
 	directory_make();

@@ -1,6 +1,6 @@
 /*
- * test_resume.c - every loss, optimizer and schedule that is registered, in a training that stops after each of its
- * steps and goes on in another trainer: the same weights and the same reports, bit by bit.
+ * test_resume.c - every loss, optimizer, schedule and augmentation that is registered, in a training that stops after
+ * each of its steps and goes on in another trainer: the same weights and the same reports, bit by bit.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@ static double choose(const struct bp_arg *arg)
 		const char *name;
 		double value;
 	} chosen[] = {{"momentum", 0.9}, {"initial_accumulator_value", 0.5}, {"patience", 0}, {"threshold", 0.9},
-		{"weight_decay", 0.1}, {"lr", 0.05}};
+		{"weight_decay", 0.1}, {"lr", 0.05}, {"padding", 2}, {"degrees", 40}, {"brightness", 0.5},
+		{"contrast", 0.5}};
 	for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++)
 		if (strcmp(arg->name, chosen[i].name) == 0)
 			return chosen[i].value;
@@ -42,14 +43,21 @@ static void item_choose(enum bp_item_kind kind, int type, struct bp_item *ret)
 
 static void start(struct training *t, enum bp_item_kind kind, int type)
 {
-	training_init(t, "3 | Linear out_features=5 | Tanh | Linear out_features=4", 15);
+	bool image = kind == BP_AUGMENT;
+	training_init(t,
+		image ? "3x6x6 | Flatten | Linear out_features=5 | Tanh | Linear out_features=4"
+		      : "3 | Linear out_features=5 | Tanh | Linear out_features=4",
+		15);
 	t->params.epochs = EPOCHS;
 	t->params.seed = 7;
 	training_item(BP_OPTIMIZER, "Adam", NULL, &t->params.optimizer);
 	item_choose(kind, type,
 		kind == BP_LOSS        ? &t->params.loss
 		: kind == BP_OPTIMIZER ? &t->params.optimizer
-				       : &t->params.scheduler);
+		: kind == BP_SCHEDULER ? &t->params.scheduler
+				       : &t->augment[0]);
+	t->params.augment = t->augment;
+	t->params.naugment = image;
 	for (int i = 0; i < 15 * 4; i++) /* of yes and no */
 		((float *)t->train.targets)[i] = (((float *)t->train.targets)[i] + 1) / 2;
 	for (int i = 0; i < 4 * 4; i++)
@@ -109,6 +117,13 @@ START_TEST(every_schedule_goes_on_to_the_same_bits)
 }
 END_TEST
 
+START_TEST(every_augmentation_goes_on_to_the_same_bits)
+{
+	for (int type = 0; type < bp_item_count(BP_AUGMENT); type++)
+		goes_on(BP_AUGMENT, type);
+}
+END_TEST
+
 /* Else the test above would see nothing of its state. */
 START_TEST(a_plateau_is_left_with_a_lower_rate)
 {
@@ -128,5 +143,6 @@ TEST_SUITE(resume, 60)
 	tcase_add_test(tc, every_loss_goes_on_to_the_same_bits);
 	tcase_add_test(tc, every_optimizer_goes_on_to_the_same_bits);
 	tcase_add_test(tc, every_schedule_goes_on_to_the_same_bits);
+	tcase_add_test(tc, every_augmentation_goes_on_to_the_same_bits);
 	tcase_add_test(tc, a_plateau_is_left_with_a_lower_rate);
 }

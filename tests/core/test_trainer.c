@@ -21,6 +21,10 @@ static const char cnn[] = "3x8x8 | Conv2d out_channels=8 kernel_size=3 padding=1
 			  " | Flatten | Linear out_features=4";
 static const char mlp[] = "5 | Linear out_features=7 | Tanh | Linear out_features=4";
 
+static const char *const augments[] = {
+	"GaussianNoise clip=false", /* for the mlp; then what keeps an image aside, and what does not */
+	"RandomHorizontalFlip | RandomErasing | RandomCrop padding=[1]", "RandomCrop padding=[2] | RandomVerticalFlip"};
+
 static void threads_set(struct training *t, int threads, int max)
 {
 	t->params.threads = threads;
@@ -32,7 +36,7 @@ static void threads_set(struct training *t, int threads, int max)
 START_TEST(the_memory_said_is_the_memory_taken)
 {
 	static const char *const optimizers[] = {"SGD", "Adam"};
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 16; i++) {
 		struct training t;
 		struct bp_memory m;
 		training_init(&t, i & 1 ? cnn : mlp, 50);
@@ -40,6 +44,8 @@ START_TEST(the_memory_said_is_the_memory_taken)
 		t.params.batch_size = 8 + i;
 		t.params.shuffle = i & 4;
 		threads_set(&t, 1, 1 + i % 3);
+		if (i & 8)
+			training_augment(&t, augments[i & 1 ? 1 + (i >> 1 & 1) : 0]);
 		if (i & 4)
 			training_item(BP_LOSS, "MSELoss", NULL, &t.params.loss);
 		ck_assert_int_eq(bp_net_memory(t.net, &t.params, &m, NULL), BP_OK);
@@ -77,6 +83,7 @@ START_TEST(no_step_epoch_or_prediction_allocates)
 	bp_real out[44 * 4];
 	struct bp_evaluation of_all;
 	training_init(&t, _i ? cnn : mlp, 44);
+	training_augment(&t, augments[_i]);
 	t.params.epochs = 3;
 	t.params.clip_grad_norm = 1;
 	threads_set(&t, 2, 3);
@@ -402,7 +409,7 @@ END_TEST
 TEST_SUITE(trainer, 60)
 {
 	tcase_add_test(tc, the_memory_said_is_the_memory_taken);
-	tcase_add_loop_test(tc, no_step_epoch_or_prediction_allocates, 0, 2);
+	tcase_add_loop_test(tc, no_step_epoch_or_prediction_allocates, 0, 3);
 	tcase_add_loop_test(tc, a_short_batch_is_a_mean_over_its_own_samples, 0, 2);
 	tcase_add_test(tc, an_epoch_ends_with_a_short_batch_that_counts_by_its_size);
 	tcase_add_test(tc, threads_may_change_between_steps_and_are_kept_in_bounds);

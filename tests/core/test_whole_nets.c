@@ -2,7 +2,7 @@
  * test_whole_nets.c - the nets of tests/fixtures/whole_nets.txt (an MLP, a CNN for MNIST, a small VGG, ResNet-20, a
  * depthwise-separable net; in all their depth) against PyTorch, from the same weights and batches: the first 20 losses,
  * and how far 200 steps lead away. make_whole_nets.py made the numbers, and says what is measured. Then against
- * themselves, with other threads and after a stop.
+ * themselves, with other threads and after a stop, with augmentation, and dropout and batch norm in each of them.
  *
  * 200 steps of all of them take a while: ACCURACY=1 (make accuracy); the MLP's are taken always.
  */
@@ -13,6 +13,7 @@
 
 #include "fixture_net.h"
 #include "runner.h"
+#include "spec_text.h"
 #include "training.h"
 
 enum { STEPS = 200, FIRST = 20, BATCHES = 20, BATCH = 16, CLASSES = 10, WAYS = 5, THREADS_MAX = 7, FEW = 3, PART = 7 };
@@ -83,23 +84,37 @@ static void data_draw(const struct bp_net *net, struct fixture_draw *d, struct b
 	free(map ? (void *)reals : (void *)bytes);
 }
 
+static const char augment[] =
+	"RandomCrop padding=[4] | RandomHorizontalFlip | RandomRotation degrees=10 interpolation=bilinear"
+	" | ColorJitter brightness=0.2 contrast=0.2 | RandomErasing | GaussianNoise sigma=0.05";
+
 /* A net's training; all that is below is released with it. */
 struct course {
 	struct bp_net *net;
 	struct bp_data data;
+	struct bp_item augment[BP_MAX_AUGMENTS];
 	struct bp_trainer *trainer;
 };
 
-static void course_begin(int which, int threads, struct course *ret)
+/* dressed: with augmentation, and with a batch norm and dropout before the last layer, which are not compared with
+ * PyTorch: their random numbers are our own. */
+static void course_begin(int which, int threads, bool dressed, struct course *ret)
 {
 	struct fixture_draw d = {7};
 	struct bp_train_params p;
 	struct bp_error err;
-	char loss[32];
-	*ret = (struct course){.net = fixture_net("tests/fixtures/whole_nets.txt", nets[which].name, loss)};
+	char loss[32], text[FIXTURE_NET];
+	fixture_net_text("tests/fixtures/whole_nets.txt", nets[which].name,
+		dressed ? "| norm: BatchNorm1d | drop: Dropout p=0.3 " : "", loss, text);
+	*ret = (struct course){.net = net_text(text, 0)};
 	fixture_weights(ret->net, &d, 2.5);
 	data_draw(ret->net, &d, &ret->data);
 	bp_train_params_defaults(&p);
+	if (dressed) {
+		p.augment = ret->augment;
+		p.naugment = items_text(BP_AUGMENT, ret->data.shape.ndim == 3 ? augment : "GaussianNoise clip=false",
+			ret->augment, BP_MAX_AUGMENTS);
+	}
 	p.batch_size = BATCH;
 	p.threads = threads;
 	p.max_threads = THREADS_MAX;
@@ -130,7 +145,7 @@ static void course_end(struct course *c)
 static void losses_of(int which, int steps, double *ret)
 {
 	struct course c;
-	course_begin(which, 1, &c);
+	course_begin(which, 1, false, &c);
 	for (int i = 0; i < steps; i++)
 		ret[i] = course_step(&c, i, BATCH);
 	course_end(&c);
@@ -190,7 +205,7 @@ static void few_expect(int which, int threads, bool change, const double *want, 
 	struct course c;
 	char what[64];
 	snprintf(what, sizeof(what), "%s, %d threads%s", nets[which].name, threads, change ? " and others" : "");
-	course_begin(which, threads, &c);
+	course_begin(which, threads, true, &c);
 	for (int i = 0; i < FEW; i++) {
 		if (change)
 			bp_trainer_set_threads(c.trainer, 1 + (threads + 2 * i) % THREADS_MAX);
@@ -211,12 +226,12 @@ static void rest_expect(int which, int stop, const double *want, const struct bp
 	int fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	close(fd);
-	course_begin(which, 2, &first);
+	course_begin(which, 2, true, &first);
 	for (int i = 0; i < stop; i++)
 		course_step(&first, i, PART);
 	enum bp_status st = bp_trainer_save(first.trainer, path, &err);
 	course_end(&first);
-	course_begin(which, 3, &rest);
+	course_begin(which, 3, true, &rest);
 	if (st == BP_OK)
 		st = bp_trainer_restore(rest.trainer, path, &err);
 	unlink(path);
@@ -227,12 +242,12 @@ static void rest_expect(int which, int stop, const double *want, const struct bp
 	course_end(&rest);
 }
 
-START_TEST(threads_and_stops_change_no_bit)
+START_TEST(with_augmentation_dropout_and_batch_norm_threads_and_stops_change_no_bit)
 {
 	static const int threads[] = {2, 3, 4, 7};
 	struct course one;
 	double want[FEW];
-	course_begin(_i, 1, &one);
+	course_begin(_i, 1, true, &one);
 	for (int i = 0; i < FEW; i++)
 		want[i] = course_step(&one, i, PART);
 	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
@@ -246,7 +261,7 @@ END_TEST
 
 TEST_SUITE(whole_nets, 120)
 {
-	tcase_add_loop_test(tc, threads_and_stops_change_no_bit, 0, NETS);
+	tcase_add_loop_test(tc, with_augmentation_dropout_and_batch_norm_threads_and_stops_change_no_bit, 0, NETS);
 	tcase_add_loop_test(tc, the_first_20_losses_are_those_of_pytorch, 0, NETS);
 	tcase_add_loop_test(tc, over_200_steps_pytorch_is_no_further_than_twice_as_far_as_from_itself, 0,
 		getenv("ACCURACY") ? NETS : 1);

@@ -55,6 +55,12 @@ void training_init(struct training *t, const char *net, int count)
 	t->params.batch_size = 8;
 }
 
+void training_augment(struct training *t, const char *list)
+{
+	t->params.augment = t->augment;
+	t->params.naugment = items_text(BP_AUGMENT, list, t->augment, BP_MAX_AUGMENTS);
+}
+
 void training_start(struct training *t)
 {
 	struct bp_error err;

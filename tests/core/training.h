@@ -12,6 +12,7 @@ enum { TRAINING_LAYERS = 16, TRAINING_EPOCHS = 8 };
 struct training {
 	struct bp_net *net;
 	struct bp_train_params params;
+	struct bp_item augment[BP_MAX_AUGMENTS]; /* what params.augment points to after training_augment */
 	struct bp_data train, val;
 	struct bp_trainer *trainer; /* after training_start */
 };
@@ -19,6 +20,8 @@ struct training {
 /* count samples of the net's input, a fifth as many for validation; bytes for maps, floats for flat ones; labels below
  * 4, target values when the loss that the test sets needs them. Parameters are the defaults, with batches of 8. */
 void training_init(struct training *t, const char *net, int count);
+/* Augmentations, as text: see items_text of spec_text.h. They are t's own: t stays where it is. */
+void training_augment(struct training *t, const char *list);
 /* Makes the trainer; fails the test when that is refused. */
 void training_start(struct training *t);
 void training_done(struct training *t);

@@ -44,9 +44,10 @@ allow() {
 	core/inits) echo base net inits ;;
 	core/losses | core/optims) echo base kernels losses optims ;;
 	core/schedules) echo base schedules ;;
+	core/augments) echo base augments ;;
 	core/layers) echo base kernels conv net layers ;;
 	core/net) echo base kernels conv layers net inits losses optims schedules ;;
-	core/train) echo base kernels net losses optims schedules train ;;
+	core/train) echo base kernels net losses optims schedules augments train ;;
 	core/include | core/examples) echo ;;
 	*) echo "?" ;;
 	esac
