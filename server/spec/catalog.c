@@ -104,7 +104,8 @@ static json_t *options_json(void)
 
 json_t *spec_catalog(void)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "layer_options",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layers", items_json(BP_LAYER), "layer_options",
 		options_json(), "blocks", blocks_json(), "initialisations", items_json(BP_INIT), "losses",
-		items_json(BP_LOSS), "optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER));
+		items_json(BP_LOSS), "optimizers", items_json(BP_OPTIMIZER), "schedulers", items_json(BP_SCHEDULER),
+		"augmentations", items_json(BP_AUGMENT));
 }

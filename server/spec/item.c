@@ -11,7 +11,8 @@ enum { NAMES_MAX = 256, WORD_MAX = 64 };
 
 static const char *item_kind_name(enum bp_item_kind kind)
 {
-	static const char *const names[] = {"layer", "loss", "optimizer", "scheduler", "initialisation"};
+	static const char *const names[] = {
+		"layer", "loss", "optimizer", "scheduler", "initialisation", "augmentation"};
 	return names[kind];
 }
 
@@ -278,6 +279,21 @@ bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *re
 		else if (arg->required)
 			ok = missing(info, arg, at, r->problems);
 	}
+	return ok;
+}
+
+bool item_read_value(
+	const json_t *v, const char *at, enum bp_item_kind kind, struct problems *problems, struct bp_item *ret)
+{
+	struct spec_reader r;
+	bool known = false;
+	if (json_is_string(v))
+		return item_from_name(json_string_value(v), kind, at, problems, ret);
+	if (!spec_reader_begin(&r, v, at, problems))
+		return false;
+	bool ok = item_read(&r, kind, ret, &known);
+	if (known)
+		spec_reader_end(&r);
 	return ok;
 }
 

@@ -1,6 +1,6 @@
 /*
- * item.h - one configured layer, loss, optimizer, scheduler or initialisation as JSON, driven by the tables of
- * bp_item_info.
+ * item.h - one configured layer, loss, optimizer, scheduler, initialisation or augmentation as JSON, driven by the
+ * tables of bp_item_info.
  *
  * For the files of spec/ alone. Pure functions.
  */
@@ -12,6 +12,9 @@
 /* Reads "type" and the arguments of an object that spec_reader_begin has opened; other fields and spec_reader_end are
  * the caller's. *ret_known: the type exists (else unknown fields cannot be told). False when problems were added. */
 bool item_read(struct spec_reader *r, enum bp_item_kind kind, struct bp_item *ret, bool *ret_known);
+/* A word, or an object with "type" and arguments; at is its pointer. False when problems were added. */
+bool item_read_value(
+	const json_t *v, const char *at, enum bp_item_kind kind, struct problems *problems, struct bp_item *ret);
 /* The field `name` of parent: a word, or an object with "type" and arguments, and, where warmup is not NULL,
  * "warmup_epochs". False when it is absent or problems were added. */
 bool item_read_field(

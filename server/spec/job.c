@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spec/augment.h"
 #include "spec/item.h"
 #include "spec/life.h"
 #include "spec/text.h"
@@ -82,6 +83,7 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	read_int(&r, "accumulate_steps", 1, BP_MAX_ACCUMULATE, &p->accumulate_steps);
 	read_none(&r, "ema_decay", max_decay, &p->ema_decay);
 	read_validation(&r, job);
+	augment_read(&r, job);
 	spec_read_bool(&r, "normalize", false, &job->normalize);
 	life_read(&r, &job->life);
 	spec_reader_end(&r);
@@ -211,12 +213,13 @@ static json_t *training_json(const struct spec_job *job)
 	json_t *scheduler = item_json(BP_SCHEDULER, &p->scheduler);
 	json_object_set_new(scheduler, "warmup_epochs", spec_number(p->warmup_epochs));
 	json_t *split = job->validation_on_test ? json_string("test") : spec_number(job->validation_split);
-	json_t *ret = json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:{s:o}, s:b}", "epochs",
+	json_t *ret = json_pack("{s:i, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:{s:o}, s:o, s:b}", "epochs",
 		p->epochs, "batch_size", p->batch_size, "seed", (json_int_t)p->seed, "shuffle", p->shuffle, "loss",
 		item_json(BP_LOSS, &p->loss), "optimizer", item_json(BP_OPTIMIZER, &p->optimizer), "scheduler",
 		scheduler, "clip_grad_norm", none_json(p->clip_grad_norm), "clip_grad_value",
 		none_json(p->clip_grad_value), "accumulate_steps", p->accumulate_steps, "ema_decay",
-		none_json(p->ema_decay), "validation", "split", split, "normalize", job->normalize);
+		none_json(p->ema_decay), "validation", "split", split, "augment", augment_json(job), "normalize",
+		job->normalize);
 	if (ret && life_write(ret, &job->life))
 		return ret;
 	json_decref(ret);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spec/augment.h"
 #include "spec/life.h"
 #include "spec/text.h"
 
@@ -317,6 +318,7 @@ bool spec_job_check(struct spec_job *job, const struct spec_job_context *context
 	check_indices(&c);
 	if (problems->count == before)
 		check_weights(&c);
+	augment_check(job, context->net, ds, problems);
 	/* A net whose output does not fit the loss has no training to plan. */
 	if (problems->count == before)
 		check_memory(&c, ret_memory);

@@ -84,14 +84,15 @@ struct spec_life {
 	int max_rollbacks;
 };
 
-/* A job as resolved. It is not copied: params.loss.weights may point to its own. */
+/* A job as resolved. It is not copied: params.augment points to its own, and params.loss.weights may. */
 struct spec_job {
 	char name[65]; /* "" = none given */
 	char dataset[65];
 	bool model_inline; /* the body's "model" was an object, so pointers may go into it */
 	int priority;
 	struct bp_train_params params;
-	double loss_weights[SPEC_MAX_WEIGHTS]; /* as many as the loss's argument says; see spec_job_balance */
+	double loss_weights[SPEC_MAX_WEIGHTS];   /* as many as the loss's argument says; see spec_job_balance */
+	struct bp_item augment[BP_MAX_AUGMENTS]; /* params.naugment of them */
 	bool loss_given; /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;
 	int threads;             /* with threads_auto all available ones; 0 after spec_job_from_json */
@@ -132,6 +133,9 @@ struct spec_job_context {
 };
 bool spec_job_check(struct spec_job *job, const struct spec_job_context *context, struct problems *problems,
 	struct bp_memory *ret_memory);
+/* What is allowed in a job but seldom meant: code, param (a pointer into the job), detail, suggestion of each. New
+ * reference. */
+json_t *spec_job_warnings(const struct spec_job *job);
 /* How many of the data set's training samples are kept for validation. */
 int64_t spec_job_validation_samples(const struct spec_job *job, int64_t train);
 /* Whether the loss weighs classes as "balanced": then spec_job_balance takes the weights from the training samples. */

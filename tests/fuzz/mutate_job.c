@@ -1,6 +1,6 @@
 /*
- * mutate_job.c - changes a job as a person might: another loss, optimizer or schedule, arguments at their bounds,
- * numbers that should be others. Run by libFuzzer (make fuzz TARGET=job).
+ * mutate_job.c - changes a job as a person might: another loss, optimizer or schedule, one augmentation more or
+ * another, arguments at their bounds, numbers that should be others. Run by libFuzzer (make fuzz TARGET=job).
  */
 #include "fuzz/mutate.h"
 
@@ -27,11 +27,28 @@ static json_t *number(uint32_t *state)
 	return v == (double)(json_int_t)v && json_mutate_draw(state, 4) ? json_integer((json_int_t)v) : json_real(v);
 }
 
+/* One more, another, or another argument of one. */
+static void change_augment(uint32_t *state, json_t *training)
+{
+	json_t *list = json_object_get(training, "augment");
+	if (!json_is_array(list)) {
+		json_object_set_new(training, "augment", json_array());
+		list = json_object_get(training, "augment");
+	}
+	size_t n = json_array_size(list), at = n > 0 ? json_mutate_draw(state, (uint32_t)n) : 0;
+	if (n == 0 || json_mutate_draw(state, 3) == 0)
+		json_array_append_new(list, mutate_item(state, BP_AUGMENT, NULL));
+	else if (json_mutate_draw(state, 2))
+		json_array_set_new(list, at, mutate_item(state, BP_AUGMENT, NULL));
+	else
+		mutate_argument(state, BP_AUGMENT, json_array_get(list, at));
+}
+
 static void change(uint32_t *state, json_t *body)
 {
 	json_t *training = json_object_get(body, "training");
 	uint32_t at = json_mutate_draw(state, ITEMS);
-	switch (json_mutate_draw(state, 5)) {
+	switch (json_mutate_draw(state, 6)) {
 	case 0:
 		json_object_set_new(training, items[at].name, mutate_item(state, items[at].kind, NULL));
 		break;
@@ -43,6 +60,9 @@ static void change(uint32_t *state, json_t *body)
 		break;
 	case 3:
 		json_object_del(training, fields[json_mutate_draw(state, FIELDS)]);
+		break;
+	case 4:
+		change_augment(state, training);
 		break;
 	default:
 		json_mutate(json_mutate_draw(state, 4) ? training : body, state, 0);

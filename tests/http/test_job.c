@@ -71,7 +71,8 @@ START_TEST(a_dry_run_tells_the_plan_and_queues_nothing)
 	struct daemon d;
 	daemon_start(&d, NULL);
 	sample_upload(d.port, "quarters", 128, 0);
-	char *body = sample_job("quarters", "\"epochs\":3");
+	char *body = sample_job(
+		"quarters", "\"epochs\":3,\"augment\":[{\"type\":\"RandomCrop\",\"padding\":1},\"RandomCrop\"]");
 	json_t *plan = talk(d.port, "POST", "/v1/jobs?dry_run=true", body, 200);
 	ck_assert(json_is_true(talk_at(plan, "dry_run")));
 	ck_assert_int_eq(talk_int(plan, "summary.parameters"), 300);
@@ -81,6 +82,9 @@ START_TEST(a_dry_run_tells_the_plan_and_queues_nothing)
 	ck_assert_int_gt(talk_int(plan, "memory_limit"), talk_int(plan, "plan.memory.total"));
 	ck_assert_str_eq(talk_text(plan, "training.loss.type"), "CrossEntropyLoss");
 	ck_assert_int_eq(talk_int(plan, "training.epochs"), 3);
+	ck_assert_str_eq(talk_text(plan, "training.augment.1.padding_mode"), "constant");
+	ck_assert_uint_eq(json_array_size(talk_at(plan, "plan.warnings")), 1);
+	ck_assert_str_eq(talk_text(plan, "plan.warnings.0.param"), "/training/augment/1");
 	ck_assert_ptr_null(json_object_get(plan, "id"));
 	json_decref(plan);
 	json_t *list = talk_get(d.port, "/v1/jobs");

@@ -177,8 +177,9 @@ START_TEST(a_clone_is_the_same_request_with_a_merge_patch)
 	char id[64], target[160];
 	start(&d, id);
 	job_target(id, "/clone", target);
-	static const char patch[] = "{\"name\":\"again\",\"priority\":70,\"training\":{\"epochs\":2,\"early_stopping\":"
-				    "{\"patience\":1},\"validation\":null}}";
+	static const char patch[] =
+		"{\"name\":\"again\",\"priority\":70,\"training\":{\"epochs\":2,\"early_stopping\":"
+		"{\"patience\":1},\"validation\":null,\"augment\":[{\"type\":\"RandomCrop\",\"padding\":2}]}}";
 	json_t *copy = talk(d.port, "POST", target, "{}", 201), *job = talk_get(d.port, job_target(id, "", target));
 	static const char *const same[] = {"model", "training", "dataset", "resources", "normalization"};
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
@@ -194,6 +195,7 @@ START_TEST(a_clone_is_the_same_request_with_a_merge_patch)
 	ck_assert_int_eq(talk_int(job, "priority"), 70);
 	ck_assert_int_eq(talk_int(job, "epochs"), 2);
 	ck_assert_int_eq(talk_int(job, "training.early_stopping.patience"), 1);
+	ck_assert_int_eq(talk_int(job, "training.augment.0.padding.0"), 2);
 	ck_assert_double_eq(talk_number(job, "training.validation.split"), 0.1);
 	char other[160];
 	struct response again = request_do(d.port, "POST", target, key, patch, strlen(patch));
@@ -207,6 +209,8 @@ START_TEST(a_clone_is_the_same_request_with_a_merge_patch)
 	json_decref(job);
 	response_free(&r);
 	talk_refused(d.port, "POST", target, "{\"training\":{\"epochs\":0}}", 400, "out_of_range", "/training/epochs");
+	talk_refused(d.port, "PATCH", job_target(id, "", target), "{\"training\":{\"augment\":[]}}", 400,
+		"unknown_field", "/training/augment");
 	json_t *dry = talk(d.port, "POST", job_target(id, "/clone?dry_run=true", target), "{}", 200);
 	ck_assert(json_is_true(talk_at(dry, "dry_run")));
 	json_decref(dry);

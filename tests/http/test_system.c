@@ -62,6 +62,7 @@ START_TEST(the_catalog_lists_what_can_be_asked_for)
 	ck_assert(lists_name(catalog, "losses", "CrossEntropyLoss"));
 	ck_assert(lists_name(catalog, "optimizers", "AdamW"));
 	ck_assert(lists_name(catalog, "schedulers", "CosineAnnealingLR"));
+	ck_assert(lists_name(catalog, "augmentations", "RandomCrop"));
 	ck_assert(lists_name(catalog, "job_statuses", "cancelling"));
 	ck_assert_uint_gt(json_array_size(talk_at(catalog, "status_reasons")), 10);
 	ck_assert_uint_gt(json_array_size(talk_at(catalog, "errors")), 20);

@@ -152,6 +152,7 @@ START_TEST(the_rate_and_the_epochs_may_change_and_nothing_else)
 		{"{'optimizer':{}}", 0, -1, 0, ERR_MISSING_FIELD, "/training/optimizer/lr"},
 		{"{'optimizer':{'lr':1,'type':'SGD'}}", 0, -1, 0, ERR_UNKNOWN_FIELD, "/training/optimizer/type"},
 		{"{'seed':1}", 0, -1, 0, ERR_UNKNOWN_FIELD, "/training/seed"},
+		{"{'augment':[]}", 0, -1, 0, ERR_UNKNOWN_FIELD, "/training/augment"},
 		{"[]", 0, -1, 0, ERR_WRONG_TYPE, "/training"},
 	};
 	json_t *spec = json_of("{'dataset':'d','training':{'scheduler':{'type':'Constant','warmup_epochs':1.5}}}");

@@ -396,10 +396,11 @@ END_TEST
 
 START_TEST(the_catalogue_lists_every_item_with_its_arguments)
 {
-	static const char *const kinds[] = {"layers", "losses", "optimizers", "schedulers", "initialisations"};
+	static const char *const kinds[] = {
+		"layers", "losses", "optimizers", "schedulers", "initialisations", "augmentations"};
 	json_t *catalog = spec_catalog();
 	ck_assert_uint_eq(json_array_size(json_object_get(catalog, "blocks")), 2);
-	for (int kind = BP_LAYER; kind <= BP_INIT; kind++) {
+	for (int kind = BP_LAYER; kind <= BP_AUGMENT; kind++) {
 		const json_t *items = json_object_get(catalog, kinds[kind]);
 		ck_assert_int_eq((int)json_array_size(items), bp_item_count((enum bp_item_kind)kind));
 		for (size_t i = 0; i < json_array_size(items); i++) {

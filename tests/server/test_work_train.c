@@ -102,6 +102,30 @@ START_TEST(a_job_that_balances_its_classes_is_trained_and_tested)
 }
 END_TEST
 
+/* A rate so small that no weight moves, so the two are one net. */
+START_TEST(augmentation_changes_training_samples_and_no_others)
+{
+	static const char *const options[] = {
+		"", ",\"augment\":[{\"type\":\"RandomCrop\",\"padding\":1},\"RandomErasing\"]"};
+	struct job_row job, end[2];
+	rig_start(&rig, KEEP);
+	for (int i = 0; i < 2; i++) {
+		char text[300];
+		snprintf(text, sizeof(text),
+			"{\"epochs\":2,\"batch_size\":8,\"optimizer\":{\"type\":\"SGD\",\"lr\":1e-20}%s}", options[i]);
+		rig_submit(&rig, text, &job);
+		rig_wait_end(&rig, job.id, &end[i]);
+		ck_assert_msg(end[i].status == JOB_SUCCEEDED, "%s", end[i].status_detail);
+		job_row_done(&job);
+	}
+	ck_assert_double_ne(metric(&end[0], "loss"), metric(&end[1], "loss"));
+	ck_assert_double_eq(metric(&end[0], "val_loss"), metric(&end[1], "val_loss"));
+	ck_assert_double_eq(metric(&end[0], "test_loss"), metric(&end[1], "test_loss"));
+	job_row_done(&end[0]);
+	job_row_done(&end[1]);
+}
+END_TEST
+
 START_TEST(an_epoch_event_tells_of_every_layer_that_has_weights)
 {
 	struct job_row job, end;
@@ -203,6 +227,28 @@ START_TEST(a_job_whose_server_was_killed_goes_on_to_the_same_bits)
 	rig_start(&rig, KEEP);
 	check_ends_as_undisturbed(job.id, 0);
 	job_row_done(&job);
+}
+END_TEST
+
+START_TEST(a_job_with_augmentation_goes_on_to_the_same_bits)
+{
+	static const char text[] = "{\"epochs\":12," OPTIONS ",\"augment\":[{\"type\":\"RandomCrop\",\"padding\":1},"
+				   "{\"type\":\"GaussianNoise\",\"sigma\":0.05}]}";
+	float killed[WEIGHTS_MAX], whole[WEIGHTS_MAX];
+	struct job_row job, end;
+	rig_submit(&rig, text, &job);
+	train_and_die(job.id, 4);
+	rig_start(&rig, KEEP);
+	end = rig_end(&rig, job.id, JOB_SUCCEEDED, NULL);
+	job_row_done(&end);
+	int n = rig_weights(&rig, job.id, killed, WEIGHTS_MAX);
+	job_row_done(&job);
+	rig_submit(&rig, text, &job);
+	end = rig_end(&rig, job.id, JOB_SUCCEEDED, NULL);
+	ck_assert_int_eq(rig_weights(&rig, job.id, whole, WEIGHTS_MAX), n);
+	ck_assert_mem_eq(killed, whole, (size_t)n * sizeof(float));
+	job_row_done(&job);
+	job_row_done(&end);
 }
 END_TEST
 
@@ -344,6 +390,8 @@ TEST_SUITE(work_train, 60)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_job_is_claimed_trained_tested_and_told_epoch_by_epoch);
 	tcase_add_test(tc, a_job_that_balances_its_classes_is_trained_and_tested);
+	tcase_add_test(tc, augmentation_changes_training_samples_and_no_others);
+	tcase_add_test(tc, a_job_with_augmentation_goes_on_to_the_same_bits);
 	tcase_add_test(tc, an_epoch_event_tells_of_every_layer_that_has_weights);
 	tcase_add_test(tc, only_the_newest_checkpoints_and_the_best_are_kept);
 	tcase_add_test(tc, a_job_that_the_server_stopped_goes_on_to_the_same_bits);
