@@ -14,7 +14,10 @@
 
 #include "base/item.h"
 
-enum { BP_DRAWN = 4 }; /* numbers drawn for a sample, at most */
+enum {
+	BP_DRAWN = 4,    /* numbers drawn for a sample, at most */
+	BP_NORMALS = 32, /* numbers of bp_dice_normals */
+};
 
 /* Whose numbers they are. */
 struct bp_augment_key {
@@ -34,9 +37,10 @@ double bp_dice_unit(struct bp_dice *d);
 double bp_dice_real(struct bp_dice *d, double low, double high);
 /* 0 to n - 1. */
 int64_t bp_dice_int(struct bp_dice *d, int64_t n);
-/* Four numbers of the standard normal distribution, of elements 4 * group to 4 * group + 3; these are apart from the
- * others, which go on as if they had not been asked for. */
-void bp_dice_normals(const struct bp_dice *d, int64_t group, bp_real ret[4]);
+/* Numbers of the standard normal distribution for elements BP_NORMALS * group on, of 2^33 at most; these are apart from
+ * the others, which go on as if they had not been asked for (normals.c). */
+void bp_dice_normals(const struct bp_dice *d, int64_t group, bp_real ret[BP_NORMALS]);
+#define BP_DICE_NORMALS ((uint64_t)1 << 31) /* their blocks' counter: where it begins */
 
 /* A sequence has height 1, a flat sample height and width 1. */
 struct bp_image {

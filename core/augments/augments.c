@@ -1,8 +1,6 @@
 /* augments.c - the table of augmentations, built from augments.def, and the random numbers they draw. Any thread. */
 #include "augments/augment.h"
 
-#include <math.h>
-
 #include "base/rng.h"
 
 static const struct bp_item_info *const infos[] = {
@@ -23,8 +21,6 @@ const struct bp_augment_ops *bp_augment_at(int type)
 
 /* The generator has 96 bits for what is neither seed nor use: 4 of the entry, 28 of the epoch, 32 of the sample, and
  * 32 to count blocks by, of which the upper half is the normal numbers'. */
-static const uint64_t normals = (uint64_t)1 << 31;
-
 void bp_dice_init(struct bp_dice *d, const struct bp_augment_key *key, int entry)
 {
 	*d = (struct bp_dice){
@@ -55,18 +51,4 @@ int64_t bp_dice_int(struct bp_dice *d, int64_t n)
 	/* 64 random bits make the bias of the product's high part at most n * 2^-64. */
 	uint64_t high = next(d), wide = high << 32 | next(d);
 	return (int64_t)(((unsigned __int128)wide * (uint64_t)n) >> 64);
-}
-
-/* Box and Muller, 1958, in single precision, whose numbers are fine enough for noise. The radius ends at 6.7. */
-void bp_dice_normals(const struct bp_dice *d, int64_t group, bp_real ret[4])
-{
-	uint32_t r[4];
-	uint64_t sample = d->counter >> 32 << 32;
-	bp_rng_block(d->seed, BP_RNG_AUGMENT, d->sub, sample | normals | (uint64_t)group, r);
-	for (int i = 0; i < 4; i += 2) {
-		float u = ((float)r[i] + 0.5f) * 0x1p-32f, angle = (float)r[i + 1] * (6.2831853f * 0x1p-32f);
-		float radius = sqrtf(-2 * logf(u < 1 ? u : 1));
-		ret[i] = (bp_real)(radius * cosf(angle));
-		ret[i + 1] = (bp_real)(radius * sinf(angle));
-	}
 }

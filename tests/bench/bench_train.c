@@ -2,14 +2,15 @@
  * bench_train.c - training throughput of one model definition on synthetic data in memory.
  *
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
- *                     [--rounds R] [--isa baseline|avx2|avx512] [--compare statistics]
+ *                     [--rounds R] [--isa baseline|avx2|avx512] [--augment JSON] [--compare statistics|augment]
  *
  * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
  * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes, first_step_seconds. bench.py runs it beside PyTorch.
  *
- * --compare statistics takes steps in turn with and without the gradients' statistics, and prints the share of a step
- * that they cost in each round, by the process's own time: what else runs on the machine disturbs both alike.
+ * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps in turn with
+ * and without the gradients' statistics, or the list, and prints the share of a step that they cost in each round, by
+ * the process's own time: what else runs on the machine disturbs both alike.
  */
 #include <jansson.h>
 #include <math.h>
@@ -26,7 +27,7 @@
 enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
 
 struct options {
-	const char *model, *optimizer, *precision, *isa, *compare;
+	const char *model, *optimizer, *precision, *isa, *augment, *compare;
 	int batch, threads, rounds;
 	double secs;
 };
@@ -38,6 +39,7 @@ struct bench {
 	float *samples;
 	int32_t *labels;
 	struct bp_data data;
+	struct spec_job job; /* whose list of augmentations it is */
 	struct bp_train_params params;
 	struct bp_memory memory;
 	int64_t steps; /* so far; says which batch is next */
@@ -72,6 +74,8 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->rounds = (int)strtol(value, NULL, 10);
 		else if (!strcmp(key, "--isa"))
 			o->isa = value;
+		else if (!strcmp(key, "--augment"))
+			o->augment = value;
 		else if (!strcmp(key, "--compare"))
 			o->compare = value;
 		else
@@ -79,7 +83,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 	}
 	return argc % 2 == 1 && o->model && o->batch > 0 && o->rounds > 0 && o->rounds <= MAX_ROUNDS &&
 	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32") &&
-	       (!o->compare || !strcmp(o->compare, "statistics"));
+	       (!o->compare || !strcmp(o->compare, "statistics") || (o->augment && !strcmp(o->compare, "augment")));
 }
 
 static bool model_read(const char *path, struct bench *b)
@@ -97,6 +101,21 @@ static bool model_read(const char *path, struct bench *b)
 		fprintf(stderr, "%s: %s: %s\n", path, problems.list[i].param, problems.list[i].detail);
 	json_decref(json);
 	return b->net != NULL;
+}
+
+static bool augment_read(const char *text, struct bench *b)
+{
+	json_error_t je;
+	struct problems problems = {0};
+	json_t *list = json_loads(text, 0, &je);
+	json_t *body = json_pack("{s:s, s:s, s:{s:o*}}", "dataset", "d", "model", "m", "training", "augment", list);
+	bool ok = list && body && spec_job_parse(body, 1, &problems, &b->job);
+	if (!list)
+		fprintf(stderr, "--augment: %s\n", je.text);
+	for (int i = 0; i < problems.count; i++)
+		fprintf(stderr, "%s: %s\n", problems.list[i].param, problems.list[i].detail);
+	json_decref(body);
+	return ok;
 }
 
 static void item_set(enum bp_item_kind kind, struct bp_item *item, const char *name, const char *arg, double value)
@@ -229,6 +248,7 @@ static bool compare(struct bench *b, const struct options *o)
 	enum { MAX_PAIRS = 1 << 16 };
 	static double times[2][MAX_PAIRS];
 	double share[MAX_ROUNDS];
+	const bool of_list = !strcmp(o->compare, "augment");
 	if (!steps_run(b, WARM_UP_STEPS))
 		return false;
 	for (int r = 0; r < o->rounds; r++) {
@@ -237,7 +257,10 @@ static bool compare(struct bench *b, const struct options *o)
 		while (pairs < 2 || (pairs < MAX_PAIRS && now() < end)) {
 			for (int i = 0; i < 2; i++) {
 				int with = (pairs + i) % 2;
-				b->trainer->params.statistics = with;
+				if (of_list)
+					b->trainer->train.chain = with ? &b->trainer->chain : NULL;
+				else
+					b->trainer->params.statistics = with;
 				double begin = spent();
 				if (!steps_run(b, 1))
 					return false;
@@ -254,27 +277,29 @@ static bool compare(struct bench *b, const struct options *o)
 	}
 	qsort(share, (size_t)o->rounds, sizeof *share, by_value);
 	printf("{\"model\":\"%s\",\"optimizer\":\"%s\",\"isa\":\"%s\",\"batch\":%d,\"threads\":%d,"
-	       "\"statistics_share\":{\"median\":%.4f,\"min\":%.4f,\"max\":%.4f}}\n",
-		b->model.name, o->optimizer, bp_trainer_isa(b->trainer), o->batch, o->threads, share[o->rounds / 2],
-		share[0], share[o->rounds - 1]);
+	       "\"%s_share\":{\"median\":%.4f,\"min\":%.4f,\"max\":%.4f}}\n",
+		b->model.name, o->optimizer, bp_trainer_isa(b->trainer), o->batch, o->threads, o->compare,
+		share[o->rounds / 2], share[0], share[o->rounds - 1]);
 	return true;
 }
 
 int main(int argc, char **argv)
 {
 	struct options o;
-	struct bench b = {0};
+	static struct bench b;
 	struct bp_error err;
 	int exit_code = EXIT_FAILURE;
 	if (!options_read(&o, argc, argv)) {
 		fprintf(stderr, "usage: bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N "
 				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512] "
-				"[--compare statistics]\n");
+				"[--augment JSON] [--compare statistics|augment]\n");
 		return 2;
 	}
-	if (!model_read(o.model, &b) || !data_make(&b, o.batch))
+	if (!model_read(o.model, &b) || !data_make(&b, o.batch) || (o.augment && !augment_read(o.augment, &b)))
 		goto out;
 	params_set(&b.params, &o);
+	b.params.augment = b.job.augment;
+	b.params.naugment = b.job.params.naugment;
 	bp_net_init(b.net, 1);
 	if (bp_net_memory(b.net, &b.params, &b.memory, &err) != BP_OK ||
 		bp_trainer_new(b.net, &b.params, &b.data, NULL, &b.trainer, &err) != BP_OK) {

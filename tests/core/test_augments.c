@@ -263,10 +263,10 @@ START_TEST(noise_is_normal)
 	for (uint64_t s = 0; s < 10; s++) {
 		struct bp_dice dice;
 		bp_dice_init(&dice, &(struct bp_augment_key){.seed = 3, .sample = s}, 1);
-		for (int64_t g = 0; g < DRAWS / 4; g++) {
-			bp_real z[4];
+		for (int64_t g = 0; g < DRAWS / BP_NORMALS; g++) {
+			bp_real z[BP_NORMALS];
 			bp_dice_normals(&dice, g, z);
-			for (int k = 0; k < 4; k++) {
+			for (int k = 0; k < BP_NORMALS; k++) {
 				for (int m = 1; m <= 4; m++)
 					moments[m] += pow((double)z[k], m) / (10 * DRAWS);
 				beyond += (fabs((double)z[k]) > 1.959964) / (10.0 * DRAWS);
@@ -290,7 +290,7 @@ START_TEST(each_of_seed_epoch_sample_and_entry_draws_other_numbers)
 	const int entries[] = {0, 0, 0, 0, 1, 0};
 	enum { N = sizeof(keys) / sizeof(keys[0]) };
 	double first[N];
-	bp_real noise[N][4];
+	bp_real noise[N][BP_NORMALS];
 	for (int i = 0; i < N; i++) {
 		struct bp_dice dice;
 		bp_dice_init(&dice, &keys[i], entries[i]);
