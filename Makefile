@@ -10,7 +10,7 @@
 #?                 clients on one job, slow clients, and how long answers take while two jobs train
 #? make accuracy   200 steps of whole nets beside PyTorch's losses, and how far PyTorch is from itself
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
-#? make bench      speed of training beside PyTorch, in the same run
+#? make bench      speed and memory of training beside PyTorch, Keras, JAX and KANN, in the same run (BENCH=--quick)
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
 #? make clean      remove build/
@@ -109,16 +109,14 @@ $(B)/backpropd: $(B)/server/main.o $(OBJ_SERVER) $(B)/libbackprop.a
 $(B)/bench_train: $(B)/tests/bench/bench_train.o $(filter $(B)/server/spec/% $(B)/server/base/problem.o,$(OBJ_SERVER)) $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(PKG_LIBS) -lm -o $@
 
-# ---- make bench: beside PyTorch, in the same run. BENCH="--workload w2,w3 --threads 2" narrows it ----
+# ---- make bench: beside its peers, in the same run. BENCH="--workload w2,w3 --threads 2" narrows it, BENCH=--quick shortens it ----
 $(B)/bench_peak: tests/bench/bench_peak.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O3 $(if $(filter x86_64 aarch64,$(ARCH)),-march=native) $(OPENMP) $(WARN) $< -o $@
-# A Python that has PyTorch: the one in $(PYTHON) if it does, else a virtual environment below $(B).
+# Peers are installed below $(B)/bench-env, unless $(PYTHON) has them.
 .PHONY: bench
 bench: $(B)/bench_train $(B)/bench_peak
-	@if $(PYTHON) -c 'import torch' 2>/dev/null; then py=$(PYTHON); else py=$(B)/torch/bin/python; \
-	[ -x $$py ] || { echo "PyTorch 2.13.0 is installed into $(B)/torch"; $(PYTHON) -m venv $(B)/torch && $$py -m pip install -q torch==2.13.0 numpy; }; fi; \
-	$$py tests/bench/bench.py --build $(B) $(BENCH)
+	$(PYTHON) tests/bench/bench.py --build $(B) $(BENCH)
 
 $(B)/bench_conv: $(B)/tests/bench/bench_conv.o $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ -lm -o $@
