@@ -311,6 +311,8 @@ static const char list[] = "RandomCrop padding=[2] | RandomHorizontalFlip | Gaus
 static void start(struct training *t, const char *augment, int64_t count)
 {
 	training_init(t, net, (int)count);
+	t->train.mean = t->val.mean = mean;
+	t->train.std = t->val.std = std;
 	t->params.shuffle = false;
 	t->params.epochs = 2;
 	training_item(BP_OPTIMIZER, "SGD", (struct training_arg[]){{"lr", 1e-20}, {0}}, &t->params.optimizer);

@@ -11,7 +11,8 @@
 
 enum { SAMPLES = 8, FEATURES = 4, OUTPUTS = 3, THREADS = 4, BATCHES = 3 };
 
-/* What jobs are checked against, made once: a small net, and the same samples with classes and with targets. */
+/* What jobs are checked against, made once: a small net, and the same samples with classes and with targets. There are
+ * two, one of features and one of pictures of 2 x 2, which can be augmented. */
 struct bench {
 	struct spec_model model;
 	struct bp_net *net;
@@ -20,9 +21,10 @@ struct bench {
 	int32_t labels[SAMPLES];
 };
 
-static void dataset_init(struct spec_dataset *ds, bool classes)
+static void dataset_init(struct spec_dataset *ds, bool classes, bool pictures)
 {
-	*ds = (struct spec_dataset){.shape = {1, {FEATURES}},
+	*ds = (struct spec_dataset){
+		.shape = pictures ? (struct bp_shape){3, {1, 2, 2}} : (struct bp_shape){1, {FEATURES}},
 		.classes = classes ? OUTPUTS : 0,
 		.ntargets = classes ? 0 : OUTPUTS,
 		.train = SAMPLES,
@@ -31,29 +33,33 @@ static void dataset_init(struct spec_dataset *ds, bool classes)
 		.std = {1}};
 }
 
-static struct bench *bench(void)
+#define REST                                                                                                           \
+	"{\"type\":\"Linear\",\"out_features\":5},{\"type\":\"BatchNorm1d\"},{\"type\":\"ReLU\"},"                     \
+	"{\"type\":\"Linear\",\"out_features\":3}]}"
+
+static struct bench *bench(bool pictures)
 {
-	static const char text[] =
-		"{\"input\":{\"shape\":[4]},\"layers\":[{\"type\":\"Linear\",\"out_features\":5},"
-		"{\"type\":\"BatchNorm1d\"},{\"type\":\"ReLU\"},{\"type\":\"Linear\",\"out_features\":3}]}";
-	static struct bench b;
-	if (b.net)
-		return &b;
+	static const char *const texts[] = {"{\"input\":{\"shape\":[4]},\"layers\":[" REST,
+		"{\"input\":{\"shape\":[1,2,2]},\"layers\":[{\"type\":\"Flatten\"}," REST};
+	static struct bench both[2];
+	struct bench *b = &both[pictures];
+	if (b->net)
+		return b;
 	struct problems problems = {0};
-	json_t *json = json_loads(text, 0, NULL);
-	must(spec_model_parse(json, "", &problems, &b.model), "the model is valid");
+	json_t *json = json_loads(texts[pictures], 0, NULL);
+	must(spec_model_parse(json, "", &problems, &b->model), "the model is valid");
 	json_decref(json);
-	b.net = spec_model_build(&b.model, "", &problems);
-	must(b.net != NULL, "the model makes a net");
-	dataset_init(&b.ds[0], true);
-	dataset_init(&b.ds[1], false);
+	b->net = spec_model_build(&b->model, "", &problems);
+	must(b->net != NULL, "the model makes a net");
+	dataset_init(&b->ds[0], true, pictures);
+	dataset_init(&b->ds[1], false, pictures);
 	for (int i = 0; i < SAMPLES * FEATURES; i++)
-		b.samples[i] = (float)(i * 7 % 11) / 4 - 1;
+		b->samples[i] = (float)(i * 7 % 11) / 4 - 1;
 	for (int i = 0; i < SAMPLES * OUTPUTS; i++)
-		b.targets[i] = (float)(i * 5 % 9) / 8;
+		b->targets[i] = (float)(i * 5 % 9) / 8;
 	for (int i = 0; i < SAMPLES; i++)
-		b.labels[i] = i % OUTPUTS;
-	return &b;
+		b->labels[i] = i % OUTPUTS;
+	return b;
 }
 
 /* What is stored is read again as the same job. */
@@ -115,7 +121,7 @@ static void train(struct bench *b, struct spec_job *job, bool classes)
 
 static void check_job(struct spec_job *job, const json_t *body, size_t size)
 {
-	struct bench *b = bench();
+	struct bench *b = bench(size % 3 == 0);
 	struct problems problems = {0};
 	struct bp_memory memory;
 	bool classes = size % 2;
