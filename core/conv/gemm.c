@@ -5,7 +5,8 @@
  * First the weights are packed into panels of nr target channels. Then each task takes a block of points and a range of
  * units (a unit is a panel of a group), makes the block's row pointers once (or gathers its patches), and for each
  * unit sums K piece by piece: a piece of a panel stays in L1 while all tiles of the block pass over it. An element's
- * sum is thus cut by the shape alone.
+ * sum is thus cut by the shape alone. Where weights are more than the map, a task takes one unit and all blocks, and
+ * packs that unit itself (side.c).
  */
 #include "conv/plan.h"
 
@@ -63,14 +64,15 @@ static int unit_channel(const struct job *j, size_t unit, int *ret_cols)
 	return group * sd->ng + at;
 }
 
-static void pack_piece(const struct job *j, const struct lattice *l, size_t unit, struct piece p)
+/* ret: the unit's weights of the lattice. */
+static void pack_piece(const struct job *j, const struct lattice *l, size_t unit, struct piece p, bp_real *ret)
 {
 	const struct side *sd = j->sd;
 	const struct bp_kernels *k = j->cv->k;
-	const size_t taps = lattice_taps(l), oc = j->cv->s.oc;
+	const size_t oc = j->cv->s.oc;
 	int cols, first = unit_channel(j, unit, &cols), group = first / sd->ng;
 	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
-		bp_real *dst = j->packed + l->packed + ((unit * taps + t) * sd->kg + p.c0) * k->nr;
+		bp_real *dst = ret + (t * sd->kg + p.c0) * k->nr;
 		size_t tap = lattice_kernel_tap(j->cv, l, t);
 		if (sd->transposed) {
 			size_t row = tap * sd->ng + (size_t)(first % sd->ng);
@@ -108,14 +110,17 @@ static void pack_task(const void *job, size_t i, void *scratch)
 	(void)scratch;
 	const struct job *j = job;
 	const struct lattice *l = &j->sd->lattices[lattice_of(j->pack_starts, j->sd->nlattices, &i)];
-	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS);
-	pack_piece(j, l, i / pieces, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces));
+	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS), unit = i / pieces;
+	bp_real *ret = j->packed + l->packed + unit * taps * j->sd->kg * j->cv->k->nr;
+	pack_piece(j, l, unit, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces), ret);
 }
 
 /* What a task's tiles have in common. a and c point to a row for each point of the block. */
 struct block {
 	const struct job *j;
 	const struct lattice *l;
+	const bp_real *weights; /* of the lattice, from unit `base` on */
+	size_t base;
 	size_t points;
 	const bp_real **a;
 	bp_real **c;
@@ -133,8 +138,7 @@ static void block_unit(const struct block *b, size_t unit)
 	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
 	const size_t runs = b->run ? b->taps / b->run : 1, packed = j->sd->patches ? 1 : b->l->packed_taps;
 	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
-	const bp_real *weights =
-		j->direct ? j->call.w + first : j->packed + b->l->packed + unit * packed * b->kc * k->nr;
+	const bp_real *weights = j->direct ? j->call.w + first : b->weights + (unit - b->base) * packed * b->kc * k->nr;
 	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
 	for (size_t i = 0; i < runs * pieces; i++) {
 		const struct piece pc = piece_at(b->run, b->kc, j->sd->depth, i % pieces);
@@ -189,27 +193,56 @@ static size_t block_tasks(const struct job *j, const struct lattice *l)
 	return divide_up(j->call.n * lattice_points(l), j->block) * j->cuts;
 }
 
+/* A block of points of a zone, from point `first` on, through units [unit, end). b has the job, the zone and its
+ * weights.
+ */
+static void block_run(struct block *b, size_t first, size_t unit, size_t end, void *scratch)
+{
+	const struct job *j = b->j;
+	const struct side *sd = j->sd;
+	const size_t left = j->call.n * lattice_points(b->l) - first;
+	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(b->l), 1);
+	b->points = left < j->block ? left : j->block;
+	b->a = scratch;
+	b->c = (bp_real **)(b->a + tables * sd->block);
+	b->stride = sd->block;
+	struct rows r = {j->call.in, j->zeros, j->call.out, sd->patches ? NULL : b->a, b->c, b->stride};
+	bp_lattice_rows(sd, b->l, first, b->points, &r);
+	int group = -1;
+	for (size_t u = unit; u < end; u++) {
+		if ((int)(u / sd->panels) != group) {
+			group = (int)(u / sd->panels);
+			block_rows(b, first, group);
+		}
+		block_unit(b, u);
+	}
+}
+
 static void block_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
 	const struct lattice *l = &sd->zones[lattice_of(j->block_starts, sd->nzones, &i)];
-	const size_t units = side_units(j->cv, sd), cut = i % j->cuts, first = i / j->cuts * j->block;
-	const size_t points = j->call.n * lattice_points(l), left = points - first;
-	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(l), 1);
-	const bp_real **a = scratch;
-	struct block b = {.j = j, .l = l, .points = left < j->block ? left : j->block, .a = a, .stride = sd->block};
-	b.c = (bp_real **)(a + tables * sd->block);
-	struct rows r = {j->call.in, j->zeros, j->call.out, sd->patches ? NULL : a, b.c, b.stride};
-	bp_lattice_rows(sd, l, first, b.points, &r);
-	int group = -1;
-	for (size_t u = cut * units / j->cuts; u < (cut + 1) * units / j->cuts; u++) {
-		if ((int)(u / sd->panels) != group) {
-			group = (int)(u / sd->panels);
-			block_rows(&b, first, group);
+	const size_t units = side_units(j->cv, sd), cut = i % j->cuts;
+	struct block b = {.j = j, .l = l, .weights = j->packed + l->packed};
+	block_run(&b, i / j->cuts * j->block, cut * units / j->cuts, (cut + 1) * units / j->cuts, scratch);
+}
+
+/* All blocks through one unit, which is packed first. */
+static void unit_task(const void *job, size_t unit, void *scratch)
+{
+	const struct job *j = job;
+	const struct side *sd = j->sd;
+	const size_t units = side_units(j->cv, sd), bytes = round_up(sd->unit * sizeof(bp_real), BP_ALIGN);
+	bp_real *packed = (bp_real *)((char *)scratch + sd->scratch - bytes);
+	for (const struct lattice *l = sd->lattices; l < sd->lattices + sd->nlattices; l++)
+		pack_piece(
+			j, l, unit, (struct piece){0, lattice_taps(l), 0, (size_t)sd->kg}, packed + l->packed / units);
+	for (const struct lattice *l = sd->zones; l < sd->zones + sd->nzones; l++)
+		for (size_t first = 0; first < j->call.n * lattice_points(l); first += j->block) {
+			struct block b = {.j = j, .l = l, .weights = packed + l->packed / units, .base = unit};
+			block_run(&b, first, unit, unit + 1, scratch);
 		}
-		block_unit(&b, u);
-	}
 }
 
 /* Elements of zeros that stand for what lies outside a map. */
@@ -221,6 +254,12 @@ static size_t zeros_size(const struct bp_conv *cv, const struct side *sd)
 	return (size_t)most(sd->in_c, line) + cv->k->vlen;
 }
 
+/* Of the weights that are packed ahead. */
+static size_t packed_bytes(const struct side *sd)
+{
+	return sd->unit ? 0 : round_up(sd->packed * sizeof(bp_real), BP_ALIGN);
+}
+
 static size_t starts_bytes(const struct side *sd)
 {
 	return round_up(((size_t)sd->nlattices + sd->nzones + 2) * sizeof(size_t), BP_ALIGN);
@@ -228,8 +267,7 @@ static size_t starts_bytes(const struct side *sd)
 
 static size_t side_workspace(const struct bp_conv *cv, const struct side *sd, int threads)
 {
-	return round_up(sd->packed * sizeof(bp_real), BP_ALIGN) +
-	       round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + starts_bytes(sd) +
+	return packed_bytes(sd) + round_up(zeros_size(cv, sd) * sizeof(bp_real), BP_ALIGN) + starts_bytes(sd) +
 	       (size_t)threads * sd->scratch;
 }
 
@@ -270,7 +308,7 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	void *ws)
 {
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .packed = ws};
-	j.zeros = (bp_real *)((char *)ws + round_up(sd->packed * sizeof(bp_real), BP_ALIGN));
+	j.zeros = (bp_real *)((char *)ws + packed_bytes(sd));
 	size_t zeros = zeros_size(cv, sd), rows = 0, pack, blocks;
 	char *next = (char *)j.zeros + round_up(zeros * sizeof(bp_real), BP_ALIGN);
 	memset(j.zeros, 0, zeros * sizeof(bp_real));
@@ -283,9 +321,12 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	size_t points = call->n * lattice_points(sd->lattices);
 	j.direct = !sd->transposed && cv->s.groups == 1 && sd->ng % cv->k->nr == 0 &&
 		   points <= (size_t)DIRECT_TILES * cv->k->mr;
+	const bool own = sd->unit && !j.direct;
+	j.block = own ? (size_t)sd->block : j.block;
 	number_tasks(&j, &pack, &blocks);
-	const struct phase phases[] = {{pack, pack_task}, {blocks, block_task}};
-	struct work w = {&j, phases, 2, next + starts_bytes(sd), sd->scratch};
+	const struct phase ahead[] = {{pack, pack_task}, {blocks, block_task}};
+	const struct phase units[] = {{side_units(cv, sd), unit_task}};
+	struct work w = {&j, own ? units : ahead, own ? 1 : 2, next + starts_bytes(sd), sd->scratch};
 	bp_work_run(ctx, work, &w);
 }
 

@@ -50,6 +50,7 @@ struct side {
 	int block;             /* points of a task */
 	int depth;             /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
 	size_t packed;         /* elements of packed weights */
+	size_t unit;           /* of them, those that a task packs for itself; 0: all are packed ahead of the tasks */
 	size_t scratch;        /* bytes of each thread */
 	struct winograd_plan winograd;
 };

@@ -245,6 +245,9 @@ static const struct {
 	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT}, 17},
 	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 23},
 	{{3, 5, 20, 2, 3, 300, 3, 5, 2, 2, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
+	/* More weights than map: in groups, and in several blocks. */
+	{{3, 3, 120, 3, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO}, 3},
+	{{8, 8, 300, 4, 4, 140, 2, 2, 2, 2, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 4},
 };
 enum { LARGE = sizeof large / sizeof large[0] };
 
