@@ -134,7 +134,8 @@ static bool keep_begin(struct daemon *d)
 			.datasets = (double)c->retain_datasets_days * DAY,
 			.uploads = (double)c->retain_uploads_days * DAY,
 			.weights_bytes = c->retain_weights_mb << 20,
-			.only_best = c->retain_only_best}};
+			.only_best = c->retain_only_best},
+		.look_seconds = 2.0 * (double)c->retry_seconds};
 	d->keeper = keep_start(&o);
 	return d->keeper;
 }

@@ -20,13 +20,20 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "keep/room.h"
 #include "keep/sweep.h"
 
-enum { PASS_MS = 600 * 1000, NOTE_SECONDS = 600 };
+enum {
+	PASS_MS = 600 * 1000,
+	NOTE_SECONDS = 600,
+	LOOK_MS_MIN = 100,
+	ROOM_BESIDE = 1 << 20 /* bytes, for the database */
+};
 
 struct keeper {
 	struct keep_options o;
 	pthread_t thread;
+	double looked; /* monotonic: when last whether a full disk has room */
 	atomic_bool stop;
 };
 
@@ -149,6 +156,32 @@ static void resume(const struct keep_options *o)
 	hub_ring(o->hub, HUB_QUEUE);
 }
 
+/* Jobs that wait for the disk, the first to be made first, as many as there is room for. Milliseconds until the next
+ * look; PASS_MS: none waits. */
+static int resume_full(struct keeper *keeper)
+{
+	const struct keep_options *o = &keeper->o;
+	char id[ID_MAX] = "";
+	int64_t bytes, room = ROOM_BESIDE;
+	bool waits = store_keep_disk_next(o->store, id, &bytes) == STORE_OK;
+	double now = clock_mono(), wait = fmax(o->look_seconds * 1000, LOOK_MS_MIN);
+	if (!waits)
+		return PASS_MS;
+	if (now - keeper->looked < wait / 1000)
+		return (int)(wait - (now - keeper->looked) * 1000) + 1;
+	keeper->looked = now;
+	while (waits && room_for(o->state_dir, room += bytes)) {
+		if (store_keep_disk_resume(o->store, id) == STORE_OK) {
+			log_line(LOG_NOTICE, "%s: goes on, there is room on the disk", id);
+			hub_ring(o->hub, id);
+			hub_ring(o->hub, HUB_JOBS);
+			hub_ring(o->hub, HUB_QUEUE);
+		}
+		waits = store_keep_disk_next(o->store, id, &bytes) == STORE_OK;
+	}
+	return waits ? (int)fmin(wait, PASS_MS) : PASS_MS;
+}
+
 static void pass(struct keeper *keeper)
 {
 	const struct keep_options *o = &keeper->o;
@@ -185,11 +218,12 @@ static void *keeper_main(void *arg)
 	while (!atomic_load(&k->stop) && !hub_closed(k->o.hub)) {
 		uint64_t seen = hub_seq(k->o.hub, HUB_QUEUE);
 		pass(k);
+		int wait = resume_full(k);
 		if (clock_mono() - noted >= NOTE_SECONDS && store_kept_note(k->o.store) == STORE_OK)
 			noted = clock_mono();
 		/* keep_stop sets stop and then rings: either it is seen here, or the topic has moved on. */
 		if (!atomic_load(&k->stop))
-			hub_wait(k->o.hub, HUB_QUEUE, seen, PASS_MS);
+			hub_wait(k->o.hub, HUB_QUEUE, seen, wait);
 	}
 	store_kept_note(k->o.store);
 	return NULL;
@@ -203,6 +237,7 @@ struct keeper *keep_start(const struct keep_options *o)
 		return NULL;
 	}
 	k->o = *o;
+	k->looked = -INFINITY;
 	atomic_init(&k->stop, false);
 	int rc = pthread_create(&k->thread, NULL, keeper_main, k);
 	if (rc != 0) {

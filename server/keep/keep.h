@@ -1,6 +1,6 @@
 /*
  * keep.h - the keeper: a thread that lets go of what need not be kept any longer (retention), and lets jobs go on whose
- * owners have room again.
+ * owners have room again, or for whose checkpoints the disk has.
  */
 #ifndef KEEP_KEEP_H
 #define KEEP_KEEP_H
@@ -19,6 +19,7 @@ struct keep_options {
 	struct hub *hub;
 	const char *state_dir; /* must outlive the keeper */
 	struct keep_rules rules;
+	double look_seconds; /* how long to wait between two looks whether a full disk has room */
 };
 struct keeper;
 /* Its thread sweeps the files of ended jobs (sweep.h), then passes over all rules, the oldest first, whenever the queue

@@ -234,26 +234,40 @@ enum store_status store_job_diagnosed(
 	return status;
 }
 
-enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
-	bool counted, bool *ret_again)
+enum store_status store_job_retry(
+	struct store *s, const char *id, const char *reason, const char *detail, double delay, bool *ret_again)
 {
 	struct job_transition move = {.id = id,
 		.to = JOB_QUEUED,
 		.reason = reason,
 		.detail = detail,
 		.not_before = clock_now() + fmin(delay, ORDER_RETRY_MAX_SECONDS)};
-	*ret_again = true;
 	struct db_tx *tx = db_begin(s->db);
-	if (counted) {
-		struct db_stmt *st =
-			db_query(tx, "UPDATE job SET retries = retries + 1 WHERE id = :id RETURNING retries");
-		db_bind_text(st, ":id", id);
-		*ret_again = db_step(st) && db_int(st, "retries") <= JOB_RETRIES_MAX;
-		db_run(st);
-	}
+	struct db_stmt *st = db_query(tx, "UPDATE job SET retries = retries + 1 WHERE id = :id RETURNING retries");
+	db_bind_text(st, ":id", id);
+	*ret_again = db_step(st) && db_int(st, "retries") <= JOB_RETRIES_MAX;
+	db_run(st);
 	if (!*ret_again) {
 		move.to = JOB_FAILED;
 		move.not_before = 0;
+	}
+	return store_end(s, tx, job_move(s, tx, &move));
+}
+
+enum store_status store_job_wait_for_disk(struct store *s, const char *id, const char *detail, double delay)
+{
+	struct job_transition move = {.id = id, .to = JOB_PAUSED, .reason = "disk_full", .detail = detail};
+	enum job_status from;
+	struct db_tx *tx = db_begin(s->db);
+	if (!job_present(tx, id, &from))
+		return store_end(s, tx, STORE_NOT_FOUND);
+	if (from == JOB_STOPPING) {
+		move.to = JOB_QUEUED; /* a worker must still test its best */
+		move.not_before = clock_now() + fmin(delay, ORDER_RETRY_MAX_SECONDS);
+	} else if (from != JOB_RUNNING) {
+		move = (struct job_transition){.id = id,
+			.to = from == JOB_CANCELLING ? JOB_CANCELLED : JOB_PAUSED,
+			.reason = "client_request"};
 	}
 	return store_end(s, tx, job_move(s, tx, &move));
 }

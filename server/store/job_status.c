@@ -63,8 +63,9 @@ const struct job_reason *job_reason_at(int i)
 
 /*
  * Where each status may go. Back to the queue: the daemon stops, or died, or the job is tried again. From running
- * to paused: its owner takes too much of the disk. A job that is pausing, stopping or cancelling may still succeed or
- * fail: the training ended before it saw the request. A stopping one that has learned nothing is cancelled.
+ * to paused: the disk is full, or its owner takes too much of it. A job that is pausing, stopping or cancelling may
+ * still succeed or fail: the training ended before it saw the request. A stopping one that has learned nothing is
+ * cancelled.
  */
 #define TO(status) (1u << JOB_##status)
 static const unsigned moves[JOB_STATUS_COUNT] = {

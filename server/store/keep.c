@@ -118,6 +118,35 @@ enum store_status store_keep_resume(struct store *s, int *ret_n)
 	return status;
 }
 
+enum store_status store_keep_disk_next(struct store *s, char id[ID_MAX], int64_t *ret_bytes)
+{
+	enum store_status status = STORE_NOT_FOUND;
+	struct db_tx *tx = db_snapshot(s->db);
+	struct db_stmt *st = db_query(tx,
+		"SELECT id, coalesce((SELECT max(bytes) FROM checkpoint WHERE job_id = job.id),"
+		" json_extract(spec, '$.plan.memory.parameters') + json_extract(spec, '$.plan.memory.optimizer_state'),"
+		" 0) AS bytes FROM job WHERE status = 'paused' AND status_reason = 'disk_full' AND id > :after"
+		" ORDER BY id LIMIT 1");
+	db_bind_text(st, ":after", id);
+	*ret_bytes = 0;
+	if (db_step(st)) {
+		*ret_bytes = db_int(st, "bytes");
+		db_text_into(st, "id", id, ID_MAX);
+		status = STORE_OK;
+	}
+	return store_end(s, tx, status);
+}
+
+enum store_status store_keep_disk_resume(struct store *s, const char *id)
+{
+	struct job_transition move = {.id = id, .to = JOB_QUEUED, .reason = "room_again"};
+	struct db_tx *tx = db_begin(s->db);
+	struct db_stmt *st =
+		db_query(tx, "SELECT 1 FROM job WHERE id = :id AND status = 'paused' AND status_reason = 'disk_full'");
+	db_bind_text(st, ":id", id);
+	return store_end(s, tx, db_step(st) ? job_move(s, tx, &move) : STORE_CONFLICT);
+}
+
 /* ---- removing ----------------------------------------------------------------------------------------- */
 
 static void count_removed(struct db_tx *tx, const struct keep_totals *n)

@@ -265,10 +265,15 @@ enum job_verb { JOB_VERB_PAUSE, JOB_VERB_RESUME, JOB_VERB_STOP, JOB_VERB_CANCEL,
  * that version (-1: any). */
 enum store_status store_job_ask(struct store *s, const char *id, enum job_verb verb, int64_t if_version);
 enum { JOB_RETRIES_MAX = 3 };
-/* A worker gives up its job for a reason that may pass: back to the queue for delay seconds. counted: after
- * JOB_RETRIES_MAX times without a new checkpoint it fails instead. *ret_again: it will be tried again. */
-enum store_status store_job_retry(struct store *s, const char *id, const char *reason, const char *detail, double delay,
-	bool counted, bool *ret_again);
+/* A worker gives up its job for a reason that may pass: back to the queue for delay seconds. After JOB_RETRIES_MAX
+ * times without a new checkpoint it fails instead. *ret_again: it will be tried again. */
+enum store_status store_job_retry(
+	struct store *s, const char *id, const char *reason, const char *detail, double delay, bool *ret_again);
+/* A worker gives up its job because the server's disk is full: it pauses (disk_full) until store_keep_disk_resume. What
+ * a client asked for meanwhile comes first: a pause or a cancellation is done, a stop is tried again after delay
+ * seconds.
+ */
+enum store_status store_job_wait_for_disk(struct store *s, const char *id, const char *detail, double delay);
 /* Removes a terminal job with its events and checkpoint rows. STALE: it is not at that version (-1: any). */
 enum store_status store_job_delete(struct store *s, const char *id, int64_t if_version);
 /* History of statuses as a JSON array text (heap). */
@@ -404,6 +409,11 @@ enum store_status store_disk_use(struct store *s, const char *owner, struct disk
 int64_t store_disk_left(struct store *s, const char *owner);
 /* Jobs that were paused because their owners took too much (disk_quota) go back to the queue, where there is room. */
 enum store_status store_keep_resume(struct store *s, int *ret_n);
+/* The next job after that id ("": the first) which was paused because the server's disk was full (disk_full), and how
+ * many bytes its next checkpoint will have. NOT_FOUND: there is none. */
+enum store_status store_keep_disk_next(struct store *s, char id[ID_MAX], int64_t *ret_bytes);
+/* It goes back to the queue. CONFLICT: it does not wait for the disk any more. */
+enum store_status store_keep_disk_resume(struct store *s, const char *id);
 
 /* What retention has removed since the database was made. */
 struct keep_totals {

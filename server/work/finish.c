@@ -13,7 +13,7 @@
 #include "work/evaluate.h"
 #include "work/train.h"
 
-enum { WRITE_AGAIN_MS = 1000, DISK_FULL_FACTOR = 2 };
+enum { WRITE_AGAIN_MS = 1000 };
 
 /* Threads for the next part of the test; 0: it ends. */
 static int test_goes_on(void *user)
@@ -87,19 +87,29 @@ static struct ending_move move_of(const struct run *r)
 		JOB_FAILED, r->failure.reason ? r->failure.reason : "training_failed", r->failure.detail};
 }
 
+/* Until there is room. */
+static enum store_status wait_for_disk(const struct run *r)
+{
+	const struct failure *f = &r->failure;
+	char detail[sizeof(f->detail) + 64];
+	snprintf(detail, sizeof(detail), "%s It goes on by itself once there is room.", f->detail);
+	enum store_status st = store_job_wait_for_disk(r->ctx->store, r->row->id, detail, r->ctx->retry_seconds);
+	if (st == STORE_OK)
+		log_line(LOG_WARNING, "%s: waits for room (%s): %s", r->row->id, f->reason, f->detail);
+	return st;
+}
+
 /* A failure that may pass: later again. CONFLICT: something else was asked for meanwhile. */
 static enum store_status try_again(const struct run *r)
 {
 	const struct failure *f = &r->failure;
 	char detail[sizeof(f->detail) + 64];
-	bool again = false, counted = f->kind == MAY_PASS;
+	bool again = false;
 	double delay = r->ctx->retry_seconds;
-	for (int i = 0; counted && i < r->row->retries; i++)
+	for (int i = 0; i < r->row->retries; i++)
 		delay *= 2;
-	if (!counted)
-		delay *= DISK_FULL_FACTOR;
 	snprintf(detail, sizeof(detail), "%s It is tried again.", f->detail);
-	enum store_status st = store_job_retry(r->ctx->store, r->row->id, f->reason, detail, delay, counted, &again);
+	enum store_status st = store_job_retry(r->ctx->store, r->row->id, f->reason, detail, delay, &again);
 	if (st == STORE_OK)
 		log_line(LOG_WARNING, "%s: %s (%s): %s", r->row->id, again ? "tried again" : "failed", f->reason,
 			f->detail);
@@ -112,7 +122,7 @@ static enum store_status leave(const struct run *r, struct ending_move move)
 	static const enum job_status others[] = {JOB_QUEUED, JOB_PAUSED, JOB_CANCELLED};
 	enum store_status st = STORE_CONFLICT;
 	if (r->outcome == OUT_FAILED && r->failure.kind != LASTS) {
-		st = try_again(r);
+		st = r->failure.kind == DISK_FULL ? wait_for_disk(r) : try_again(r);
 		if (st != STORE_CONFLICT)
 			return st;
 	} else {

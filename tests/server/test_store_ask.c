@@ -166,7 +166,7 @@ START_TEST(a_failure_that_may_pass_is_tried_again_three_times)
 		struct job_row row = claimed();
 		ck_assert_int_eq(row.retries, i);
 		job_row_done(&row);
-		ck_assert_int_eq(store_job_retry(s, id, "out_of_memory", "No memory.", 0, true, &again), STORE_OK);
+		ck_assert_int_eq(store_job_retry(s, id, "out_of_memory", "No memory.", 0, &again), STORE_OK);
 		ck_assert_int_eq(again, i < JOB_RETRIES_MAX);
 	}
 	struct job_row row = seed_get(s, id);
@@ -176,19 +176,55 @@ START_TEST(a_failure_that_may_pass_is_tried_again_three_times)
 }
 END_TEST
 
-START_TEST(a_checkpoint_is_progress_and_a_full_disk_is_waited_for)
+START_TEST(a_checkpoint_is_progress)
 {
 	const char *id = seed_job(s, dataset, 50);
 	bool again = false;
 	for (int i = 0; i < 3 * JOB_RETRIES_MAX; i++) {
 		struct job_row row = claimed();
 		job_row_done(&row);
-		if (i < JOB_RETRIES_MAX + 2)
-			add_checkpoint(id);
-		bool counted = i < JOB_RETRIES_MAX + 2;
-		ck_assert_int_eq(store_job_retry(s, id, "disk_full", "Full.", 0, counted, &again), STORE_OK);
+		add_checkpoint(id);
+		ck_assert_int_eq(store_job_retry(s, id, "storage_failed", "Once.", 0, &again), STORE_OK);
 		ck_assert(again);
 	}
+}
+END_TEST
+
+/* However often. */
+START_TEST(a_job_for_which_the_disk_is_full_pauses_unless_a_client_asked_for_something_else)
+{
+	static const struct {
+		int verb;
+		enum job_status to;
+		const char *reason;
+	} cases[] = {{-1, JOB_PAUSED, "disk_full"}, {JOB_VERB_PAUSE, JOB_PAUSED, "client_request"},
+		{JOB_VERB_STOP, JOB_QUEUED, "disk_full"}, {JOB_VERB_CANCEL, JOB_CANCELLED, "client_request"}};
+	const char *id = seed_job(s, dataset, 50);
+	for (int i = 0; i < 3 * JOB_RETRIES_MAX; i++) {
+		struct job_row row = claimed();
+		job_row_done(&row);
+		ck_assert_int_eq(store_job_wait_for_disk(s, id, "Full.", 0), STORE_OK);
+		ck_assert_int_eq(seed_status(s, id), JOB_PAUSED);
+		ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_RESUME, -1), STORE_OK);
+	}
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct job_row row = claimed();
+		job_row_done(&row);
+		if (i == 0)
+			add_checkpoint(id); /* which a stop would keep */
+		if (cases[i].verb >= 0)
+			ck_assert_int_eq(store_job_ask(s, id, (enum job_verb)cases[i].verb, -1), STORE_OK);
+		ck_assert_int_eq(store_job_wait_for_disk(s, id, "Full.", 0), STORE_OK);
+		row = seed_get(s, id);
+		ck_assert_int_eq(row.status, cases[i].to);
+		ck_assert_str_eq(row.status_reason, cases[i].reason);
+		ck_assert_int_eq(row.retries, 0);
+		job_row_done(&row);
+		if (cases[i].to == JOB_PAUSED)
+			ck_assert_int_eq(store_job_ask(s, id, JOB_VERB_RESUME, -1), STORE_OK);
+	}
+	ck_assert_int_eq(store_job_wait_for_disk(s, id, "Full.", 0), STORE_CONFLICT);
+	ck_assert_int_eq(store_job_wait_for_disk(s, "job_none", "Full.", 0), STORE_NOT_FOUND);
 }
 END_TEST
 
@@ -211,7 +247,7 @@ START_TEST(a_job_that_waits_for_its_time_lets_others_go_first)
 	ck_assert_int_eq(store_job_next_ms(s), -1);
 	row = claimed();
 	job_row_done(&row);
-	ck_assert_int_eq(store_job_retry(s, id, "disk_full", "Full.", 100, false, &again), STORE_OK);
+	ck_assert_int_eq(store_job_retry(s, id, "storage_failed", "Once.", 100, &again), STORE_OK);
 	int ms = store_job_next_ms(s);
 	ck_assert(ms > 90000 && ms <= 100001);
 	row = claimed();
@@ -225,7 +261,7 @@ START_TEST(a_job_that_waits_for_its_time_lets_others_go_first)
 	ck_assert_double_eq(row.not_before, 0);
 	job_row_done(&row);
 	/* A clock that was put back by a day does not hold it for a day. */
-	ck_assert_int_eq(store_job_retry(s, id, "disk_full", "Full.", 86400, false, &again), STORE_OK);
+	ck_assert_int_eq(store_job_retry(s, id, "storage_failed", "Once.", 86400, &again), STORE_OK);
 	ck_assert_int_eq(store_job_get(s, id, &row), STORE_OK);
 	ck_assert_double_le(row.not_before, clock_now() + 3600); /* no wait is longer than an hour */
 	job_row_done(&row);
@@ -369,7 +405,8 @@ TEST_SUITE(store_ask, 20)
 	tcase_add_test(tc, a_stop_is_told_to_the_next_worker_also_after_a_death);
 	tcase_add_test(tc, a_change_stands_until_the_worker_has_taken_it_up);
 	tcase_add_test(tc, a_failure_that_may_pass_is_tried_again_three_times);
-	tcase_add_test(tc, a_checkpoint_is_progress_and_a_full_disk_is_waited_for);
+	tcase_add_test(tc, a_checkpoint_is_progress);
+	tcase_add_test(tc, a_job_for_which_the_disk_is_full_pauses_unless_a_client_asked_for_something_else);
 	tcase_add_test(tc, a_queue_that_cannot_be_read_is_looked_at_again);
 	tcase_add_test(tc, a_job_that_waits_for_its_time_lets_others_go_first);
 	tcase_add_test(tc, who_crashed_the_server_fails_after_three_retries_and_nobody_else);

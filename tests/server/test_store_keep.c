@@ -237,6 +237,43 @@ START_TEST(jobs_paused_for_want_of_room_go_on_when_there_is_some)
 }
 END_TEST
 
+START_TEST(jobs_that_wait_for_a_full_disk_are_found_with_the_room_that_they_need)
+{
+	char ids[3][ID_MAX], at[ID_MAX] = "";
+	int64_t bytes;
+	int n;
+	struct job_row row;
+	const char *dataset = ready("ann", "mnist", "aa", 900);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(queue("ann", dataset, NULL, ids[i]), STORE_OK);
+	ck_assert_int_eq(store_keep_disk_next(s, at, &bytes), STORE_NOT_FOUND);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(store_job_claim(s, &row), STORE_OK);
+		job_row_done(&row);
+	}
+	save(ids[1], 1, 500, true);
+	seed_execute(s, "UPDATE job SET spec = '{\"plan\":{\"memory\":{\"parameters\":70,\"optimizer_state\":7}}}'");
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(store_job_wait_for_disk(s, ids[i], "Full.", 0), STORE_OK);
+	ck_assert_int_eq(store_job_ask(s, ids[2], JOB_VERB_PAUSE, -1), STORE_OK);
+	open_again(); /* as a restart does */
+	ck_assert_int_eq(store_keep_resume(s, &n), STORE_OK);
+	ck_assert_int_eq(n, 0); /* it is not a matter of shares */
+	ck_assert_int_eq(store_keep_disk_next(s, at, &bytes), STORE_OK);
+	ck_assert_str_eq(at, ids[0]);
+	ck_assert_int_eq(bytes, 77);
+	ck_assert_int_eq(store_keep_disk_next(s, at, &bytes), STORE_OK);
+	ck_assert_str_eq(at, ids[1]);
+	ck_assert_int_eq(bytes, 500);
+	ck_assert_int_eq(store_keep_disk_next(s, at, &bytes), STORE_NOT_FOUND);
+	ck_assert_int_eq(store_keep_disk_resume(s, ids[0]), STORE_OK);
+	ck_assert_int_eq(seed_status(s, ids[0]), JOB_QUEUED);
+	ck_assert_int_eq(store_keep_disk_resume(s, ids[0]), STORE_CONFLICT);
+	ck_assert_int_eq(store_keep_disk_resume(s, ids[2]), STORE_CONFLICT); /* who paused it must resume it */
+	ck_assert_int_eq(seed_status(s, ids[2]), JOB_PAUSED);
+}
+END_TEST
+
 /* ---- retention ---------------------------------------------------------------------------------------- */
 
 START_TEST(the_longest_ended_job_goes_first_and_no_other)
@@ -409,6 +446,7 @@ TEST_SUITE(store_keep, 20)
 	tcase_add_test(tc, what_each_user_takes_is_counted_as_it_comes_and_goes);
 	tcase_add_test(tc, nobody_takes_more_than_a_user_may);
 	tcase_add_test(tc, jobs_paused_for_want_of_room_go_on_when_there_is_some);
+	tcase_add_test(tc, jobs_that_wait_for_a_full_disk_are_found_with_the_room_that_they_need);
 	tcase_add_test(tc, the_longest_ended_job_goes_first_and_no_other);
 	tcase_add_test(tc, weights_go_down_to_the_best_and_to_none_and_the_job_says_so);
 	tcase_add_test(tc, a_job_without_a_best_keeps_its_newest);
