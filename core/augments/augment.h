@@ -15,7 +15,7 @@
 #include "base/item.h"
 
 enum {
-	BP_DRAWN = 4,    /* numbers drawn for a sample, at most */
+	BP_DRAWN = 5,    /* numbers drawn for a sample, at most */
 	BP_NORMALS = 32, /* numbers of bp_dice_normals */
 };
 

@@ -114,8 +114,8 @@ static const char *idle(const struct bp_item *item, const char **ret_suggestion)
 	if (bp_item_arg(BP_AUGMENT, item, "p") && argument(item, "p") == 0)
 		return "Its p is 0.";
 	if (strcmp(name_of(item), "ColorJitter") == 0 && argument(item, "brightness") == 0 &&
-		argument(item, "contrast") == 0 && argument(item, "saturation") == 0)
-		return "Brightness, contrast and saturation are left as they are.";
+		argument(item, "contrast") == 0 && argument(item, "saturation") == 0 && argument(item, "hue") == 0)
+		return "Brightness, contrast, saturation and hue are left as they are.";
 	if (strcmp(name_of(item), "RandomRotation") == 0 && argument(item, "degrees") == 0)
 		return "It turns by 0 degrees.";
 	if (bp_item_arg(BP_AUGMENT, item, "sigma") && argument(item, "sigma") == 0 && argument(item, "mean") == 0)

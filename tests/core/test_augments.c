@@ -194,9 +194,9 @@ START_TEST(whole_numbers_are_drawn_from_all_there_are)
 	ck_assert_double_eq_tol(left.positive, 6.0 / 7, 0.014);
 	struct seen none = watch("RandomCrop", 0);
 	ck_assert(none.least == 0 && none.most == 0);
-	struct seen order = watch("ColorJitter brightness=0.1", 3);
-	ck_assert(order.least == 0 && order.most == 5);
-	ck_assert_double_eq_tol(order.mean, 2.5, 0.07);
+	struct seen order = watch("ColorJitter brightness=0.1", 4);
+	ck_assert(order.least == 0 && order.most == 23);
+	ck_assert_double_eq_tol(order.mean, 11.5, 0.28);
 }
 END_TEST
 
@@ -225,6 +225,9 @@ START_TEST(numbers_keep_to_their_limits_and_meet_in_the_middle)
 	ck_assert(contrast.least >= 0 && contrast.least < 0.01 && contrast.most < 4 && contrast.most > 3.99);
 	ck_assert_double_eq_tol(contrast.mean, 2, 0.05);
 	ck_assert(saturation.least == 1 && saturation.most == 1);
+	struct seen hue = watch("ColorJitter hue=0.2", 3);
+	ck_assert(hue.least >= -0.2 && hue.least < -0.199 && hue.most < 0.2 && hue.most > 0.199);
+	ck_assert_double_eq_tol(hue.mean, 0, 0.005);
 }
 END_TEST
 
@@ -380,6 +383,26 @@ START_TEST(what_changes_nothing_changes_no_bit)
 }
 END_TEST
 
+/* Whatever is in an image, and NaN is still NaN or erased: no step hangs or leaves the image. */
+START_TEST(samples_that_are_no_colours_are_borne)
+{
+	static const struct augment_case c = {"wide", "3x6x6",
+		"ColorJitter brightness=0.5 contrast=0.5 saturation=0.5 hue=0.5"
+		" | RandomRotation degrees=90 interpolation=bilinear | RandomErasing | GaussianNoise",
+		3, 0, 0};
+	static const float odd[] = {NAN, INFINITY, -INFINITY, -1e30f, 1e30f, 0};
+	struct rig r;
+	rig_init(&r, &c);
+	for (int64_t i = 0; i < r.size; i++)
+		((float *)r.samples)[i] = odd[(i * 7 + i / 6) % 6];
+	for (uint64_t epoch = 0; epoch < 50; epoch++)
+		bp_chain_gather(&r.chain, 0, epoch, 0, r.out);
+	for (int64_t i = 0; i < r.size; i++)
+		ck_assert(isnan(r.out[i]) || (r.out[i] >= 0 && r.out[i] <= 1));
+	rig_done(&r);
+}
+END_TEST
+
 /* ---- what is refused ----------------------------------------------------------------------------------- */
 
 START_TEST(what_makes_no_sense_is_refused_by_its_argument)
@@ -463,6 +486,7 @@ TEST_SUITE(augments, 30)
 	tcase_add_test(tc, training_samples_are_changed_anew_each_epoch_and_validation_is_not);
 	tcase_add_test(tc, a_sample_is_changed_alike_wherever_it_stands);
 	tcase_add_test(tc, what_changes_nothing_changes_no_bit);
+	tcase_add_test(tc, samples_that_are_no_colours_are_borne);
 	tcase_add_test(tc, what_makes_no_sense_is_refused_by_its_argument);
 	tcase_add_test(tc, indices_and_long_lists_are_refused);
 }
