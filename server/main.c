@@ -155,6 +155,7 @@ static bool http_begin(struct daemon *d)
 		.event_threads = (int)c->event_threads,
 		.slow_threads = (int)c->slow_threads,
 		.max_connections = (int)c->max_connections,
+		.deadlines.stall = (int)c->client_stall_seconds * 1000,
 		.max_json_bytes = c->max_json_kb << 10,
 		.max_upload_bytes = c->max_upload_mb << 20,
 		.upload_dir = uploads,

@@ -73,6 +73,8 @@ static void write_http(FILE *out, const struct http_server *http)
 	one(out, "backpropd_http_streams", "gauge", "Open event streams.", (double)stats.streams);
 	one(out, "backpropd_http_received_bytes_total", "counter", "Bytes of bodies received.", (double)stats.bytes_in);
 	one(out, "backpropd_http_sent_bytes_total", "counter", "Bytes of bodies sent.", (double)stats.bytes_out);
+	one(out, "backpropd_http_timeouts_total", "counter", "Connections cut off at a deadline.",
+		(double)stats.timeouts);
 	one(out, "backpropd_http_refused_total", "counter", "Malformed requests refused.", (double)stats.guard_refused);
 }
 

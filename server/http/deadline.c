@@ -159,6 +159,15 @@ static void end_notice(struct conn *c)
 		shutdown(c->fd, SHUT_RD);
 }
 
+static void cut_late(struct conn *c, long long now, long long deadline)
+{
+	long long since = atomic_load(&c->since);
+	conn_cut(c);
+	atomic_fetch_add(&c->srv->timeouts, 1);
+	log_line(LOG_DEBUG, "a connection was cut off: it was waited for %lld ms, which is %lld beyond its deadline",
+		now - since, now - deadline);
+}
+
 static void sweep(struct http_server *srv)
 {
 	long long now = now_ms();
@@ -168,10 +177,8 @@ static void sweep(struct http_server *srv)
 	pthread_mutex_lock(&srv->conns_lock);
 	for (struct conn *c = srv->conns; c; c = c->next) {
 		long long deadline = atomic_load(&c->deadline), alarm = atomic_load(&c->alarm);
-		if (deadline && now >= deadline) {
-			conn_cut(c);
-			log_line(LOG_DEBUG, "a connection was cut off: its deadline has passed");
-		}
+		if (deadline && now >= deadline)
+			cut_late(c, now, deadline);
 		end_notice(c);
 		if (alarm && (all || now >= alarm))
 			hub_cancel(srv->o.hub, &c->waiter);

@@ -152,7 +152,8 @@ void http_stop(struct http_server *srv);
 /* Counters for /metrics. */
 struct http_stats {
 	int64_t requests_total, responses_by_class[6], connections, streams, bytes_in, bytes_out, guard_refused;
-	int64_t waiting; /* streams, and long polls that sleep */
+	int64_t timeouts; /* connections cut off at a deadline */
+	int64_t waiting;  /* streams, and long polls that sleep */
 };
 void http_stats(const struct http_server *srv, struct http_stats *ret);
 

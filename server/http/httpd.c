@@ -244,4 +244,5 @@ void http_stats(const struct http_server *srv, struct http_stats *ret)
 	ret->bytes_in = atomic_load(&srv->bytes_in);
 	ret->bytes_out = atomic_load(&srv->bytes_out);
 	ret->guard_refused = atomic_load(&srv->refused);
+	ret->timeouts = atomic_load(&srv->timeouts);
 }

@@ -177,7 +177,7 @@ struct http_server {
 	atomic_bool closing; /* each answer is the last of its connection */
 	atomic_int wakes;    /* walks of the sweeper that wake all sleepers */
 
-	atomic_llong requests, responses[6], connections, streams, waiting, bytes_in, bytes_out, refused;
+	atomic_llong requests, responses[6], connections, streams, waiting, bytes_in, bytes_out, refused, timeouts;
 };
 
 long long now_ms(void); /* monotonic */
