@@ -167,8 +167,13 @@ check:
 	@$(MAKE) --no-print-directory check-page
 	@$(MAKE) --no-print-directory check-unit
 	@$(MAKE) --no-print-directory check-http
-check-unit: $(UNIT_TESTS) $(B)/example_train
-	@set -e; ./$(B)/example_train; for t in $(UNIT_TESTS); do ./$$t; done
+# Side by side, for forked tests mostly wait; each one's lines stay together.
+CHECK_UNIT = $(UNIT_TESTS:$(B)/%=check-%) check-example_train
+check-unit:
+	@$(MAKE) --no-print-directory --output-sync=target $(PARALLEL) $(CHECK_UNIT)
+.PHONY: $(CHECK_UNIT)
+$(CHECK_UNIT): check-%: $(B)/%
+	@./$<
 check-http: $(B)/test_http $(B)/backpropd $(B)/faults.so $(B)/clock.so
 	BACKPROPD=$(B)/backpropd ./$(B)/test_http
 .PHONY: torture

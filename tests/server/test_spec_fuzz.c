@@ -12,7 +12,8 @@
 #include "problems.h"
 #include "spec/spec.h"
 
-enum { ROUNDS = 100000 };
+/* The long run is make fuzz's; here every kind of change has its turn. */
+enum { ROUNDS = 20000 };
 
 static const char *const model_texts[] = {
 	"{'name':'m','input':{'shape':[3,16,16]},'layers':["
@@ -77,9 +78,9 @@ START_TEST(no_changed_definition_breaks_parsing_or_building)
 			json_mutate(json, &state, 0);
 		if (spec_model_parse(json, "/model", &problems, &m)) {
 			parsed++;
-			struct bp_net *net = round % 8 == 0 ? spec_model_build(&m, "/model", &problems) : NULL;
+			struct bp_net *net = round % 2 == 0 ? spec_model_build(&m, "/model", &problems) : NULL;
 			built += net != NULL;
-			ck_assert_int_eq(round % 8 == 0 && !net, problems.count > 0);
+			ck_assert_int_eq(round % 2 == 0 && !net, problems.count > 0);
 			bp_net_free(net);
 			spec_model_done(&m);
 		} else {
