@@ -2,7 +2,9 @@
  * chain.h - a training's augmentations on a sample's way from the data set into the net's input.
  *
  * What only moves whole pixels (RandomCrop, flips) and stands first is done while the sample is read, which normalises
- * it too. Anything else works on the image before normalisation, which then comes last. Made by the trainer, called by
+ * it too. Anything else works on the image before normalisation, which then comes last. A 32x32 picture takes 2.4 us
+ * with RandomCrop and a flip, 10 with ColorJitter, 26 with GaussianNoise, 37 with a bilinear RandomRotation: of a step
+ * of ResNet-20 less than can be measured, and 1.5 % (bench_train --compare augment). Made by the trainer, called by
  * train/batch.c on the threads that gather, each with scratch memory of its own.
  */
 #ifndef BP_AUGMENTS_CHAIN_H

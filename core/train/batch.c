@@ -91,7 +91,12 @@ static void gather_samples(const struct gather *g, int first, int end, int threa
 	const bool bytes = f->data.dtype == BP_U8, scaled = f->data.mean || f->data.std;
 	const int64_t size = f->size;
 	bp_real *to = g->x + first * size;
-	if (!bytes && f->area == 1 && !scaled && !f->chain && sizeof(*to) == sizeof(float)) {
+	if (f->chain) {
+		for (int i = first; i < end; i++, to += size)
+			bp_chain_gather(f->chain, thread, g->pick->epoch, place(f, g->pick, i), to);
+		return;
+	}
+	if (!bytes && f->area == 1 && !scaled && sizeof(*to) == sizeof(float)) {
 		const struct bp_pick pick = *g->pick; /* a copy, which no store can change */
 		const float *samples = f->data.samples;
 		const bool apart = pick.order || f->data.index;
@@ -100,9 +105,7 @@ static void gather_samples(const struct gather *g, int first, int end, int threa
 			memcpy(to, samples + place(f, &pick, i) * size, (size_t)(each * size) * sizeof(*to));
 		return;
 	}
-	for (int i = first; i < end && f->chain; i++, to += size)
-		bp_chain_gather(f->chain, thread, g->pick->epoch, place(f, g->pick, i), to);
-	for (int i = first; i < end && !f->chain; i++, to += size) {
+	for (int i = first; i < end; i++, to += size) {
 		int64_t from = place(f, g->pick, i) * size;
 		if (bytes)
 			gather_bytes(f, (const uint8_t *)f->data.samples + from, to);

@@ -115,7 +115,7 @@ START_TEST(every_list_makes_what_torchvision_makes)
 	double want[VALUES], tolerance = sizeof(bp_real) == 8 ? 1e-11 : 4e-6;
 	for (int n = cases_read(cases), i = 0; i < n; i++) {
 		struct rig r;
-		char name[16];
+		char name[32];
 		rig_init(&r, &cases[i]);
 		ck_assert_int_le(r.size, VALUES);
 		snprintf(name, sizeof(name), "case %d", i);
