@@ -141,6 +141,8 @@ static enum store_status publish(struct http_request *rq, const char *name, cons
 		struct problems problems = {0};
 		struct ingest_result packed = {0};
 		if (!ingest_run(sources, nsources, dir, &limits, &problems, &packed)) {
+			if (packed.unsynced)
+				store_fail(api->store, "a data set's sync failed");
 			http_reply_problems(rq, &problems);
 			return STORE_ERROR;
 		}
@@ -213,12 +215,14 @@ void api_dataset_put(struct http_request *rq)
 	publish(rq, name, &file, 1, NULL, 0);
 }
 
-static bool sync_path(const char *path, int flags)
+static bool sync_path(const struct api *api, const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	bool ok = fsync(fd) == 0;
+	if (!ok)
+		store_fail(api->store, "an upload's sync failed");
 	close(fd);
 	return ok;
 }
@@ -229,7 +233,7 @@ static bool keep(const struct api *api, const char *from, const char *stored_as)
 	char to[PATH_SIZE], dir[PATH_SIZE];
 	answer_path(api, "uploads", stored_as, to);
 	answer_path(api, "uploads", NULL, dir);
-	return sync_path(from, O_RDONLY) && rename(from, to) == 0 && sync_path(dir, O_RDONLY | O_DIRECTORY);
+	return sync_path(api, from, O_RDONLY) && rename(from, to) == 0 && sync_path(api, dir, O_RDONLY | O_DIRECTORY);
 }
 
 /* Under the lock. *ret_replaced: the stored name of an older upload of the same file, or "". */

@@ -48,6 +48,13 @@ bool run_trouble(struct run *r, int error)
 	return false;
 }
 
+static bool sync_fd(struct run *r, int fd)
+{
+	bool ok = fsync(fd) == 0;
+	r->unsynced |= !ok;
+	return ok;
+}
+
 /* Hashes, makes durable and renames the file at temporary. */
 static bool publish(struct run *r, const char *dir, const char *temporary, struct ingest_result *ret)
 {
@@ -60,10 +67,10 @@ static bool publish(struct run *r, const char *dir, const char *temporary, struc
 	munmap(map, size);
 	ret->bytes = r->layout.size;
 	snprintf(path, sizeof(path), "%s/%s", dir, ret->sha256);
-	if (fchmod(r->fd, S_IRUSR | S_IRGRP) != 0 || fsync(r->fd) != 0 || rename(temporary, path) != 0)
+	if (fchmod(r->fd, S_IRUSR | S_IRGRP) != 0 || !sync_fd(r, r->fd) || rename(temporary, path) != 0)
 		return run_trouble(r, errno);
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
+	bool ok = fd >= 0 && sync_fd(r, fd);
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
@@ -148,6 +155,7 @@ bool ingest_run(const struct ingest_file *files, int n, const char *dir, const s
 	if (!ret->info && problems->count == before)
 		run_trouble(
 			&r, r.error ? r.error : ENOMEM); /* what else was not told is a description without memory */
+	ret->unsynced = r.unsynced;
 	stats_done(&r.stats);
 	json_decref(r.ignored);
 	json_decref(r.class_names);

@@ -27,7 +27,8 @@ struct ingest_limits {
 struct ingest_result {
 	char sha256[65];
 	int64_t bytes;
-	json_t *info; /* new reference: shape, dtype, classes, train/test counts, mean, std, class_counts, format */
+	json_t *info;  /* new reference: shape, dtype, classes, train/test counts, mean, std, class_counts, format */
+	bool unsynced; /* a sync of the file or its folder failed: what is on the disk is not known, see store_fail */
 };
 /* Reads the files and writes <dir>/<sha256> (temporary name, fsync, rename, fsync of dir). False with problems;
  * param of a problem is the file's name. Slow: not on an event thread. */

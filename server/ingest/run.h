@@ -40,6 +40,7 @@ struct run {
 
 	int fd;    /* the packed file under its temporary name */
 	int error; /* of reading the uploads: errno; what was said of the files then does not hold */
+	bool unsynced;
 	struct stats stats;
 	int32_t max_label;
 	int64_t *class_counts[SPLIT_COUNT]; /* PACKED_MAX_CLASSES each; NULL for targets */

@@ -33,7 +33,9 @@ bool store_close(struct store *s);
 void store_policy_set(struct store *s, const struct order_policy *policy);
 /* True once a sync failed or the file proved corrupt: every write is refused from then on; the daemon should stop. */
 bool store_failed(const struct store *s);
-/* Makes it so: the sync of a file that the store answers for failed. what is for the log. */
+/* Makes it so: the sync of any file failed, and nothing that was not synced before can be believed. The one rule for
+ * all of them: main ends the daemon with status 1, systemd starts it again, and the next start recovers. what is for
+ * the log. */
 void store_fail(struct store *s, const char *what);
 /* Called once when it fails, on the thread that saw it. Set before other threads have the store. */
 void store_on_failure(struct store *s, void (*fn)(void *user), void *user);

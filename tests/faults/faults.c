@@ -47,9 +47,15 @@ static int place_of(const char *path)
 	size_t n = strlen(control->dir);
 	if (!n || strncmp(path, control->dir, n) != 0)
 		return 0;
-	if (strncmp(path + n, "backpropd.db", strlen("backpropd.db")) == 0)
-		return FAULT_DATABASE;
-	return strncmp(path + n, "checkpoints/", strlen("checkpoints/")) == 0 ? FAULT_CHECKPOINT : FAULT_ELSEWHERE;
+	static const struct {
+		const char *begins;
+		int place;
+	} places_of[] = {{"backpropd.db", FAULT_DATABASE}, {"checkpoints/", FAULT_CHECKPOINT},
+		{"uploads", FAULT_UPLOAD}, {"datasets", FAULT_DATASET}};
+	for (size_t i = 0; i < sizeof(places_of) / sizeof(places_of[0]); i++)
+		if (strncmp(path + n, places_of[i].begins, strlen(places_of[i].begins)) == 0)
+			return places_of[i].place;
+	return FAULT_ELSEWHERE;
 }
 
 static int place_of_fd(int fd)
@@ -76,12 +82,13 @@ static bool is_due(struct fault_count *c)
 /* 0: the call goes on. Else errno is set, unless it is FAULT_SHORT. */
 static int fails(enum fault_op op, int place)
 {
-	if (!place || !(atomic_load(&control->ops) & (int)op) || !is_due(&control->file))
+	int only = atomic_load(&control->place);
+	if (!place || (only && only != place) || !(atomic_load(&control->ops) & (int)op) || !is_due(&control->file))
 		return 0;
 	int error = atomic_load(&control->error), zero = 0;
 	if (atomic_compare_exchange_strong(&control->hit_op, &zero, (int)op))
 		atomic_store(&control->hit_place, place);
-	if (op == FAULT_SYNC && place != FAULT_ELSEWHERE)
+	if (op == FAULT_SYNC)
 		atomic_store(&control->synced_badly, 1);
 	if (error > 0)
 		errno = error;

@@ -29,7 +29,7 @@ enum fault_op {
 enum { FAULT_SHORT = -1 };
 
 /* Whose file it was. */
-enum fault_place { FAULT_ELSEWHERE = 1, FAULT_DATABASE, FAULT_CHECKPOINT };
+enum fault_place { FAULT_ELSEWHERE = 1, FAULT_DATABASE, FAULT_CHECKPOINT, FAULT_UPLOAD, FAULT_DATASET };
 
 /* The k-th of something fails; counted from 1. */
 struct fault_count {
@@ -42,8 +42,9 @@ struct fault_control {
 	char dir[128]; /* the state directory; set before the daemon starts */
 	struct fault_count file;
 	_Atomic int ops, error;             /* a mask of fault_op; errno or FAULT_SHORT */
+	_Atomic int place;                  /* of these files alone; 0: of all */
 	_Atomic int hit_op, hit_place;      /* of the first that failed */
-	_Atomic int synced_badly;           /* a sync of the database or of a checkpoint failed */
+	_Atomic int synced_badly;           /* a sync failed */
 	struct fault_count memory;          /* allocations of the daemon and of the libraries that it calls */
 	_Atomic int memory_counts;          /* from now on */
 	char doomed[64];                    /* a job: its thread dies in each attempt ... */

@@ -66,6 +66,7 @@ void fault_arm_memory(struct fault_rig *r, int64_t k, bool lasting)
 void fault_disarm(struct fault_rig *r)
 {
 	atomic_store(&r->control->ops, 0);
+	atomic_store(&r->control->place, 0);
 	atomic_store(&r->control->memory_counts, 0);
 	atomic_store(&r->control->doom_signal, 0);
 }

@@ -1,7 +1,8 @@
 /*
  * test_faults.c - the k-th call on a file fails while the daemon starts, takes a data set, trains and stops: whatever
- * was answered is there afterwards, and the job ends with the bits of an undisturbed run. Each k
- * under make torture, or those TORTURE_FAULTS apart; else a few.
+ * was answered is there afterwards, and the job ends with the bits of an undisturbed run. After a failed sync the
+ * daemon ends by itself, with the status for which systemd starts it again. Each k under make torture, or those
+ * TORTURE_FAULTS apart; else a few.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,8 +41,10 @@ static const struct kind {
 	{"a short write", FAULT_WRITE, FAULT_SHORT, false, true},
 	{"short writes", FAULT_WRITE, FAULT_SHORT, true, true},
 	{"EIO from then on", FAULT_CHANGES, EIO, true, false},
-	{"ENOSPC from then on", FAULT_OPEN | FAULT_WRITE | FAULT_TRUNCATE | FAULT_MKDIR, ENOSPC, true, false},
+	{"ENOSPC from then on", FAULT_CHANGES & ~(FAULT_MAP | FAULT_UNLINK), ENOSPC, true, false},
 	{"EIO of a read", FAULT_READ, EIO, false, false},
+	{"EINTR of a call that is not made again", FAULT_OPEN | FAULT_SYNC | FAULT_RENAME, EINTR, false, false},
+	{"EINTR from then on", FAULT_OPEN | FAULT_SYNC | FAULT_RENAME, EINTR, true, false},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -167,6 +170,23 @@ static void recover(struct story *s)
 	state_check(d);
 }
 
+/* The first sync of a file there fails, in a daemon that has started well. */
+static void lose_a_sync(struct story *s, enum fault_place place)
+{
+	struct fault_rig *r = &s->rig;
+	daemon_start_again(&r->d);
+	atomic_store(&r->control->place, (int)place);
+	fault_arm(r, FAULT_SYNC, s->kind->error, s->k, s->kind->lasting);
+	go_on(s);
+	wait_for_job(s);
+	int status = daemon_end(&r->d, false);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "it ended with wait status %d", status);
+	ck_assert_int_eq(atomic_load(&r->control->file.hits), 1);
+	ck_assert_int_eq(atomic_load(&r->control->hit_place), place);
+	ck_assert(daemon_logged(&r->d, "stops, so that the next start can see what is on the disk"));
+	fault_disarm(r);
+}
+
 /* How many calls there are; a fault that never comes. */
 static int64_t calls_of(const struct kind *kind)
 {
@@ -243,7 +263,22 @@ START_TEST(a_call_that_fails_loses_nothing)
 }
 END_TEST
 
+START_TEST(after_a_failed_sync_the_daemon_ends_by_itself_and_the_next_start_recovers)
+{
+	static const struct kind once = {.name = "EIO of a sync", .ops = FAULT_SYNC, .error = EIO};
+	struct story s = {.kind = &once, .k = 1};
+	run_undisturbed();
+	fault_open(&s.rig, flags);
+	lose_a_sync(&s, (enum fault_place)_i);
+	recover(&s);
+	fault_close(&s.rig);
+	bytes_free(&undisturbed);
+}
+END_TEST
+
 TEST_SUITE(faults, 14400)
 {
+	tcase_add_loop_test(tc, after_a_failed_sync_the_daemon_ends_by_itself_and_the_next_start_recovers,
+		FAULT_DATABASE, FAULT_DATASET + 1);
 	tcase_add_loop_test(tc, a_call_that_fails_loses_nothing, 0, KINDS);
 }
