@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ingest/packed.h"
+#include "spec/spec.h"
 #include "upload.h"
 
 /* The packed file in memory, to be written again changed. */
@@ -213,10 +214,107 @@ START_TEST(many_features_share_one_mean)
 }
 END_TEST
 
+/* ---- what a training makes of it ------------------------------------------------------------------------ */
+
+enum { TINY_ROOM = 4096, TINY_TRAIN = 5, TINY_TEST = 2 };
+
+/* Seven maps of 2x2 in two classes, or with one target each. Returns the size. */
+static size_t tiny_file(bool classes, uint8_t ret[TINY_ROOM])
+{
+	struct packed_numbers n = {.shape = {3, {1, 2, 2}},
+		.dtype = classes ? BP_U8 : BP_F32,
+		.classes = classes ? 2 : 0,
+		.ntargets = classes ? 0 : 1,
+		.count = {TINY_TRAIN, TINY_TEST}};
+	struct packed_layout layout;
+	float one = 1;
+	ck_assert(packed_plan(&n, &layout));
+	ck_assert_int_lt(layout.size, TINY_ROOM);
+	memset(ret, 0, TINY_ROOM);
+	packed_encode(&n, &layout, ret);
+	memcpy(ret + layout.std, &one, sizeof one);
+	for (int i = 0; i < SPLIT_COUNT; i++)
+		for (int64_t k = 0; k < n.count[i]; k++)
+			if (classes)
+				ret[layout.answers[i] + 4 * k] = (uint8_t)(k % 2);
+			else
+				memcpy(ret + layout.answers[i] + 4 * k, &one, sizeof one);
+	return (size_t)layout.size;
+}
+
+static struct bp_net *tiny_net(int outputs)
+{
+	char text[200];
+	struct problems problems = {0};
+	struct spec_model model;
+	snprintf(text, sizeof text,
+		"{\"input\":{\"shape\":[1,2,2]},\"layers\":[{\"type\":\"Flatten\"},"
+		"{\"type\":\"Linear\",\"out_features\":%d}]}",
+		outputs);
+	json_t *json = json_loads(text, 0, NULL);
+	ck_assert(spec_model_parse(json, "", &problems, &model));
+	struct bp_net *net = spec_model_build(&model, "", &problems);
+	ck_assert(net && bp_net_init(net, 1) == BP_OK);
+	spec_model_done(&model);
+	json_decref(json);
+	return net;
+}
+
+/* An epoch with validation on the other split, as if the file had been verified. False: it was refused. */
+static bool trains(struct bp_net *net, const struct packed *p)
+{
+	struct bp_train_params params;
+	struct bp_trainer *trainer = NULL;
+	struct bp_error err = {.status = BP_OK};
+	bool done = false;
+	const char *loss = p->classes ? "CrossEntropyLoss" : "MSELoss";
+	bp_train_params_defaults(&params);
+	params.epochs = 1;
+	params.batch_size = 2;
+	params.threads = params.max_threads = 1;
+	bp_item_defaults(BP_LOSS, bp_item_find(BP_LOSS, loss), &params.loss);
+	bp_item_defaults(BP_OPTIMIZER, bp_item_find(BP_OPTIMIZER, "SGD"), &params.optimizer);
+	enum bp_status st = bp_trainer_new(net, &params, &p->split[SPLIT_TRAIN],
+		p->split[SPLIT_TEST].count ? &p->split[SPLIT_TEST] : NULL, &trainer, &err);
+	ck_assert_msg(st == err.status && (st == BP_OK || err.message[0]), "refused without a reason");
+	if (st == BP_OK)
+		ck_assert_msg(bp_trainer_run(trainer, NULL, NULL, &done, &err) == BP_OK && done, "%s", err.message);
+	bp_trainer_free(trainer);
+	return st == BP_OK;
+}
+
+START_TEST(with_any_byte_changed_and_no_checksum_a_training_runs_or_is_refused)
+{
+	static const uint8_t flips[] = {0x01, 0x10, 0x40, 0x80, 0xff};
+	uint8_t whole[TINY_ROOM], *changed = NULL;
+	struct packed p;
+	int ran = 0, refused = 0;
+	size_t size = tiny_file(_i == 0, whole);
+	struct bp_net *net = tiny_net(_i == 0 ? 2 : 1);
+	/* Of its size to the byte, and aligned as a mapping is. */
+	ck_assert_int_eq(posix_memalign((void **)&changed, PACKED_ALIGN, size), 0);
+	memcpy(changed, whole, size);
+	ck_assert(packed_view(changed, size, &p) && trains(net, &p));
+	for (size_t at = 0; at < size; at++)
+		for (size_t k = 0; k < sizeof flips; k++) {
+			changed[at] ^= flips[k];
+			bool ok = packed_view(changed, size, &p) && trains(net, &p);
+			ran += ok;
+			refused += !ok;
+			changed[at] = whole[at];
+		}
+	ck_assert_int_gt(ran, TINY_TRAIN * 4);
+	ck_assert_int_gt(refused, PACKED_HEADER);
+	bp_net_free(net);
+	free(changed);
+}
+END_TEST
+
 TEST_SUITE(ingest_packed, 60)
 {
 	tcase_add_test(tc, a_whole_file_opens_and_is_read_only);
 	tcase_add_test(tc, every_flipped_byte_is_found_when_verifying_and_harmless_when_not);
+	tcase_add_loop_test(tc, with_any_byte_changed_and_no_checksum_a_training_runs_or_is_refused, 0, 2);
 	tcase_add_test(tc, a_file_of_any_other_length_does_not_open);
 	tcase_add_test(tc, hostile_numbers_in_the_header_never_open);
 	tcase_add_test(tc, a_plan_bounds_every_number);
