@@ -32,6 +32,7 @@ struct winograd_plan {
 	size_t block;                     /* tiles of a task */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
+	size_t own_step;                  /* of weights that a task transforms for itself; 0: it is done ahead */
 	size_t scratch;                   /* bytes of each thread */
 };
 

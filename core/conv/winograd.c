@@ -6,8 +6,10 @@
  * First the weights are transformed into panels of nr target channels for each of the 36 places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
  * tiles x source channels with source x target channels by the register tile of the indirect GEMM, and transforms the
- * sums into the targets. Tiles do not depend on each other, so the bits do not depend on how they are cut into blocks.
- * Backward-data is a convolution too: of dY, with the taps in reverse and the weights' channels exchanged.
+ * sums into the targets. Where one block takes all tiles, each panel belongs to one task, which transforms it itself:
+ * with 256 channels on 32 4x4 maps the transformed weights, 9 MiB, went through memory twice otherwise. Tiles do not
+ * depend on each other, so the bits do not depend on how they are cut into blocks. Backward-data is a convolution
+ * too: of dY, with the taps in reverse and the weights' channels exchanged.
  */
 #include "conv/plan.h"
 
@@ -52,6 +54,12 @@ size_t bp_winograd_step(size_t elements)
 	return (divide_up(elements, line) | 1) * line;
 }
 
+/* K of the products is summed in pieces of a panel that stay in L1. */
+static size_t piece_length(const struct side *sd)
+{
+	return divide_up(sd->kg, divide_up(sd->kg, sd->depth));
+}
+
 static void side_plan(const struct bp_conv *cv, struct side *sd)
 {
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr;
@@ -60,14 +68,25 @@ static void side_plan(const struct bp_conv *cv, struct side *sd)
 	p->across = (sd->out_w + OUT - 1) / OUT;
 	const size_t tiles = cv->max_batch * p->down * p->across;
 	p->u_step = bp_winograd_step((size_t)sd->panels * sd->kg * nr);
-	size_t block = round_up(p->u_step * PLACES * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK, mr);
+	const bool large = p->u_step * PLACES * sizeof(bp_real) > LARGE_BYTES;
+	size_t block = round_up(large ? LARGE_BLOCK : BLOCK, mr);
 	p->block = block < tiles ? block : tiles;
 	p->in_ld = round_up(sd->kg, vlen);
 	p->in_step = bp_winograd_step(p->block * p->in_ld);
 	p->out_step = bp_winograd_step(p->block * round_up(sd->ng, vlen));
+	p->own_step = large && tiles <= BLOCK ? bp_winograd_step(piece_length(sd) * nr) : 0;
 	size_t transform = (size_t)TAPS * PACK_ROWS * nr * sizeof(bp_real);
 	size_t block_bytes = (p->in_step + p->out_step) * PLACES * sizeof(bp_real) + 2 * p->block * sizeof(void *);
-	p->scratch = round_up(transform > block_bytes ? transform : block_bytes, BP_ALIGN);
+	if (p->own_step)
+		p->scratch = round_up(block_bytes, BP_ALIGN) + PLACES * p->own_step * sizeof(bp_real) + transform;
+	else
+		p->scratch = round_up(transform > block_bytes ? transform : block_bytes, BP_ALIGN);
+}
+
+/* Of the weights that are transformed ahead. */
+static size_t ahead_bytes(const struct side *sd)
+{
+	return sd->winograd.own_step ? 0 : sd->winograd.u_step * PLACES * sizeof(bp_real);
 }
 
 static size_t zeros_bytes(const struct side *sd)
@@ -78,7 +97,7 @@ static size_t zeros_bytes(const struct side *sd)
 static size_t side_workspace(const struct side *sd, int threads)
 {
 	const struct winograd_plan *p = &sd->winograd;
-	return p->u_step * PLACES * sizeof(bp_real) + zeros_bytes(sd) + (size_t)threads * p->scratch;
+	return ahead_bytes(sd) + zeros_bytes(sd) + (size_t)threads * p->scratch;
 }
 
 static size_t pack_pieces(const struct side *sd)
@@ -86,35 +105,39 @@ static size_t pack_pieces(const struct side *sd)
 	return divide_up(sd->kg, PACK_ROWS);
 }
 
-/* Some rows of a panel of transformed weights. */
+/* n rows of a panel of transformed weights, from `row` on, to u; taps is room for them before. */
+static void pack_rows(
+	const struct job *j, size_t panel, size_t row, size_t n, struct bp_winograd_weights *w, bp_real *taps)
+{
+	const struct side *sd = j->sd;
+	const struct bp_kernels *k = j->cv->k;
+	const size_t oc = j->cv->s.oc;
+	const int first = (int)panel * k->nr;
+	w->n = n;
+	w->u_ld = k->nr;
+	w->cols = least(sd->ng - first, k->nr);
+	w->w = (bp_real *)j->call.w + row * oc + first;
+	w->tap_step = sd->kg * oc;
+	w->ld = oc;
+	if (sd->transposed) {
+		for (size_t t = 0; t < TAPS; t++)
+			k->pack_transposed(taps + t * n * k->nr,
+				j->call.w + ((TAPS - 1 - t) * sd->ng + first) * oc + row, oc, n, w->cols);
+		w->w = taps;
+		w->cols = k->nr;
+		w->tap_step = n * k->nr;
+		w->ld = k->nr;
+	}
+	k->winograd_weights(w);
+}
+
 static void pack_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const struct bp_kernels *k = j->cv->k;
-	const size_t panel = i / pack_pieces(sd), row = i % pack_pieces(sd) * PACK_ROWS, oc = j->cv->s.oc;
-	const int first = (int)panel * k->nr;
-	struct bp_winograd_weights w = {
-		.n = sd->kg - row < PACK_ROWS ? sd->kg - row : PACK_ROWS,
-		.cols = least(sd->ng - first, k->nr),
-		.w = (bp_real *)j->call.w + row * oc + first,
-		.tap_step = sd->kg * oc,
-		.ld = oc,
-		.u = j->u + (panel * sd->kg + row) * k->nr,
-		.step = sd->winograd.u_step,
-		.u_ld = k->nr,
-	};
-	if (sd->transposed) {
-		bp_real *taps = scratch;
-		for (size_t t = 0; t < TAPS; t++)
-			k->pack_transposed(taps + t * w.n * k->nr,
-				j->call.w + ((TAPS - 1 - t) * sd->ng + first) * oc + row, oc, w.n, w.cols);
-		w.w = taps;
-		w.cols = k->nr;
-		w.tap_step = w.n * k->nr;
-		w.ld = k->nr;
-	}
-	k->winograd_weights(&w);
+	const size_t panel = i / pack_pieces(sd), row = i % pack_pieces(sd) * PACK_ROWS, left = sd->kg - row;
+	struct bp_winograd_weights w = {.u = j->u + (panel * sd->kg + row) * j->cv->k->nr, .step = sd->winograd.u_step};
+	pack_rows(j, panel, row, left < PACK_ROWS ? left : PACK_ROWS, &w, scratch);
 }
 
 struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i)
@@ -150,7 +173,7 @@ struct block {
 	size_t first, tiles;
 	size_t panel, end;
 	size_t out_ld;
-	bp_real *v, *m;
+	bp_real *v, *m, *own; /* own: transformed weights, and room before that, if the task makes them */
 	const bp_real **a;
 	bp_real **c;
 };
@@ -170,33 +193,58 @@ static void block_sources(const struct block *b)
 	}
 }
 
-/* M = V U at one place. */
-static void block_place(const struct block *b, size_t place)
+/* M = or += V U at one place: a piece of a panel, rows [k0, k0 + kc) of U, which lie at b. */
+static void block_piece(const struct block *bl, size_t place, size_t panel, size_t k0, size_t kc, const bp_real *b)
 {
-	const struct job *j = b->j;
-	const struct side *sd = j->sd;
+	const struct side *sd = bl->j->sd;
 	const struct winograd_plan *p = &sd->winograd;
-	const struct bp_kernels *k = j->cv->k;
-	const size_t kg = sd->kg, nr = k->nr, pieces = divide_up(kg, sd->depth), length = divide_up(kg, pieces);
-	const size_t tall = divide_up(b->tiles, k->mr), rows = b->tiles / tall, longer = b->tiles % tall;
-	for (size_t u = b->panel; u < b->end; u++)
+	const struct bp_kernels *k = bl->j->cv->k;
+	const size_t nr = k->nr, tall = divide_up(bl->tiles, k->mr), rows = bl->tiles / tall, longer = bl->tiles % tall;
+	struct bp_igemm g = {
+		.cols = (int)round_up(least(sd->ng - (int)(panel * nr), k->nr), k->vlen),
+		.taps = 1,
+		.kc = kc,
+		.k0 = place * p->in_step + k0,
+		.b = b,
+		.ldb = nr,
+		.col = place * p->out_step + (panel - bl->panel) * nr,
+		.acc = k0 > 0,
+	};
+	for (size_t t = 0, from = 0; t < tall; t++, from += (size_t)g.rows) {
+		g.rows = (int)(rows + (t < longer));
+		g.a = bl->a + from;
+		g.c = bl->c + from;
+		k->igemm(&g);
+	}
+}
+
+/* By weights that were transformed ahead. */
+static void block_products(const struct block *b)
+{
+	const struct side *sd = b->j->sd;
+	const size_t kg = sd->kg, length = piece_length(sd), nr = b->j->cv->k->nr;
+	for (size_t place = 0; place < PLACES; place++)
+		for (size_t panel = b->panel; panel < b->end; panel++)
+			for (size_t k0 = 0; k0 < kg; k0 += length)
+				block_piece(b, place, panel, k0, kg - k0 < length ? kg - k0 : length,
+					b->j->u + place * sd->winograd.u_step + (panel * kg + k0) * nr);
+}
+
+/* By weights that the task transforms piece by piece. */
+static void block_own_products(const struct block *b)
+{
+	const struct side *sd = b->j->sd;
+	const size_t kg = sd->kg, length = piece_length(sd), nr = b->j->cv->k->nr, step = sd->winograd.own_step;
+	for (size_t panel = b->panel; panel < b->end; panel++)
 		for (size_t k0 = 0; k0 < kg; k0 += length) {
-			struct bp_igemm g = {
-				.cols = (int)round_up(least(sd->ng - (int)(u * nr), k->nr), k->vlen),
-				.taps = 1,
-				.kc = kg - k0 < length ? kg - k0 : length,
-				.k0 = place * p->in_step + k0,
-				.b = j->u + place * p->u_step + (u * kg + k0) * nr,
-				.ldb = nr,
-				.col = place * p->out_step + (u - b->panel) * nr,
-				.acc = k0 > 0,
-			};
-			for (size_t t = 0, from = 0; t < tall; t++, from += (size_t)g.rows) {
-				g.rows = (int)(rows + (t < longer));
-				g.a = b->a + from;
-				g.c = b->c + from;
-				k->igemm(&g);
+			const size_t kc = kg - k0 < length ? kg - k0 : length;
+			for (size_t row = 0; row < kc; row += PACK_ROWS) {
+				struct bp_winograd_weights w = {.u = b->own + row * nr, .step = step};
+				pack_rows(b->j, panel, k0 + row, kc - row < PACK_ROWS ? kc - row : PACK_ROWS, &w,
+					b->own + PLACES * step);
 			}
+			for (size_t place = 0; place < PLACES; place++)
+				block_piece(b, place, panel, k0, kc, b->own + place * step);
 		}
 }
 
@@ -248,8 +296,13 @@ static void block_task(const void *job, size_t i, void *scratch)
 		b.c[t] = b.m + t * b.out_ld;
 	}
 	block_sources(&b);
-	for (size_t place = 0; place < PLACES; place++)
-		block_place(&b, place);
+	if (p->own_step) {
+		b.own = (bp_real *)((char *)scratch + p->scratch) - PLACES * p->own_step -
+			TAPS * PACK_ROWS * j->cv->k->nr;
+		block_own_products(&b);
+	} else {
+		block_products(&b);
+	}
 	block_targets(&b);
 }
 
@@ -264,8 +317,9 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	most_blocks = most_blocks < want ? most_blocks : want;
 	blocks = blocks < most_blocks ? most_blocks : blocks;
 	blocks = blocks > EVEN ? round_up(blocks, EVEN) : blocks;
-	j->block = round_up(divide_up(j->tiles, blocks), j->cv->k->mr);
-	j->block = j->block < p->block ? j->block : p->block;
+	if (p->own_step)
+		blocks = 1;
+	j->block = divide_up(j->tiles, blocks);
 	j->cuts = divide_up(want, divide_up(j->tiles, j->block));
 	j->cuts = j->cuts < panels ? j->cuts : panels;
 }
@@ -275,14 +329,15 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 {
 	const struct winograd_plan *p = &sd->winograd;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .u = ws};
-	j.zeros = j.u + PLACES * p->u_step;
+	j.zeros = (bp_real *)((char *)ws + ahead_bytes(sd));
 	memset(j.zeros, 0, zeros_bytes(sd));
 	j.tiles = call->n * p->down * p->across;
 	const size_t work = j.tiles * PLACES * sd->kg * sd->ng;
 	cut_work(&j, work);
 	const struct phase phases[] = {
 		{pack_pieces(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
-	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(sd), p->scratch};
+	const int own = p->own_step > 0;
+	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + zeros_bytes(sd), p->scratch};
 	bp_work_run(ctx, work, &w);
 }
 
