@@ -11,6 +11,15 @@
 
 enum { POINTS = 4, SMALL = 3 /* rows and columns of the kernel that has code of its own */ };
 
+/* p + n. The compiler sees a pointer like any other: it would make the addresses of all inputs before the loop over
+ * channels, and load each one from the stack: a 3x3 takes 0.8 of that time now, with stride 2 0.7. */
+VEC_INLINE const bp_real *walk(const bp_real *p, ptrdiff_t n)
+{
+	p += n;
+	__asm__("" : "+r"(p));
+	return p;
+}
+
 /* The sums of n points, a vector of channels from j, tap by tap. */
 VEC_INLINE void each_tap(const struct bp_depthwise *d, size_t p, const int n, size_t j, const int left, vec *s)
 {
@@ -32,16 +41,17 @@ VEC_INLINE void each_input(
 	const struct bp_depthwise *d, size_t p, const int n, size_t j, const int left, const int stride, vec *s)
 {
 	const struct bp_depthwise_line *l = &d->line;
-	const bp_real *w = d->w + j, *x = l->x + p * l->step + j;
+	const bp_real *w = d->w + j, *line = l->x + p * l->step + j;
 #pragma GCC unroll 3
-	for (int a = 0; a < SMALL; a++) {
+	for (int a = 0; a < SMALL; a++, line = walk(line, (ptrdiff_t)l->line_step)) {
+		const bp_real *x = line;
 		vec wv[SMALL];
 #pragma GCC unroll 3
-		for (int b = 0; b < SMALL; b++)
-			wv[b] = vec_load_part(w + (a * SMALL + b) * d->w_step, left);
+		for (int b = 0; b < SMALL; b++, w = walk(w, d->w_step))
+			wv[b] = vec_load_part(w, left);
 #pragma GCC unroll 9
-		for (int q = 0; q < (n - 1) * stride + SMALL; q++) {
-			vec v = vec_load_part(x + a * l->line_step + q * l->tap_step, left);
+		for (int q = 0; q < (n - 1) * stride + SMALL; q++, x = walk(x, (ptrdiff_t)l->tap_step)) {
+			vec v = vec_load_part(x, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
 				if (q >= i * stride && q - i * stride < SMALL)
@@ -145,21 +155,22 @@ VEC_INLINE void add_inputs(
 	const struct bp_depthwise_weights *d, size_t p, const int n, size_t j, const int left, const int stride)
 {
 	const struct bp_depthwise_line *l = &d->line;
-	const bp_real *dy = d->dy + p * l->channels + j, *x = l->x + p * l->step + j;
+	const bp_real *dy = d->dy + p * l->channels + j, *line = l->x + p * l->step + j;
 	vec g[POINTS];
 #pragma GCC unroll 4
-	for (int i = 0; i < n; i++)
-		g[i] = vec_load_part(dy + i * l->channels, left);
+	for (int i = 0; i < n; i++, dy = walk(dy, (ptrdiff_t)l->channels))
+		g[i] = vec_load_part(dy, left);
 #pragma GCC unroll 3
-	for (int a = 0; a < SMALL; a++) {
+	for (int a = 0; a < SMALL; a++, line = walk(line, (ptrdiff_t)l->line_step)) {
+		const bp_real *x = line;
 		bp_real *dw = d->dw + a * SMALL * l->channels + j;
 		vec s[SMALL];
 #pragma GCC unroll 3
 		for (int b = 0; b < SMALL; b++)
 			s[b] = vec_load_part(dw + b * l->channels, left);
 #pragma GCC unroll 9
-		for (int q = 0; q < (n - 1) * stride + SMALL; q++) {
-			vec v = vec_load_part(x + a * l->line_step + q * l->tap_step, left);
+		for (int q = 0; q < (n - 1) * stride + SMALL; q++, x = walk(x, (ptrdiff_t)l->tap_step)) {
+			vec v = vec_load_part(x, left);
 #pragma GCC unroll 4
 			for (int i = 0; i < n; i++)
 				if (q >= i * stride && q - i * stride < SMALL)
