@@ -67,20 +67,30 @@ void event_add(struct db_tx *tx, const char *job_id, int64_t seq, const char *ty
 	db_run(st);
 }
 
+/* Than every checkpoint that the job has: one that was made again is no progress. */
+static bool is_further(struct db_tx *tx, const char *job_id, int64_t step)
+{
+	struct db_stmt *st = db_query(tx, "SELECT 1 FROM checkpoint WHERE job_id = :job AND step >= :step LIMIT 1");
+	db_bind_text(st, ":job", job_id);
+	db_bind_int(st, ":step", step);
+	return !db_step(st);
+}
+
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data, int epoch,
 	const char *metrics, const struct checkpoint_new *ckpt, int64_t *ret_seq)
 {
 	*ret_seq = 0;
 	struct db_tx *tx = db_begin(s->db);
+	bool further = ckpt && is_further(tx, job_id, ckpt->step);
 	struct db_stmt *st = db_query(tx, "UPDATE job SET last_seq = last_seq + 1, version = version + 1,"
 					  " seen_mono = :mono,"
 					  " epoch = CASE WHEN :epoch < 0 THEN epoch ELSE :epoch END,"
-					  " retries = CASE WHEN :saved THEN 0 ELSE retries END,"
-					  " deaths = CASE WHEN :saved THEN 0 ELSE deaths END,"
+					  " retries = CASE WHEN :further THEN 0 ELSE retries END,"
+					  " deaths = CASE WHEN :further THEN 0 ELSE deaths END,"
 					  " metrics = coalesce(:metrics, metrics) WHERE id = :job RETURNING last_seq");
 	db_bind_text(st, ":job", job_id);
 	db_bind_real(st, ":mono", clock_mono());
-	db_bind_int(st, ":saved", ckpt != NULL);
+	db_bind_int(st, ":further", further);
 	db_bind_int(st, ":epoch", epoch);
 	db_bind_text(st, ":metrics", metrics);
 	if (!db_step(st))

@@ -133,12 +133,13 @@ static struct job_transition after_death(
 	else if (from == JOB_CANCELLING)
 		move.to = JOB_CANCELLED;
 	bool again = move.to == JOB_QUEUED;
-	struct db_stmt *st = db_query(tx, "UPDATE job SET retries = retries + :caused, deaths = deaths + :died"
-					  " WHERE id = :id RETURNING retries, deaths,"
-					  " seen_mono");
+	struct db_stmt *st = db_query(tx, "UPDATE job SET retries = retries + :caused, deaths = CASE WHEN :died"
+					  " AND seen_mono - claimed_mono >= :apart THEN 1 ELSE deaths + :died END"
+					  " WHERE id = :id RETURNING retries, deaths, seen_mono");
 	db_bind_text(st, ":id", id);
 	db_bind_int(st, ":caused", again && is_blamed(blamed, id));
 	db_bind_int(st, ":died", again && blamed->n == 0);
+	db_bind_real(st, ":apart", JOB_DEATHS_APART);
 	if (db_step(st)) {
 		move.left_mono = db_real(st, "seen_mono");
 		if (again && (db_int(st, "retries") > JOB_RETRIES_MAX || db_int(st, "deaths") > JOB_DEATHS_MAX)) {

@@ -292,8 +292,9 @@ int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
  * server_restart), pausing ones go to paused, cancelling ones to cancelled. A job among the blamed crashed the server:
  * after JOB_RETRIES_MAX retries since its last checkpoint it fails (worker_crash). When nobody is blamed (a kill, no
- * memory, no power) it may have been any of them: each fails after JOB_DEATHS_MAX deaths since its last checkpoint. */
-enum { JOB_DEATHS_MAX = 15 }; /* a machine that is switched off and on must not fail its jobs */
+ * memory, no power) it may have been any of them: each fails after JOB_DEATHS_MAX deaths since its last checkpoint,
+ * none of them JOB_DEATHS_APART seconds of running after the one before: what lies further apart is no loop. */
+enum { JOB_DEATHS_MAX = 15, JOB_DEATHS_APART = 3600 }; /* a machine switched off and on must not fail its jobs */
 struct job_blamed {
 	const char (*ids)[ID_MAX];
 	int n;
@@ -357,8 +358,8 @@ struct checkpoint_new {
 	bool is_best;        /* the older best loses its mark */
 	const char *metrics; /* JSON or NULL */
 };
-/* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. A checkpoint is progress: it
- * sets the job's retries and deaths to 0. */
+/* One transaction: the event, the job's epoch and metrics, and the checkpoint if not NULL. A checkpoint that
+ * is further along than those it has is progress: it sets the job's retries and deaths to 0. */
 enum store_status store_event_append(struct store *s, const char *job_id, const char *type, const char *data,
 	int epoch /* -1: unchanged */, const char *metrics /* NULL: unchanged */, const struct checkpoint_new *ckpt,
 	int64_t *ret_seq);

@@ -29,11 +29,18 @@ static void move(const char *id, enum job_status to)
 	ck_assert_int_eq(store_job_move(s, id, to, NULL, NULL), STORE_OK);
 }
 
+static void add_checkpoint_of(const char *id, int step)
+{
+	char file[32];
+	struct checkpoint_new ckpt = {.epoch = step, .step = step, .file = file, .bytes = 1};
+	int64_t seq;
+	snprintf(file, sizeof file, "epoch-%06d.ckpt", step);
+	ck_assert_int_eq(store_event_append(s, id, "checkpoint", "{}", -1, NULL, &ckpt, &seq), STORE_OK);
+}
+
 static void add_checkpoint(const char *id)
 {
-	struct checkpoint_new ckpt = {.epoch = 1, .step = 9, .file = "epoch-000001.ckpt", .bytes = 1};
-	int64_t seq;
-	ck_assert_int_eq(store_event_append(s, id, "checkpoint", "{}", -1, NULL, &ckpt, &seq), STORE_OK);
+	add_checkpoint_of(id, 1);
 }
 
 /* A job that has a checkpoint, in that status. */
@@ -183,10 +190,27 @@ START_TEST(a_checkpoint_is_progress)
 	for (int i = 0; i < 3 * JOB_RETRIES_MAX; i++) {
 		struct job_row row = claimed();
 		job_row_done(&row);
-		add_checkpoint(id);
+		add_checkpoint_of(id, 1 + i);
 		ck_assert_int_eq(store_job_retry(s, id, "storage_failed", "Once.", 0, &again), STORE_OK);
 		ck_assert(again);
 	}
+}
+END_TEST
+
+START_TEST(a_checkpoint_that_was_made_again_is_no_progress)
+{
+	const char *id = seed_job(s, dataset, 50);
+	bool again = false;
+	for (int i = 0; i <= JOB_RETRIES_MAX + 1; i++) {
+		struct job_row row = claimed();
+		job_row_done(&row);
+		add_checkpoint_of(id, i == 0 ? 5 : 5 - i % 2);
+		ck_assert_int_eq(store_job_retry(s, id, "storage_failed", "Once.", 0, &again), STORE_OK);
+		ck_assert_int_eq(again, i < JOB_RETRIES_MAX);
+		if (!again)
+			break;
+	}
+	ck_assert_int_eq(seed_status(s, id), JOB_FAILED);
 }
 END_TEST
 
@@ -336,6 +360,26 @@ START_TEST(deaths_without_progress_end_a_job_and_running_time_ends_with_its_last
 }
 END_TEST
 
+/* A power cut now and then in the life of a job that has no checkpoint yet. */
+START_TEST(deaths_that_lie_far_apart_do_not_add_up)
+{
+	const char *id = seed_job(s, dataset, 50);
+	for (int death = 0; death < 3 * JOB_DEATHS_MAX; death++) {
+		char boot[24];
+		int n;
+		struct job_row row = claimed();
+		job_row_done(&row);
+		if (death % JOB_DEATHS_MAX == 0)
+			seed_execute(s, "UPDATE job SET claimed_mono = seen_mono - 3600 WHERE status = 'running'");
+		store_close(s);
+		snprintf(boot, sizeof boot, "boot_%d", 100 + death);
+		s = seed_open(boot);
+		ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
+		ck_assert_msg(seed_status(s, id) == JOB_QUEUED, "death %d", death);
+	}
+}
+END_TEST
+
 START_TEST(running_time_is_that_of_workers_alone)
 {
 	const char *id = seed_job(s, dataset, 50);
@@ -406,11 +450,13 @@ TEST_SUITE(store_ask, 20)
 	tcase_add_test(tc, a_change_stands_until_the_worker_has_taken_it_up);
 	tcase_add_test(tc, a_failure_that_may_pass_is_tried_again_three_times);
 	tcase_add_test(tc, a_checkpoint_is_progress);
+	tcase_add_test(tc, a_checkpoint_that_was_made_again_is_no_progress);
 	tcase_add_test(tc, a_job_for_which_the_disk_is_full_pauses_unless_a_client_asked_for_something_else);
 	tcase_add_test(tc, a_queue_that_cannot_be_read_is_looked_at_again);
 	tcase_add_test(tc, a_job_that_waits_for_its_time_lets_others_go_first);
 	tcase_add_test(tc, who_crashed_the_server_fails_after_three_retries_and_nobody_else);
 	tcase_add_test(tc, deaths_without_progress_end_a_job_and_running_time_ends_with_its_last_event);
+	tcase_add_test(tc, deaths_that_lie_far_apart_do_not_add_up);
 	tcase_add_test(tc, running_time_is_that_of_workers_alone);
 	tcase_add_test(tc, findings_are_in_the_row_and_the_log);
 	tcase_add_test(tc, epochs_are_refused_once_the_last_one_is_over);
