@@ -83,7 +83,7 @@ static enum store_status take(const struct http_request *rq, const char *name, c
 	answer_path(api, "datasets", packed->sha256, path);
 	if (access(path, R_OK) < 0)
 		return STORE_NOT_FOUND;
-	char *info = json_dumps(packed->info, JSON_COMPACT);
+	char *info = jsonmem_dumps(packed->info, JSON_COMPACT);
 	if (!info || jsonmem_ran_out()) {
 		free(info);
 		return STORE_ERROR;

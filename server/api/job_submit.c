@@ -100,7 +100,7 @@ static void read_dataset(
 /* How long it will take. */
 static json_t *estimate_json(const struct api *api, const struct submission *s)
 {
-	char *model = json_dumps(s->definition, JSON_COMPACT);
+	char *model = jsonmem_dumps(s->definition, JSON_COMPACT);
 	int64_t val = spec_job_validation_samples(&s->job, s->data.train);
 	struct eta_work work = {.model = model,
 		.training_flops = (double)json_integer_value(json_object_get(s->summary, "training_flops")),
@@ -208,7 +208,7 @@ static void request_sha256(const struct http_request *rq, const char *from, char
 static void store_submission(struct http_request *rq, const struct submission *s, const char *key, const char *from)
 {
 	struct api *api = answer_api(rq);
-	char *model = json_dumps(s->definition, JSON_COMPACT), *spec = json_dumps(s->spec, JSON_COMPACT);
+	char *model = jsonmem_dumps(s->definition, JSON_COMPACT), *spec = jsonmem_dumps(s->spec, JSON_COMPACT);
 	char sha256[65], location[ID_MAX + 16];
 	request_sha256(rq, from, sha256);
 	const json_t *estimate = json_object_get(json_object_get(s->spec, "plan"), "estimate");

@@ -60,9 +60,9 @@ void api_model_create(struct http_request *rq)
 	json_t *definition, *summary;
 	if (!resolve(rq, &model, &definition, &summary))
 		return;
-	char *definition_text = definition ? json_dumps(definition, JSON_COMPACT) : NULL;
-	char *summary_text = summary ? json_dumps(summary, JSON_COMPACT) : NULL;
-	char *source_text = json_dumps(http_json(rq), JSON_COMPACT);
+	char *definition_text = definition ? jsonmem_dumps(definition, JSON_COMPACT) : NULL;
+	char *summary_text = summary ? jsonmem_dumps(summary, JSON_COMPACT) : NULL;
+	char *source_text = jsonmem_dumps(http_json(rq), JSON_COMPACT);
 	enum store_status st = STORE_ERROR;
 	if (definition_text && summary_text && source_text && !jsonmem_ran_out())
 		st = store_model_add(answer_api(rq)->store,

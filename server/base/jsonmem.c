@@ -77,3 +77,16 @@ json_t *jsonmem_loads(const char *text, size_t flags, json_error_t *err)
 {
 	return jsonmem_loadb(text, strlen(text), flags, err);
 }
+
+char *jsonmem_dumps(const json_t *json, size_t flags)
+{
+	bool before = ran_out;
+	ran_out = false;
+	char *text = json ? json_dumps(json, flags) : NULL;
+	if (ran_out) {
+		free(text);
+		text = NULL;
+	}
+	ran_out |= before;
+	return text;
+}

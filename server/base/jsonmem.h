@@ -21,5 +21,8 @@ bool jsonmem_ran_out(void);
  * memory to gather. What they return when jsonmem_ran_out is whole, but nobody should count on there being more. */
 json_t *jsonmem_loads(const char *text, size_t flags, json_error_t *err);
 json_t *jsonmem_loadb(const char *bytes, size_t n, size_t flags, json_error_t *err);
+/* json_dumps, which leaves a member's name out of the text when it has no memory to lengthen it by that, and says
+ * nothing. NULL: not all of it could be written, or json is NULL. */
+char *jsonmem_dumps(const json_t *json, size_t flags);
 
 #endif

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/jsonmem.h"
+
 enum { ANSWER_MAX = 4 << 20, PATIENCE_SECONDS = 30 };
 
 static int connect_to(const char *path)
@@ -102,7 +104,7 @@ bool ask(const char *socket_path, const char *method, const char *target, const 
 		fprintf(stderr, "backpropd: no daemon answers at %s: %s\n", socket_path, strerror(errno));
 		return false;
 	}
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = jsonmem_dumps(body, JSON_COMPACT);
 	char *answer = body && !text ? NULL : exchange(fd, method, target, text);
 	const char *content = answer ? strstr(answer, "\r\n\r\n") : NULL;
 	close(fd);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonmem.h"
 #include "http/inside.h"
 
 /* Details may quote what a client sent, cut at any byte: what is not UTF-8 is shown as question marks. */
@@ -62,7 +63,7 @@ static json_t *problems_json(const struct http_request *rq, const struct problem
 bool problem_text(const struct http_request *rq, const struct problems *problems, char **ret, size_t *ret_size)
 {
 	json_t *json = problems->count > 0 ? problems_json(rq, problems) : NULL;
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json ? jsonmem_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	size_t size = text ? strlen(text) : 0;
 	*ret = text ? realloc(text, size + 2) : NULL;

@@ -95,7 +95,7 @@ void http_reply_empty(struct http_request *rq, int status)
 void http_reply_json(struct http_request *rq, int status, json_t *steals)
 {
 	/* 15 digits: every number that was written with so many comes back as it was written. */
-	char *text = steals ? json_dumps(steals, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	char *text = steals ? jsonmem_dumps(steals, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	size_t size = text ? strlen(text) : 0;
 	char *line = text ? realloc(text, size + 2) : NULL;
 	json_decref(steals);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonmem.h"
 #include "infer/export.h"
 
 enum { LENGTH_BYTES = 8, ALIGN = 8 };
@@ -34,7 +35,7 @@ static char *header_text(const struct bp_net *net, size_t *ret_bytes)
 		ok = json_object_set_new(header, t.name, tensor_json(&t, *ret_bytes)) == 0;
 		*ret_bytes += t.bytes;
 	}
-	char *text = ok ? json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	char *text = ok ? jsonmem_dumps(header, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(header);
 	return text;
 }

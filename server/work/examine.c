@@ -94,8 +94,8 @@ static void tell(struct run *r, const struct finding *f)
 		f->epoch, "layer", f->layer, "value", spec_number(f->value), "bound", spec_number(f->bound), "detail",
 		f->detail, "suggestion", f->suggestion);
 	bool ok = json && json_array_append(r->findings, json) == 0;
-	char *data = ok ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-	char *all = ok ? json_dumps(r->findings, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	char *data = ok ? jsonmem_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	char *all = ok ? jsonmem_dumps(r->findings, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 	int64_t seq;
 	if (!data || !all || store_job_diagnosed(r->ctx->store, r->row->id, data, all, &seq) != STORE_OK)
 		log_line(LOG_WARNING, "%s: a finding could not be written: %s", r->row->id, f->detail);

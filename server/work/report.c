@@ -76,7 +76,7 @@ static json_t *sheet_end(struct sheet *s)
 static char *sheet_text(struct sheet *s)
 {
 	json_t *obj = sheet_end(s);
-	char *text = obj ? json_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	char *text = obj ? jsonmem_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(obj);
 	return text;
 }
@@ -163,7 +163,7 @@ char *report_progress(const struct report_batch *b)
 char *report_checkpoint(const struct report_checkpoint *ckpt)
 {
 	json_t *obj = checkpoint_sheet(ckpt);
-	char *text = obj ? json_dumps(obj, JSON_COMPACT) : NULL;
+	char *text = obj ? jsonmem_dumps(obj, JSON_COMPACT) : NULL;
 	json_decref(obj);
 	return text;
 }
@@ -182,7 +182,7 @@ char *report_change(const struct report_change *c)
 	if (c->rollbacks > 0)
 		put_int(&s, "rollbacks", c->rollbacks);
 	json_t *obj = sheet_end(&s);
-	char *text = obj ? json_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+	char *text = obj ? jsonmem_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
 	json_decref(obj);
 	return text;
 }
