@@ -42,8 +42,8 @@ struct packed {
 	struct bp_data split[SPLIT_COUNT]; /* count 0 when absent; mean and std set */
 	int classes;                       /* 0 = regression */
 };
-/* Maps a packed file; checks magic, version, sizes; with verify also the SHA-256 against the file's name. False: errno
- * says why it could not be read, 0: it is not what it should be. */
+/* Maps a packed file; checks magic, version, sizes; with verify all of it is read first, for the SHA-256 in the
+ * file's name. False: errno says why it could not be read, 0: it is not what it should be. */
 bool packed_open(const char *path, bool verify, struct packed *ret);
 void packed_close(struct packed *p);
 

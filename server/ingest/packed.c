@@ -16,6 +16,8 @@
 
 #include "base/sha256.h"
 
+enum { CHUNK = 1 << 16 /* bytes read at a time by the verification */ };
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "packed files are mapped as they lie");
 
 static const char magic[8] = "BPPACKED";
@@ -120,11 +122,27 @@ static bool decode(const uint8_t *header, size_t size, struct packed_numbers *re
 	return memcmp(header, again, PACKED_HEADER) == 0;
 }
 
-static bool is_named_by_content(const char *path, const void *map, size_t size)
+/* Read, not mapped: what the disk cannot give is an error here, and there a signal that ends the daemon. False: errno
+ * says why it could not be read, 0: it is not. */
+static bool is_named_by_content(const char *path, int fd)
 {
+	uint8_t chunk[CHUNK];
 	char hex[SHA256_HEX];
+	struct sha256 sum;
 	const char *slash = strrchr(path, '/');
-	sha256_hex(map, size, hex);
+	off_t at = 0;
+	ssize_t n;
+	sha256_init(&sum);
+	while ((n = pread(fd, chunk, CHUNK, at)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0) {
+			sha256_add(&sum, chunk, (size_t)n);
+			at += n;
+		}
+	}
+	sha256_end(&sum, hex);
+	errno = 0;
 	return strcmp(slash ? slash + 1 : path, hex) == 0;
 }
 
@@ -174,7 +192,12 @@ bool packed_open(const char *path, bool verify, struct packed *ret)
 	if (fd < 0)
 		return false;
 	int error = fstat(fd, &st) == 0 ? 0 : errno;
-	if (!error && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER) {
+	bool whole = !error && S_ISREG(st.st_mode) && st.st_size >= PACKED_HEADER;
+	if (whole && verify && !is_named_by_content(path, fd)) {
+		error = errno;
+		whole = false;
+	}
+	if (whole) {
 		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 		error = map == MAP_FAILED ? errno : 0;
 	}
@@ -182,8 +205,7 @@ bool packed_open(const char *path, bool verify, struct packed *ret)
 	errno = error;
 	if (map == MAP_FAILED)
 		return false;
-	bool whole = packed_view(map, (size_t)st.st_size, ret) &&
-		     (!verify || is_named_by_content(path, map, (size_t)st.st_size));
+	whole = packed_view(map, (size_t)st.st_size, ret);
 	ret->map = map;
 	ret->map_size = (size_t)st.st_size;
 	if (!whole) {
