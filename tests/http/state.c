@@ -72,14 +72,15 @@ static void check_folder(const struct daemon *d, sqlite3 *db, const char *folder
 
 static void check_checkpoints(const struct daemon *d, sqlite3 *db)
 {
-	static const char of[] = "SELECT count(*) FROM checkpoint WHERE file = '%s'";
-	char path[256], folder[160], all[160];
+	char path[256], folder[160], of[160], all[160];
 	DIR *dir = opendir(daemon_path(d, "checkpoints", path, sizeof path));
 	ck_assert_ptr_nonnull(dir);
 	for (const struct dirent *e; (e = readdir(dir));) {
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(folder, sizeof folder, "checkpoints/%.63s", e->d_name);
+		snprintf(of, sizeof of, "SELECT count(*) FROM checkpoint WHERE job_id = '%.63s' AND file = '%%s'",
+			e->d_name);
 		snprintf(all, sizeof all, "SELECT count(*) FROM checkpoint WHERE job_id = '%.63s'", e->d_name);
 		check_folder(d, db, folder, of, all);
 	}
