@@ -29,50 +29,91 @@ VEC_INLINE vint load_taps(const uint16_t *p, int n)
 	return t;
 }
 
-/* For each vector of channels: j its first, n its channels. */
-#define EACH_CHANNELS(c) for (int j = 0, n; j < (c) && (n = (c)-j < VLEN ? (c)-j : VLEN); j += n)
+/* Calls fn for each vector of c channels: j its first, n its channels, which are known when compiled but for the last.
+ */
+#define EACH_CHANNELS(c, fn, ...)                                                                                      \
+	do {                                                                                                           \
+		int j = 0;                                                                                             \
+		for (; j + VLEN <= (c); j += VLEN)                                                                     \
+			fn(j, VLEN, __VA_ARGS__);                                                                      \
+		if (j < (c))                                                                                           \
+			fn(j, (c)-j, __VA_ARGS__);                                                                     \
+	} while (0)
 
-/* The first maximum of a window, or its last NaN, which PyTorch takes as larger than anything. */
-VEC_INLINE vec window_max(const struct bp_pool *p, int oy, int ox, const bp_real *x, int n, vint *ret_tap)
+/* The places of x that one output takes: rows x cols, of which the first is x[0], number `tap` of the kernel. Read from
+ * struct bp_pool once an output, not once a vector: that and code of their own for whole vectors made maxima 1.6
+ * times as fast, averages 1.7 times, their gradients 1.5 to 5 times. */
+struct window {
+	int rows, cols, tap, kernel; /* kernel: numbers from one row to the next */
+	const bp_real *x;
+	size_t row_step, col_step;
+};
+
+static struct window window_at(const struct bp_pool *p, int oy, int ox, const bp_real *x)
 {
 	const size_t row = (size_t)p->h.in * (size_t)p->c;
-	vec best = vec_splat((bp_real)-INFINITY);
-	vint at = vint_splat(BP_POOL_NO_TAP);
-	for (int ky = 0; ky < p->v.taps[oy]; ky++) {
-		const bp_real *in = x + (size_t)(p->v.first[oy] + ky * p->v.step) * row;
-		int tap = (p->v.tap0[oy] + ky) * p->h.kernel + p->h.tap0[ox];
-		for (int kx = 0; kx < p->h.taps[ox]; kx++) {
-			vec v = vec_load_part(in + (size_t)(p->h.first[ox] + kx * p->h.step) * (size_t)p->c, n);
-			vint better = (v > best) | (v != v) | (at == vint_splat(BP_POOL_NO_TAP));
+	return (struct window){
+		.rows = p->v.taps[oy],
+		.cols = p->h.taps[ox],
+		.tap = p->v.tap0[oy] * p->h.kernel + p->h.tap0[ox],
+		.kernel = p->h.kernel,
+		.x = x + (size_t)p->v.first[oy] * row + (size_t)p->h.first[ox] * (size_t)p->c,
+		.row_step = (size_t)p->v.step * row,
+		.col_step = (size_t)p->h.step * (size_t)p->c,
+	};
+}
+
+/* The first maximum of a window, or its last NaN, which PyTorch takes as larger than anything; the window is not
+ * empty. taps: NULL when not wanted. */
+VEC_INLINE void window_max(int j, const int n, const struct window *w, bp_real *y, uint16_t *taps)
+{
+	vec best = vec_load_part(w->x + j, n);
+	vint at = vint_splat(w->tap);
+	for (int ky = 0; ky < w->rows; ky++) {
+		const bp_real *x = w->x + (size_t)ky * w->row_step + j;
+		const int tap = w->tap + ky * w->kernel;
+		for (int kx = ky == 0; kx < w->cols; kx++) {
+			vec v = vec_load_part(x + (size_t)kx * w->col_step, n);
+			vint better = (v > best) | (v != v);
 			best = vec_select(better, v, best);
 			at = (better & vint_splat(tap + kx)) | (~better & at);
 		}
 	}
-	*ret_tap = at;
-	return best;
+	vec_store_part(y + j, best, n);
+	if (taps)
+		store_taps(taps + j, at, n);
 }
 
 void KERNEL_NAME(max_pool)(const struct bp_pool *p, int row, const bp_real *x, bp_real *y, uint16_t *ret_tap)
 {
-	for (int ox = 0; ox < p->h.out_count; ox++, y += p->c) {
-		EACH_CHANNELS(p->c)
-		{
-			vint tap;
-			vec_store_part(y + j, window_max(p, row, ox, x + j, n, &tap), n);
-			if (ret_tap)
-				store_taps(ret_tap + (size_t)ox * (size_t)p->c + j, tap, n);
+	const int count = p->h.out_count, c = p->c;
+	for (int ox = 0; ox < count; ox++, y += c) {
+		const struct window w = window_at(p, row, ox, x);
+		uint16_t *taps = ret_tap ? ret_tap + (size_t)ox * (size_t)c : NULL;
+		if (w.rows > 0 && w.cols > 0) {
+			EACH_CHANNELS(c, window_max, &w, y, taps);
+			continue;
+		}
+		for (int j = 0; j < c; j++) {
+			y[j] = (bp_real)-INFINITY;
+			if (taps)
+				taps[j] = BP_POOL_NO_TAP;
 		}
 	}
 }
 
-/* One output's dy to the pixel that is its place `mine`, where that was the maximum. acc: dx +=. */
-VEC_INLINE void send_back(int c, const bp_real *dy, const uint16_t *tap, int mine, bool acc, bp_real *dx)
+/* What one output gives back. */
+struct giver {
+	const bp_real *dy;
+	const uint16_t *tap;
+	vint mine; /* the number at which this output took the pixel */
+};
+
+/* One output's dy to the pixel that it took as its place `mine`, where that was the maximum. acc: dx +=. */
+VEC_INLINE void send_back(int j, const int n, const struct giver *g, const bool acc, bp_real *dx)
 {
-	EACH_CHANNELS(c)
-	{
-		vec d = vec_keep(load_taps(tap + j, n) == vint_splat(mine), vec_load_part(dy + j, n));
-		vec_store_part(dx + j, acc ? vec_load_part(dx + j, n) + d : d, n);
-	}
+	vec d = vec_keep(load_taps(g->tap + j, n) == g->mine, vec_load_part(g->dy + j, n));
+	vec_store_part(dx + j, acc ? vec_load_part(dx + j, n) + d : d, n);
 }
 
 void KERNEL_NAME(max_pool_grad)(
@@ -85,11 +126,12 @@ void KERNEL_NAME(max_pool_grad)(
 			for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
 				size_t o = (size_t)v->back_out[a] * (size_t)h->out_count + (size_t)h->back_out[b];
 				size_t at = o * (size_t)p->c;
-				int mine = v->back_tap[a] * h->kernel + h->back_tap[b];
+				const int mine = v->back_tap[a] * h->kernel + h->back_tap[b];
+				const struct giver g = {dy + at, tap + at, vint_splat(mine)};
 				if (more)
-					send_back(p->c, dy + at, tap + at, mine, true, dx);
+					EACH_CHANNELS(p->c, send_back, &g, true, dx);
 				else
-					send_back(p->c, dy + at, tap + at, mine, false, dx);
+					EACH_CHANNELS(p->c, send_back, &g, false, dx);
 				more = true;
 			}
 		}
@@ -98,41 +140,50 @@ void KERNEL_NAME(max_pool_grad)(
 	}
 }
 
+VEC_INLINE void window_mean(int j, const int n, const struct window *w, const vec count, bp_real *y)
+{
+	vec s = vec_zero();
+	for (int ky = 0; ky < w->rows; ky++)
+		for (int kx = 0; kx < w->cols; kx++)
+			s += vec_load_part(w->x + (size_t)ky * w->row_step + (size_t)kx * w->col_step + j, n);
+	vec_store_part(y + j, s / count, n);
+}
+
 void KERNEL_NAME(avg_pool)(const struct bp_pool *p, int row, const bp_real *x, bp_real *y)
 {
-	const struct bp_pool_axis *v = &p->v, *h = &p->h;
-	const size_t line = (size_t)h->in * (size_t)p->c;
-	for (int ox = 0; ox < h->out_count; ox++, y += p->c) {
-		const bp_real *corner = x + (size_t)v->first[row] * line + (size_t)h->first[ox] * (size_t)p->c;
-		vec count = vec_splat((bp_real)v->span[row] * (bp_real)h->span[ox]);
-		EACH_CHANNELS(p->c)
-		{
-			vec s = vec_zero();
-			for (int ky = 0; ky < v->taps[row]; ky++)
-				for (int kx = 0; kx < h->taps[ox]; kx++)
-					s += vec_load_part(
-						corner + (size_t)ky * line + (size_t)kx * (size_t)p->c + j, n);
-			vec_store_part(y + j, s / count, n);
-		}
+	const int count = p->h.out_count, c = p->c;
+	for (int ox = 0; ox < count; ox++, y += c) {
+		const struct window w = window_at(p, row, ox, x);
+		const vec span = vec_splat((bp_real)p->v.span[row] * (bp_real)p->h.span[ox]);
+		EACH_CHANNELS(c, window_mean, &w, span, y);
 	}
+}
+
+VEC_INLINE void add_share(int j, const int n, const bp_real *dy, const vec share, const bool acc, bp_real *dx)
+{
+	vec d = acc ? vec_load_part(dx + j, n) : vec_zero();
+	vec_store_part(dx + j, d + vec_load_part(dy + j, n) * share, n);
 }
 
 void KERNEL_NAME(avg_pool_grad)(const struct bp_pool *p, int row, const bp_real *dy, bool acc, bp_real *dx)
 {
 	const struct bp_pool_axis *v = &p->v, *h = &p->h;
 	for (int ix = 0; ix < h->in; ix++, dx += p->c) {
-		EACH_CHANNELS(p->c)
-		{
-			vec d = acc ? vec_load_part(dx + j, n) : vec_zero();
-			for (int a = v->back[row]; a < v->back[row + 1]; a++) {
-				for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
-					int oy = v->back_out[a], ox = h->back_out[b];
-					vec share = vec_splat(1 / ((bp_real)v->span[oy] * (bp_real)h->span[ox]));
-					size_t o = (size_t)oy * (size_t)h->out_count + (size_t)ox;
-					d += vec_load_part(dy + o * (size_t)p->c + j, n) * share;
-				}
+		bool more = acc;
+		for (int a = v->back[row]; a < v->back[row + 1]; a++) {
+			for (int b = h->back[ix]; b < h->back[ix + 1]; b++) {
+				const int oy = v->back_out[a], ox = h->back_out[b];
+				const vec share = vec_splat(1 / ((bp_real)v->span[oy] * (bp_real)h->span[ox]));
+				const bp_real *from =
+					dy + ((size_t)oy * (size_t)h->out_count + (size_t)ox) * (size_t)p->c;
+				if (more)
+					EACH_CHANNELS(p->c, add_share, from, share, true, dx);
+				else
+					EACH_CHANNELS(p->c, add_share, from, share, false, dx);
+				more = true;
 			}
-			vec_store_part(dx + j, d, n);
 		}
+		for (int j = 0; j < p->c && !more; j++)
+			dx[j] = 0;
 	}
 }
