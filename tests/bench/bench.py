@@ -7,14 +7,14 @@
   make bench BENCH="--statistics"                                   what the gradients' statistics cost, and no more
 
 The peers are those of peers/. Each is installed into BUILD/bench-env, in the version that its file names, unless the
-interpreter that runs this has it; one that cannot be installed is "missing", one that cannot train a net is "-": neither
-counts as beaten. For every workload W1..W7 (models/*.json) and number of threads the contenders take turns, --repeat
-times. A turn is a fresh process that warms up and times --rounds rounds of --secs seconds; a contender's figure is the
-median of its turns' medians.
+interpreter that runs this has it; one that cannot be installed is "missing", one that cannot train a net is "-":
+neither counts as beaten. For every workload W1..W7 (models/*.json) and number of threads the contenders take turns,
+--repeat times. A turn is a fresh process that warms up and times --rounds rounds of --secs seconds; a contender's
+figure is the median of its turns' medians.
 
-PyTorch's bf16 is a column and never the best fp32 peer. Where the processor has no bf16 arithmetic it is emulated, which
-can take minutes for one step: then it gets one turn, which ends after --emulated-secs seconds; "<" says that not even one
-step was done by then.
+PyTorch's bf16 is a column and never the best fp32 peer. Where the processor has no bf16 arithmetic it is emulated,
+which can take minutes for one step: then it gets one turn, which ends after --emulated-secs seconds; "<" says that not
+even one step was done by then.
 """
 import argparse
 import json
@@ -41,7 +41,7 @@ def has_bf16():
         return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", f.read()) is not None
 
 
-# ---- a turn of a peer, in a process of its own ---------------------------------------------------------------------------
+# ---- a turn of a peer, in a process of its own -----------------------------------------------------------------------
 
 
 def peak_rss():
@@ -90,7 +90,7 @@ def turn_main(args):
     measure(run, WORKLOADS[args.workload].batch, args)
 
 
-# ---- contenders ---------------------------------------------------------------------------------------------------------
+# ---- contenders -----------------------------------------------------------------------------------------------------
 
 
 class Contender:
@@ -126,8 +126,8 @@ class Peer(Contender):
         if hasattr(self.module, "command"):
             return self.module.command(self.directory, workload, threads, self.variant, args)
         return [self.python, os.path.join(HERE, "bench.py"), "--turn", self.peer + ":" + self.variant,
-                "--workload", workload, "--threads", str(threads), "--secs", str(args.secs), "--rounds", str(args.rounds)
-                ] + (["--limit", str(args.emulated_secs)] if self.emulated else [])
+                "--workload", workload, "--threads", str(threads), "--secs", str(args.secs),
+                "--rounds", str(args.rounds)] + (["--limit", str(args.emulated_secs)] if self.emulated else [])
 
     def environment(self, threads):
         return self.module.environment(threads) if hasattr(self.module, "environment") else {}
@@ -173,7 +173,7 @@ def contenders(args):
     return found
 
 
-# ---- the comparison -----------------------------------------------------------------------------------------------------
+# ---- the comparison -------------------------------------------------------------------------------------------------
 
 
 def turn(command, env):
@@ -232,14 +232,14 @@ def compare(args, found, workload, threads):
 
 def statistics_cost(args, threads):
     """Steps with and without them in turn, in one process (bench_train --compare)."""
-    print("\n| workload | threads | gradient statistics, share of a step: median (min to max of rounds) |\n|---|---|---|")
+    table.head("workload", "threads", "gradient statistics, share of a step: median (min to max of rounds)")
     for workload in (w for w in STATISTICS if w in args.workload.split(",")):
         command = Ours("backpropd").command(args, workload, threads) + ["--compare", "statistics"]
         got = turn(command, dict(os.environ))
         share = got and got["statistics_share"]
         if share:
-            print("| %s | %d | %.2f %% (%.2f to %.2f) |" % (workload, threads, 100 * share["median"], 100 * share["min"],
-                                                            100 * share["max"]))
+            table.line(workload, str(threads), "%.2f %% (%.2f to %.2f)" % tuple(
+                100 * share[k] for k in ("median", "min", "max")))
 
 
 def peak_gflops(args, threads):

@@ -1,4 +1,4 @@
-"""table.py - what bench.py prints: rates of all contenders, then backpropd's ratios, goals, share of peak and memory."""
+"""table.py - what bench.py prints: rates of all contenders, then backpropd's ratios, goals, share of peak, memory."""
 from workloads import WORKLOADS
 
 TORCH_GOAL = {"w7": 200.0}  # and to the best PyTorch
@@ -54,8 +54,8 @@ def goal(workload):
 def print_ratios(rows, names, peaks):
     others = [n for n in names if n != "backpropd"]
     torch = [n for n in others if n.startswith("torch")]
-    head("workload", "threads", "ratio to the best", "which", "goal", "ratio to PyTorch", "to PyTorch's bf16", "GFLOP/s",
-         "of peak", "to one thread")
+    head("workload", "threads", "ratio to the best", "which", "goal", "ratio to PyTorch", "to PyTorch's bf16",
+         "GFLOP/s", "of peak", "to one thread")
     for row in rows:
         mine = row["cells"]["backpropd"].get("median")
         top = best(row, others)
