@@ -246,7 +246,7 @@ def peak_gflops(args, threads):
     program = os.path.join(args.build, "bench_peak")
     if not os.path.exists(program):
         return None
-    done = subprocess.run([program, str(threads)], capture_output=True, text=True)
+    done = subprocess.run([program, str(threads), args.isa], capture_output=True, text=True)
     found = re.search(r"([\d.]+) GFLOP/s", done.stdout)
     return float(found.group(1)) if found else None
 
