@@ -64,8 +64,8 @@ static struct window window_at(const struct bp_pool *p, int oy, int ox, const bp
 }
 
 /* The first maximum of a window, or its last NaN, which PyTorch takes as larger than anything; the window is not
- * empty. taps: NULL when not wanted. */
-VEC_INLINE void window_max(int j, const int n, const struct window *w, bp_real *y, uint16_t *taps)
+ * empty. taps: NULL when not wanted; relu: those of maxima that are not above 0 are BP_POOL_NO_TAP. */
+VEC_INLINE void window_max(int j, const int n, const struct window *w, const bool relu, bp_real *y, uint16_t *taps)
 {
 	vec best = vec_load_part(w->x + j, n);
 	vint at = vint_splat(w->tap);
@@ -80,18 +80,23 @@ VEC_INLINE void window_max(int j, const int n, const struct window *w, bp_real *
 		}
 	}
 	vec_store_part(y + j, best, n);
+	if (relu) /* NaN keeps its place */
+		at |= best <= vec_zero();
 	if (taps)
 		store_taps(taps + j, at, n);
 }
 
-void KERNEL_NAME(max_pool)(const struct bp_pool *p, int row, const bp_real *x, bp_real *y, uint16_t *ret_tap)
+void KERNEL_NAME(max_pool)(const struct bp_pool *p, int row, const bp_real *x, bool relu, bp_real *y, uint16_t *ret_tap)
 {
 	const int count = p->h.out_count, c = p->c;
 	for (int ox = 0; ox < count; ox++, y += c) {
 		const struct window w = window_at(p, row, ox, x);
 		uint16_t *taps = ret_tap ? ret_tap + (size_t)ox * (size_t)c : NULL;
 		if (w.rows > 0 && w.cols > 0) {
-			EACH_CHANNELS(c, window_max, &w, y, taps);
+			if (relu)
+				EACH_CHANNELS(c, window_max, &w, true, y, taps);
+			else
+				EACH_CHANNELS(c, window_max, &w, false, y, taps);
 			continue;
 		}
 		for (int j = 0; j < c; j++) {

@@ -235,7 +235,7 @@ static void add_dx(const struct bp_layer_call *c)
 
 static void backward(const struct bp_layer_call *c)
 {
-	if (c->act == BP_ACT_RELU)
+	if (c->act == BP_ACT_RELU && !c->relu_taken)
 		bp_relu_undo(c);
 	bool learns = !c->node->options.frozen;
 	if (learns)

@@ -30,7 +30,7 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
 	ret->own = cv;
 	ret->keeps_x = !s->node->options.frozen;
-	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU;
+	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU && !s->relu_taken;
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
 	ret->parts = bp_conv_norms(cv) && !s->node->options.frozen ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;
@@ -56,7 +56,7 @@ void bp_convolve_forward(const struct bp_layer_call *c)
 
 void bp_convolve_backward(const struct bp_layer_call *c)
 {
-	if (c->act == BP_ACT_RELU)
+	if (c->act == BP_ACT_RELU && !c->relu_taken)
 		bp_relu_undo(c);
 	if (c->node->options.frozen) {
 		if (c->dx[0])

@@ -24,6 +24,7 @@ struct bp_layer_setup {
 	int max_batch, max_threads;
 	bool training;   /* backward will be called */
 	enum bp_act act; /* what the pass applies to its output; only when ops->fuses_relu */
+	bool relu_taken; /* the layer after this one takes the gradient through act; only when act is BP_ACT_RELU */
 };
 
 /* What a node asks of the executor. All zero on entry to ops->plan. */
@@ -64,6 +65,7 @@ struct bp_layer_call {
 	int index; /* of the node in its net: separates random streams */
 	void *own;
 	enum bp_act act;
+	bool relu_taken, takes_relu; /* dy comes through act; dx goes through the ReLU that made x */
 	const bp_real *x[BP_MAX_INPUTS];
 	bp_real *y;
 	bp_real *dy;
@@ -80,6 +82,7 @@ struct bp_layer_ops {
 	struct bp_item_info info;
 	bool fuses_relu; /* a pass can apply BP_ACT_RELU and undo it in backward */
 	bool is_relu;    /* may be absorbed by a layer that fuses_relu */
+	bool takes_relu; /* backward can take the gradient through the ReLU that made x, where nothing else reads x */
 	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */

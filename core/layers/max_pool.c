@@ -26,7 +26,7 @@ static void forward_row(const struct bp_layer_call *c, int64_t sample, int row)
 	const struct bp_pool *p = c->own;
 	const bp_real *x = c->x[0] + sample * bp_shape_size(&c->node->in[0]);
 	int64_t at = (sample * p->v.out_count + row) * p->h.out_count * p->c;
-	c->ctx->k->max_pool(p, row, x, c->y + at, c->saved ? (uint16_t *)c->saved + at : NULL);
+	c->ctx->k->max_pool(p, row, x, c->takes_relu, c->y + at, c->saved ? (uint16_t *)c->saved + at : NULL);
 }
 
 static void backward_row(const struct bp_layer_call *c, int64_t sample, int row)

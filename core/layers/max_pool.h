@@ -2,6 +2,7 @@
  * max_pool.h - the plan and passes of pooling layers that take the maximum. Called by the files of those layers.
  *
  * Forward keeps for each output which place of its window was the maximum, so that backward needs neither x nor y.
+ * Where x is a ReLU's output and that maximum is 0, it keeps that there was none: the gradient stops at the ReLU.
  */
 #ifndef BP_LAYERS_MAX_POOL_H
 #define BP_LAYERS_MAX_POOL_H

@@ -59,6 +59,8 @@ static void fill_call(struct bp_exec *ex, int at)
 	c->index = at;
 	c->own = step->layer.own;
 	c->act = step->act;
+	c->relu_taken = step->relu_taken;
+	c->takes_relu = step->takes_relu;
 	for (int in = 0; in < node->ninputs; in++) {
 		c->x[in] = block_at(ex, step->x[in]);
 		c->accumulate[in] = step->accumulate[in];

@@ -67,22 +67,40 @@ static void extend(struct planner *p, int block, int first, int last)
 		b->last = last;
 }
 
+/* How many inputs of other nodes are node's output. */
+static int readers(const struct planner *p, int node)
+{
+	int uses = 0;
+	for (int j = node + 1; j < p->n; j++)
+		for (int in = 0; in < p->net->nodes[j].ninputs; in++)
+			uses += p->net->nodes[j].inputs[in] == node;
+	return uses;
+}
+
 /* ReLU goes into the layer before it when nothing else reads that layer's output. */
 static void absorb_relu(struct planner *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		const struct bp_node *node = &p->net->nodes[i];
 		int from = node->ops->is_relu ? node->inputs[0] : BP_INPUT;
-		if (from == BP_INPUT || !p->net->nodes[from].ops->fuses_relu)
+		if (from == BP_INPUT || !p->net->nodes[from].ops->fuses_relu || readers(p, from) != 1)
 			continue;
-		int uses = 0;
-		for (int j = from + 1; j < p->n; j++)
-			for (int in = 0; in < p->net->nodes[j].ninputs; in++)
-				uses += p->net->nodes[j].inputs[in] == from;
-		if (uses == 1) {
-			p->plan->steps[from].act = BP_ACT_RELU;
-			p->plan->steps[i].absorbed = true;
-		}
+		p->plan->steps[from].act = BP_ACT_RELU;
+		p->plan->steps[i].absorbed = true;
+	}
+}
+
+/* The gradient goes through an absorbed ReLU in the layer after it, where that is the only one and can do so: a sweep
+ * over the map less, and the map need not be kept for it. */
+static void hand_relu_on(struct planner *p)
+{
+	for (int i = 0; i < p->n && p->training; i++) {
+		const int relu = p->net->nodes[i].ops->takes_relu ? p->net->nodes[i].inputs[0] : BP_INPUT;
+		if (relu == BP_INPUT || !p->net->nodes[relu].ops->is_relu || !p->plan->steps[relu].absorbed ||
+			readers(p, relu) != 1)
+			continue;
+		p->plan->steps[p->net->nodes[relu].inputs[0]].relu_taken = true;
+		p->plan->steps[i].takes_relu = true;
 	}
 }
 
@@ -93,6 +111,7 @@ static enum bp_status plan_layers(struct planner *p, const struct bp_layer_setup
 		struct bp_layer_setup s = *setup;
 		s.node = &p->net->nodes[i];
 		s.act = step->act;
+		s.relu_taken = step->relu_taken;
 		if (step->absorbed || !s.node->ops->plan)
 			continue;
 		struct bp_error why = {.status = BP_OK};
@@ -348,6 +367,7 @@ enum bp_status bp_plan_init(
 		goto out;
 	}
 	absorb_relu(&p);
+	hand_relu_on(&p);
 	st = plan_layers(&p, setup, err);
 	if (!st)
 		st = make_values(&p, err);

@@ -21,6 +21,8 @@ struct bp_step {
 	struct bp_layer_plan layer;
 	enum bp_act act;
 	bool absorbed;             /* done by the layer before it, or nothing to do */
+	bool relu_taken;           /* the layer after it takes the gradient through act */
+	bool takes_relu;           /* and this is that layer */
 	int x[BP_MAX_INPUTS], y;   /* blocks */
 	int dy, dx[BP_MAX_INPUTS]; /* blocks, or the above */
 	bool accumulate[BP_MAX_INPUTS];

@@ -110,16 +110,16 @@ void check_max_pool(const struct bp_kernels *k, struct draw *d)
 	guard_freeze(t.x, t.nx);
 	size_t row = (size_t)(t.h.a.out_count * t.pool.c);
 	uint16_t *tap = calloc(t.ny, sizeof *tap);
-	bool wants_tap = draw_bool(d);
+	bool wants_tap = draw_bool(d), relu = draw_bool(d);
 	for (int r = 0; r < t.v.a.out_count; r++)
-		k->max_pool(&t.pool, r, t.x, t.y + (size_t)r * row, wants_tap ? tap + (size_t)r * row : NULL);
+		k->max_pool(&t.pool, r, t.x, relu, t.y + (size_t)r * row, wants_tap ? tap + (size_t)r * row : NULL);
 	for (size_t i = 0; i < t.ny; i++) {
 		if (isinf(t.max[i]))
 			ck_assert(t.y[i] == (bp_real)-INFINITY);
 		else
 			check_near(k, "max_pool", i, t.y[i], t.max[i], 0);
 		if (wants_tap)
-			ck_assert_uint_eq(tap[i], t.tap[i]);
+			ck_assert_uint_eq(tap[i], relu && t.max[i] <= 0 ? BP_POOL_NO_TAP : t.tap[i]);
 	}
 	free(tap);
 	pool_case_done(&t);
