@@ -107,6 +107,12 @@ bool bp_conv_norms(const struct bp_conv *cv)
 	return cv->choices[PASS_FORWARD].any->norms != NULL;
 }
 
+bool bp_conv_takes_relu(const struct bp_conv *cv)
+{
+	const struct choice *c = &cv->choices[PASS_DATA];
+	return c->any->takes_relu && (!c->limit || c->few->takes_relu);
+}
+
 size_t bp_conv_max_parts(const struct bp_conv *cv)
 {
 	return cv->choices[PASS_FORWARD].any->norms->max_parts(cv);

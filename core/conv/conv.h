@@ -67,14 +67,17 @@ struct bp_conv_call {
 	enum bp_act act;
 	bp_real *y;
 	const bp_real *dy;
-	bp_real *dx, *dw, *db;                /* each may be NULL; no db without dw */
-	bool accumulate;                      /* dx += */
+	bp_real *dx, *dw, *db; /* each may be NULL; no db without dw */
+	bool accumulate;       /* dx += */
+	bool takes_relu;       /* x is a ReLU's output, and dx goes through that too; bp_conv_takes_relu */
 	const struct bp_norm *before, *after; /* NULL: none */
 	bp_real *parts;                       /* BP_NORM_STATS x channels a part, or NULL */
 };
 
 /* Whether norms before and after can be done in the passes. Without, they must be NULL. */
 bool bp_conv_norms(const struct bp_conv *cv);
+/* Whether backward can take dx through the ReLU that made x; it does not accumulate then. */
+bool bp_conv_takes_relu(const struct bp_conv *cv);
 /* Into how many parts the statistics of n samples are cut, and the rows (pixels) of one: forward's are of y, backward's
  * of x. bp_conv_parts is at most bp_conv_max_parts for any n. */
 size_t bp_conv_max_parts(const struct bp_conv *cv);

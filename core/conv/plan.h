@@ -117,6 +117,7 @@ struct way {
 	run_fn *backward;       /* dw and dx as the call wants, in one sweep; or bp_backward_apart, which takes ... */
 	run_fn *weights, *data; /* ... each by the way of its pass */
 	const struct way_norms *norms; /* NULL: the call's before, after and parts are none */
+	bool takes_relu;               /* data can */
 };
 
 extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_pointwise, bp_way_winograd, bp_way_gemm;
@@ -274,6 +275,7 @@ bool bp_depthwise_fits(const struct bp_conv_shape *s);
 struct gemm_call {
 	size_t n;
 	const bp_real *in, *w, *bias;
+	const bp_real *through; /* or NULL: out is 0 where this, laid out like it, is not above 0 */
 	bool acc, relu;
 	bp_real *out;
 };
@@ -288,7 +290,12 @@ static inline struct gemm_call forward_operands(const struct bp_conv *cv, const 
 }
 static inline struct gemm_call data_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
 {
-	return (struct gemm_call){.n = c->n * cv->fold, .in = c->dy, .w = c->w, .acc = c->accumulate, .out = c->dx};
+	return (struct gemm_call){.n = c->n * cv->fold,
+		.in = c->dy,
+		.w = c->w,
+		.through = c->takes_relu ? c->x : NULL,
+		.acc = c->accumulate,
+		.out = c->dx};
 }
 
 /* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into

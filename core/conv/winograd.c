@@ -267,7 +267,9 @@ static void block_targets(const struct block *b)
 		out.src = b->m + i * b->out_ld;
 		out.rows = least(sd->out_h - t.y * OUT, OUT);
 		out.cols = least(sd->out_w - t.x * OUT, OUT);
-		out.dst = j->call.out + ((t.image * sd->out_h + t.y * OUT) * w + t.x * OUT) * c + first;
+		const size_t at = ((t.image * sd->out_h + t.y * OUT) * w + t.x * OUT) * c + first;
+		out.dst = j->call.out + at;
+		out.through = j->call.through ? j->call.through + at : NULL;
 		j->cv->k->winograd_output(&out);
 	}
 }
@@ -394,4 +396,5 @@ const struct way bp_way_winograd = {
 	.backward = bp_backward_apart,
 	.weights = bp_winograd_weights_run,
 	.data = data,
+	.takes_relu = true,
 };

@@ -135,7 +135,7 @@ void KERNEL_NAME(winograd_gradient)(const struct bp_winograd_in *p)
 	all_channels(p, OUT, gradient_line);
 }
 
-VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int left)
+VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int left, const bool through)
 {
 	vec t[OUT][IN], m[IN], y[OUT];
 	const bp_real *src = p->src + c;
@@ -153,26 +153,37 @@ VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int le
 	const int rows = p->rows, cols = p->cols;
 	const bool acc = p->acc, relu = p->relu;
 	for (int i = 0; i < rows; i++) {
-		bp_real *dst = p->dst + (size_t)i * row_step + c;
+		size_t at = (size_t)i * row_step + c;
 		output_line(t[i], y);
 #pragma GCC unroll 4
-		for (int j = 0; j < OUT; j++, dst += col_step) {
+		for (int j = 0; j < OUT; j++, at += col_step) {
 			if (j >= cols)
 				break;
-			vec v = acc ? y[j] + vec_load_part(dst, left) : y[j];
+			vec v = acc ? y[j] + vec_load_part(p->dst + at, left) : y[j];
 			v += bias;
-			vec_store_part(dst, relu ? vec_relu(v) : v, left);
+			v = relu ? vec_relu(v) : v;
+			if (through) /* a NaN lets it through, as in relu_grad */
+				v = vec_keep(~(vec_load_part(p->through + at, left) <= vec_zero()), v);
+			vec_store_part(p->dst + at, v, left);
 		}
 	}
 }
 
-void KERNEL_NAME(winograd_output)(const struct bp_winograd_out *p)
+VEC_INLINE void channels_out(const struct bp_winograd_out *p, const bool through)
 {
 	size_t c = 0;
 	for (; c + VLEN <= p->channels; c += VLEN)
-		tile_out(p, c, VLEN);
+		tile_out(p, c, VLEN, through);
 	if (c < p->channels)
-		tile_out(p, c, (int)(p->channels - c));
+		tile_out(p, c, (int)(p->channels - c), through);
+}
+
+void KERNEL_NAME(winograd_output)(const struct bp_winograd_out *p)
+{
+	if (p->through)
+		channels_out(p, true);
+	else
+		channels_out(p, false);
 }
 
 VEC_INLINE void weights_in(const struct bp_winograd_weights *p, size_t row, int col, const int left)

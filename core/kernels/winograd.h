@@ -35,8 +35,9 @@ struct bp_winograd_in {
 };
 
 /*
- * From places to a tile of a map: A^T M A, plus what dst holds (acc), plus bias, then ReLU; src is read in whole
- * vectors. Of the tile, `rows` rows and `cols` columns lie in the map.
+ * From places to a tile of a map: A^T M A, plus what dst holds (acc), plus bias, then ReLU, or 0 where `through`, a map
+ * laid out like dst, is not above 0; src is read in whole vectors. Of the tile, `rows` rows and `cols` columns lie in
+ * the map.
  */
 struct bp_winograd_out {
 	size_t channels;
@@ -45,7 +46,8 @@ struct bp_winograd_out {
 	int rows, cols;
 	bp_real *dst;
 	size_t row_step, col_step;
-	const bp_real *bias; /* or NULL */
+	const bp_real *bias;    /* or NULL */
+	const bp_real *through; /* or NULL */
 	bool acc, relu;
 };
 

@@ -25,7 +25,6 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 const struct bp_layer_ops bp_layer_adaptive_max_pool1d = {
 	.info = {"AdaptiveMaxPool1d", "The maxima of windows that cover the sequence evenly.", args, BP_ARG_COUNT(args),
 		1, 1},
-	.takes_relu = true,
 	.shape = shape,
 	.plan = plan,
 	.plan_free = bp_pool_free,

@@ -30,7 +30,8 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
 	ret->own = cv;
 	ret->keeps_x = !s->node->options.frozen;
-	ret->keeps_y = ret->writes_dy = s->act == BP_ACT_RELU && !s->relu_taken;
+	ret->keeps_y = ret->writes_dy = ret->undoes_relu = s->act == BP_ACT_RELU;
+	ret->takes_relu = ret->keeps_x && bp_conv_takes_relu(cv);
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
 	ret->parts = bp_conv_norms(cv) && !s->node->options.frozen ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;
@@ -73,6 +74,7 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 		.dw = c->grad[WEIGHT],
 		.db = c->grad[BIAS],
 		.accumulate = c->accumulate[0],
+		.takes_relu = c->takes_relu,
 		.before = c->before.on ? &c->before.norm : NULL,
 		.after = c->after.grad ? &c->after.norm : NULL,
 		.parts = c->before.on && c->dx[0] ? c->before.parts : NULL};

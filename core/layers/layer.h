@@ -24,7 +24,6 @@ struct bp_layer_setup {
 	int max_batch, max_threads;
 	bool training;   /* backward will be called */
 	enum bp_act act; /* what the pass applies to its output; only when ops->fuses_relu */
-	bool relu_taken; /* the layer after this one takes the gradient through act; only when act is BP_ACT_RELU */
 };
 
 /* What a node asks of the executor. All zero on entry to ops->plan. */
@@ -37,6 +36,8 @@ struct bp_layer_plan {
 	bool keeps_x;      /* backward reads x (when y is none of them) */
 	bool keeps_y;      /* backward reads y */
 	bool writes_dy;    /* backward changes dy */
+	bool undoes_relu;  /* keeps_y and writes_dy are for the gradient through act, which the layer after may take */
+	bool takes_relu;   /* dx can go through the ReLU that made x too, where nothing else reads x */
 	int64_t saved;     /* bytes that forward leaves for backward (training) */
 	int64_t workspace; /* bytes of scratch in any one pass, shared by all nodes */
 	int64_t parts;     /* of a convolution that does the batch norms beside it: partial sums, at most; else 0 */
@@ -82,7 +83,6 @@ struct bp_layer_ops {
 	struct bp_item_info info;
 	bool fuses_relu; /* a pass can apply BP_ACT_RELU and undo it in backward */
 	bool is_relu;    /* may be absorbed by a layer that fuses_relu */
-	bool takes_relu; /* backward can take the gradient through the ReLU that made x, where nothing else reads x */
 	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */

@@ -17,6 +17,7 @@ enum bp_status bp_max_pool_plan(
 	struct bp_pool *pool = NULL;
 	enum bp_status st = bp_pool_new(w, s->node->out.dim[0], &pool, err);
 	ret->own = pool;
+	ret->takes_relu = true;
 	ret->saved = bp_shape_size(&s->node->out) * s->max_batch * (int64_t)sizeof(uint16_t);
 	return st;
 }

@@ -42,7 +42,6 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 
 const struct bp_layer_ops bp_layer_max_pool2d = {
 	.info = {"MaxPool2d", "The maximum of each window.", args, BP_ARG_COUNT(args), 1, 1},
-	.takes_relu = true,
 	.shape = shape,
 	.plan = plan,
 	.plan_free = bp_pool_free,

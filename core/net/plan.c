@@ -90,20 +90,6 @@ static void absorb_relu(struct planner *p)
 	}
 }
 
-/* The gradient goes through an absorbed ReLU in the layer after it, where that is the only one and can do so: a sweep
- * over the map less, and the map need not be kept for it. */
-static void hand_relu_on(struct planner *p)
-{
-	for (int i = 0; i < p->n && p->training; i++) {
-		const int relu = p->net->nodes[i].ops->takes_relu ? p->net->nodes[i].inputs[0] : BP_INPUT;
-		if (relu == BP_INPUT || !p->net->nodes[relu].ops->is_relu || !p->plan->steps[relu].absorbed ||
-			readers(p, relu) != 1)
-			continue;
-		p->plan->steps[p->net->nodes[relu].inputs[0]].relu_taken = true;
-		p->plan->steps[i].takes_relu = true;
-	}
-}
-
 static enum bp_status plan_layers(struct planner *p, const struct bp_layer_setup *setup, struct bp_error *err)
 {
 	for (int i = 0; i < p->n; i++) {
@@ -111,7 +97,6 @@ static enum bp_status plan_layers(struct planner *p, const struct bp_layer_setup
 		struct bp_layer_setup s = *setup;
 		s.node = &p->net->nodes[i];
 		s.act = step->act;
-		s.relu_taken = step->relu_taken;
 		if (step->absorbed || !s.node->ops->plan)
 			continue;
 		struct bp_error why = {.status = BP_OK};
@@ -126,6 +111,23 @@ static enum bp_status plan_layers(struct planner *p, const struct bp_layer_setup
 			p->plan->workspace = step->layer.workspace;
 	}
 	return BP_OK;
+}
+
+/* The gradient goes through an absorbed ReLU in the layer after it, where that is the only one and can do so: a sweep
+ * over the map less, and the map need not be kept for it. */
+static void hand_relu_on(struct planner *p)
+{
+	for (int i = 0; i < p->n && p->training; i++) {
+		const int relu = p->plan->steps[i].layer.takes_relu ? p->net->nodes[i].inputs[0] : BP_INPUT;
+		if (relu == BP_INPUT || !p->net->nodes[relu].ops->is_relu || !p->plan->steps[relu].absorbed ||
+			readers(p, relu) != 1)
+			continue;
+		struct bp_step *from = &p->plan->steps[p->net->nodes[relu].inputs[0]];
+		if (!from->layer.undoes_relu)
+			continue;
+		from->relu_taken = p->plan->steps[i].takes_relu = true;
+		from->layer.keeps_y = from->layer.writes_dy = false;
+	}
 }
 
 static enum bp_status add_value(struct planner *p, int producer, const struct bp_shape *shape, struct bp_error *err)
@@ -367,8 +369,8 @@ enum bp_status bp_plan_init(
 		goto out;
 	}
 	absorb_relu(&p);
-	hand_relu_on(&p);
 	st = plan_layers(&p, setup, err);
+	hand_relu_on(&p);
 	if (!st)
 		st = make_values(&p, err);
 	if (st)

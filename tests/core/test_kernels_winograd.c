@@ -116,16 +116,20 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 	p.row_step = p.cols * p.col_step + draw_int(d, 0, 3);
 	const size_t src_size = (PLACES - 1) * p.step + wide;
 	const size_t size = (p.rows - 1) * p.row_step + (p.cols - 1) * p.col_step + n;
-	bp_real *src = guard_new(src_size), *dst = guard_new(size), *before = guard_new(size), *bias = guard_new(n);
+	bp_real *src = guard_new(src_size), *dst = guard_new(size), *before = guard_new(size), *bias = guard_new(n),
+		*through = guard_new(size);
 	draw_reals(d, src, src_size);
 	draw_reals(d, bias, n);
 	draw_reals(d, before, size);
+	draw_reals(d, through, size);
 	for (size_t i = 0; p.acc && i < size; i++)
 		dst[i] = before[i];
 	guard_freeze(src, src_size);
 	p.src = src;
 	p.dst = dst;
 	p.bias = draw_bool(d) ? bias : NULL;
+	p.through = draw_bool(d) ? through : NULL;
+	guard_freeze(through, size);
 	k->winograd_output(&p);
 	for (size_t c = 0; c < n; c++) {
 		double v[PLACES], want[OUT * OUT];
@@ -136,7 +140,9 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 			for (int j = 0; j < p.cols; j++) {
 				size_t to = i * p.row_step + j * p.col_step + c;
 				double w = want[i * OUT + j] + (p.acc ? before[to] : 0) + (p.bias ? bias[c] : 0);
-				check_near(k, "winograd, out", to, dst[to], p.relu && w < 0 ? 0 : w, tolerance);
+				if ((p.relu && w < 0) || (p.through && through[to] <= 0))
+					w = 0;
+				check_near(k, "winograd, out", to, dst[to], w, tolerance);
 				dst[to] = before[to] = GUARD_POISON;
 			}
 	}
@@ -146,6 +152,7 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 	guard_free(dst, size);
 	guard_free(before, size);
 	guard_free(bias, n);
+	guard_free(through, size);
 }
 
 /* Weights into places, or the gradient of places into that of weights. */
