@@ -141,10 +141,10 @@ void bp_conv_backward_call(
 
 void bp_backward_apart(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
+	if (call->dx) /* first, for a mover may change the weights */
+		way_of(cv, PASS_DATA, (size_t)call->n)->data(cv, ctx, call, ws);
 	if (call->dw)
 		way_of(cv, PASS_WEIGHTS, (size_t)call->n)->weights(cv, ctx, call, ws);
-	if (call->dx)
-		way_of(cv, PASS_DATA, (size_t)call->n)->data(cv, ctx, call, ws);
 }
 
 void bp_conv_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, int n, const bp_real *x, const bp_real *w,

@@ -10,6 +10,7 @@
 #ifndef BP_CONV_H
 #define BP_CONV_H
 
+#include "base/mover.h"
 #include "kernels/kernels.h"
 
 /* How a convolution is computed. AUTO takes what was measured to be the faster one, by shapes alone. Winograd's way
@@ -67,9 +68,10 @@ struct bp_conv_call {
 	enum bp_act act;
 	bp_real *y;
 	const bp_real *dy;
-	bp_real *dx, *dw, *db; /* each may be NULL; no db without dw */
-	bool accumulate;       /* dx += */
-	bool takes_relu;       /* x is a ReLU's output, and dx goes through that too; bp_conv_takes_relu */
+	bp_real *dx, *dw, *db;        /* each may be NULL; no db without dw */
+	bool accumulate;              /* dx += */
+	bool takes_relu;              /* x is a ReLU's output, and dx goes through that too; bp_conv_takes_relu */
+	const struct bp_mover *mover; /* of w by dw, or NULL; a way may tell it nothing */
 	const struct bp_norm *before, *after; /* NULL: none */
 	bp_real *parts;                       /* BP_NORM_STATS x channels a part, or NULL */
 };

@@ -124,7 +124,7 @@ VEC_INLINE vec means(
 		square = vec_max(square, vec_load_part(u->state[2] + i, n));
 		vec_store_part(u->state[2] + i, square, n);
 	}
-	*ret_root = vec_root(square) / c->root_correction2 + c->eps;
+	*ret_root = vec_root(square) * c->root_scale2 + c->eps;
 	return mean;
 }
 

@@ -34,8 +34,8 @@ struct bp_update_coef {
 	bp_real first; /* Adagrad: initial_accumulator_value in the first step, else 0 */
 	bool nesterov, centered;
 	bp_real blend1, beta2,
-		blend2;           /* Adam: 1 - beta1, beta2, 1 - beta2; RMSprop's alpha and Adadelta's rho: beta2 */
-	bp_real root_correction2; /* Adam: sqrt(bias_correction2) */
+		blend2;      /* Adam: 1 - beta1, beta2, 1 - beta2; RMSprop's alpha and Adadelta's rho: beta2 */
+	bp_real root_scale2; /* Adam: 1 / sqrt(bias_correction2) */
 	bp_real eps;
 };
 

@@ -75,6 +75,7 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 		.db = c->grad[BIAS],
 		.accumulate = c->accumulate[0],
 		.takes_relu = c->takes_relu,
+		.mover = c->pass->mover,
 		.before = c->before.on ? &c->before.norm : NULL,
 		.after = c->after.grad ? &c->after.norm : NULL,
 		.parts = c->before.on && c->dx[0] ? c->before.parts : NULL};

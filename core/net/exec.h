@@ -8,6 +8,7 @@
 #ifndef BP_NET_EXEC_H
 #define BP_NET_EXEC_H
 
+#include "base/mover.h"
 #include "kernels/kernels.h"
 #include "net/net.h"
 
@@ -19,6 +20,7 @@ struct bp_pass {
 	bool training; /* batch statistics, dropout, and what backward needs is kept */
 	uint64_t seed;
 	uint64_t step;
+	const struct bp_mover *mover; /* or NULL */
 };
 
 /* training: memory for backward too. Weights and buffers stay the net's; forward in training moves the buffers. */

@@ -21,7 +21,7 @@ void bp_adam_prepare(const struct bp_item *item, int64_t step, double lr, struct
 	ret->beta2 = (bp_real)betas[1];
 	ret->blend2 = (bp_real)(1 - betas[1]);
 	ret->lr = (bp_real)(lr / (1 - pow(betas[0], steps)));
-	ret->root_correction2 = (bp_real)sqrt(1 - pow(betas[1], steps));
+	ret->root_scale2 = (bp_real)(1 / sqrt(1 - pow(betas[1], steps)));
 	ret->eps = (bp_real)bp_item_real(item, BP_ADAM_EPS);
 }
 

@@ -208,14 +208,26 @@ static double rate(const struct bp_trainer *tr, int64_t step)
 	return bp_schedule_lr(&tr->params, bp_optim_lr(&tr->params.optimizer), tr->steps, step, &tr->progress.schedule);
 }
 
-/* Forward, loss and backward on the samples picked. serial numbers the batches, for dropout. Returns the mean loss,
- * which goes to *score too. */
+/* The optimizer's step by the gradients that will be there. */
+static void begin_move(struct bp_trainer *tr)
+{
+	tr->lr = rate(tr, tr->progress.step);
+	bp_updater_begin(&tr->updater, tr->batcher.ctx.k, &tr->vectors, tr->progress.step, tr->lr);
+}
+
+/* Forward, loss and backward on the samples picked. A step of one batch begins here, for its weights may move early.
+ * serial numbers the batches, for dropout. Returns the mean loss, which goes to *score too. */
 static double pass_batch(struct bp_trainer *tr, const struct bp_pick *pick, int64_t serial, struct bp_score *score)
 {
 	struct bp_batcher *b = &tr->batcher;
 	struct bp_pass pass = {.n = pick->n, .training = true, .seed = tr->params.seed, .step = (uint64_t)serial};
 	const bp_real *out = bp_batcher_forward(b, &tr->train, pick, &pass);
 	double loss = bp_batcher_score(b, &tr->train, pick, &tr->params.loss, out, true, score);
+	const struct bp_mover mover = {bp_updater_move, bp_updater_ahead, &tr->updater};
+	if (!tr->vectors.sum) {
+		begin_move(tr);
+		pass.mover = bp_updater_moves_early(&tr->updater) ? &mover : NULL;
+	}
 	bp_exec_backward(b->exec, &b->ctx, &pass, tr->vectors.grads, NULL);
 	return loss;
 }
@@ -224,9 +236,10 @@ static double pass_batch(struct bp_trainer *tr, const struct bp_pick *pick, int6
 static void move_weights(struct bp_trainer *tr)
 {
 	const struct bp_ctx *ctx = &tr->batcher.ctx;
+	if (tr->vectors.sum)
+		begin_move(tr);
+	bp_updater_end(&tr->updater, ctx->threads);
 	int64_t step = tr->progress.step++;
-	tr->lr = rate(tr, step);
-	bp_updater_step(&tr->updater, ctx, &tr->vectors, step, tr->lr);
 	if (tr->vectors.average)
 		bp_flat_average(ctx->threads, &tr->vectors, tr->params.ema_decay, step == 0);
 }

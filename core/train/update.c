@@ -1,7 +1,8 @@
 /*
  * update.c - see update.h.
  *
- * A gradient's statistics are taken as the optimizer reads it. Clipping needs them before: by value a block at a time,
+ * Blocks of the flat vectors are moved after backward, or, where nothing is clipped, by layers during it. A gradient's
+ * statistics are taken as the optimizer reads it. Clipping needs them before: by value a block at a time,
  * while it is in the first cache, and clip_grad_norm needs the whole norm, and with it a sweep of its own.
  */
 #include "train/update.h"
@@ -95,11 +96,17 @@ void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 	}
 }
 
-static void read_block(const struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t i)
+static bool clips(const struct bp_updater *u)
+{
+	return u->params->clip_grad_norm > 0 || u->params->clip_grad_value > 0;
+}
+
+static void read_block(const struct bp_updater *u, int64_t i)
 {
 	const struct bp_update_block *b = &u->blocks[i];
+	const struct bp_kernels *k = u->k;
 	struct bp_block_sums *sums = &u->sums[i];
-	bp_real *g = v->grads + b->offset;
+	bp_real *g = u->vectors->grads + b->offset;
 	k->grad_stats(g, b->n, &sums->grad);
 	sums->squares_clipped = sums->grad.squares;
 	if (u->params->clip_grad_value > 0 && sums->grad.max_abs > u->params->clip_grad_value) {
@@ -110,29 +117,22 @@ static void read_block(const struct bp_updater *u, const struct bp_kernels *k, c
 	}
 }
 
-/* What a sweep over the blocks works on. */
-struct sweep {
-	const struct bp_updater *u;
-	const struct bp_kernels *k;
-	const struct bp_vectors *v;
-	bool read; /* the gradients have been, for clipping */
-};
-
-static void move_block(const struct sweep *s, int64_t i)
+static void move_block(const struct bp_updater *u, int64_t i)
 {
-	const struct bp_update_block *b = &s->u->blocks[i];
-	struct bp_block_sums *sums = &s->u->sums[i];
+	const struct bp_update_block *b = &u->blocks[i];
+	const struct bp_vectors *v = u->vectors;
+	struct bp_block_sums *sums = &u->sums[i];
 	struct bp_update up = {.n = b->n,
-		.w = s->v->weights + b->offset,
-		.g = s->v->grads + b->offset,
-		.coef = &s->u->groups[s->u->group_of[b->slot]].coef};
-	if (s->u->params->statistics) {
+		.w = v->weights + b->offset,
+		.g = v->grads + b->offset,
+		.coef = &u->groups[u->group_of[b->slot]].coef};
+	if (u->params->statistics) {
 		up.ret_sums = &sums->update;
-		up.ret_grad = s->read ? NULL : &sums->grad;
+		up.ret_grad = clips(u) ? NULL : &sums->grad; /* it has been read then */
 	}
 	for (int state = 0; state < BP_UPDATE_STATES; state++)
-		up.state[state] = s->v->state[state] ? s->v->state[state] + b->offset : NULL;
-	bp_optim_at(s->u->params->optimizer.type)->update(s->k, &up);
+		up.state[state] = v->state[state] ? v->state[state] + b->offset : NULL;
+	bp_optim_at(u->params->optimizer.type)->update(u->k, &up);
 	if (up.ret_grad)
 		sums->squares_clipped = sums->grad.squares;
 }
@@ -190,13 +190,16 @@ static void collect_updates(struct bp_updater *u)
 
 static void read_piece(const void *arg, int64_t i)
 {
-	const struct sweep *s = arg;
-	read_block(s->u, s->k, s->v, i);
+	read_block(arg, i);
 }
 
+/* Unless it was moved early. */
 static void move_piece(const void *arg, int64_t i)
 {
-	move_block(arg, i);
+	const struct bp_updater *u = arg;
+	if (!u->sums[i].moved)
+		move_block(u, i);
+	u->sums[i].moved = false;
 }
 
 static void read_and_move_piece(const void *arg, int64_t i)
@@ -222,21 +225,65 @@ static void prepare_groups(struct bp_updater *u, int64_t step, double lr)
 	}
 }
 
-void bp_updater_step(
-	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr)
+void bp_updater_begin(
+	struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t step, double lr)
+{
+	u->k = k;
+	u->vectors = v;
+	prepare_groups(u, step, lr);
+}
+
+bool bp_updater_moves_early(const struct bp_updater *u)
+{
+	return !clips(u);
+}
+
+/* The first block from `offset` on. */
+static int64_t block_from(const struct bp_updater *u, int64_t offset)
+{
+	int64_t low = 0, high = u->nblocks; /* all before low begin earlier, all from high on do not */
+	while (low < high) {
+		const int64_t middle = low + (high - low) / 2;
+		if (u->blocks[middle].offset < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The weights, then one state after the other. */
+const void *bp_updater_ahead(void *updater, const bp_real *grads, size_t n, size_t at)
+{
+	const struct bp_vectors *v = ((const struct bp_updater *)updater)->vectors;
+	const bp_real *from = v->weights;
+	for (int state = 0; from && at >= n * sizeof(bp_real); at -= n * sizeof(bp_real), state++)
+		from = state < BP_UPDATE_STATES ? v->state[state] : NULL;
+	return from ? (const char *)(from + (grads - v->grads)) + at : NULL;
+}
+
+void bp_updater_move(void *updater, const bp_real *grads, size_t n)
+{
+	struct bp_updater *u = updater;
+	const int64_t first = grads - u->vectors->grads, end = first + (int64_t)n;
+	for (int64_t i = block_from(u, first); i < u->nblocks && u->blocks[i].offset + u->blocks[i].n <= end; i++) {
+		move_block(u, i);
+		u->sums[i].moved = true;
+	}
+}
+
+void bp_updater_end(struct bp_updater *u, int threads)
 {
 	const bool by_norm = u->params->clip_grad_norm > 0, by_value = u->params->clip_grad_value > 0;
-	const struct sweep s = {u, ctx->k, v, by_norm || by_value};
-	const int threads = v->n < PARALLEL ? 1 : ctx->threads;
-	prepare_groups(u, step, lr);
+	threads = u->vectors->n < PARALLEL ? 1 : threads;
 	if (by_norm) {
-		bp_parallel_for(threads, u->nblocks, read_piece, &s);
+		bp_parallel_for(threads, u->nblocks, read_piece, u);
 		collect_gradients(u);
 		bp_real scale = (bp_real)clip_factor(u);
 		for (int i = 0; i < u->ngroups; i++)
 			u->groups[i].coef.scale = scale;
 	}
-	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, &s);
+	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, u);
 	if (!u->params->statistics)
 		return;
 	if (!by_norm)

@@ -19,6 +19,7 @@ struct bp_block_sums {
 	struct bp_grad_sums grad; /* before clipping */
 	double squares_clipped;   /* after clip_grad_value */
 	struct bp_update_sums update;
+	bool moved; /* in this step */
 };
 
 /* Of one layer; over one step, or added up over the steps of an epoch. In checkpoints as it is. */
@@ -50,6 +51,8 @@ struct bp_updater {
 	int decay_arg;                       /* the optimizer's argument weight_decay, or -1 */
 	struct bp_health *health;            /* by slot: of the last step */
 	double grad_norm, grad_norm_clipped; /* global, of the last step */
+	const struct bp_kernels *k;          /* of the step at hand */
+	const struct bp_vectors *vectors;
 };
 
 /* The flat vectors of a step, all laid out as the net's weights. */
@@ -65,10 +68,18 @@ int64_t bp_updater_blocks(const struct bp_net *net);
 int bp_updater_slots(const struct bp_net *net);
 /* Fills blocks, layers and groups. Frozen layers have none. */
 void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
-/* Optimizer step `step` (from 0) at learning rate lr. Gradients are left as clipped. Without params->statistics, health
- * and norms mean nothing afterwards. */
-void bp_updater_step(
-	struct bp_updater *u, const struct bp_ctx *ctx, const struct bp_vectors *v, int64_t step, double lr);
+/* Begins optimizer step `step` (from 0) at learning rate lr: by the gradients that will be in v, which is kept until
+ * the step ends. */
+void bp_updater_begin(
+	struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t step, double lr);
+/* Whether weights may move before all gradients are there; then the next two are a bp_mover's, on any thread. What they
+ * leave, the step's end moves, and the bits are the same. */
+bool bp_updater_moves_early(const struct bp_updater *u);
+void bp_updater_move(void *updater, const bp_real *grads, size_t n);
+const void *bp_updater_ahead(void *updater, const bp_real *grads, size_t n, size_t at);
+/* Ends the step that was begun. Gradients are left as clipped. Without params->statistics, health and norms mean
+ * nothing afterwards. */
+void bp_updater_end(struct bp_updater *u, int threads);
 /* Adds a step's health to an epoch's. */
 void bp_health_add(struct bp_health *sum, const struct bp_health *step);
 

@@ -87,7 +87,7 @@ static void adam_element(const struct bp_update_coef *c, int states, struct elem
 	e->state[1] = c->beta2 * e->state[1] + c->blend2 * g * g;
 	if (states == 3)
 		e->state[2] = fmax(e->state[2], e->state[1]);
-	e->w -= c->lr * e->state[0] / (sqrt(e->state[states - 1]) / c->root_correction2 + c->eps);
+	e->w -= c->lr * e->state[0] / (sqrt(e->state[states - 1]) * c->root_scale2 + c->eps);
 }
 
 static void nadam_element(const struct bp_update_coef *c, int states, struct element *e)
@@ -97,7 +97,7 @@ static void nadam_element(const struct bp_update_coef *c, int states, struct ele
 	e->w *= c->decay;
 	e->state[0] += c->blend1 * (g - e->state[0]);
 	e->state[1] = c->beta2 * e->state[1] + c->blend2 * g * g;
-	root = sqrt(e->state[1]) / c->root_correction2 + c->eps;
+	root = sqrt(e->state[1]) * c->root_scale2 + c->eps;
 	e->w -= c->look * g / root + c->lr * e->state[0] / root;
 }
 
@@ -154,7 +154,7 @@ static struct bp_update_coef coef_draw(struct draw *d)
 		.blend1 = (bp_real)0.1,
 		.beta2 = (bp_real)0.99,
 		.blend2 = (bp_real)0.01,
-		.root_correction2 = (bp_real)0.5,
+		.root_scale2 = (bp_real)2,
 		.eps = draw_bool(d) ? 0 : (bp_real)1e-8,
 	};
 }

@@ -115,6 +115,12 @@ static void rig_init(struct rig *r, const struct bp_train_params *p)
 		r->vectors.state[s] = r->state[s];
 }
 
+static void take_step(struct rig *r, const struct bp_ctx *ctx, int64_t step, double lr)
+{
+	bp_updater_begin(&r->updater, ctx->k, &r->vectors, step, lr);
+	bp_updater_end(&r->updater, ctx->threads);
+}
+
 static void agree(const char *name, const char *isa, int step, const bp_real *got, const double *want)
 {
 	double tolerance = sizeof(bp_real) == 8 ? 1e-8 : 2e-6;
@@ -140,7 +146,7 @@ START_TEST(every_optimizer_takes_the_steps_of_pytorch)
 		for (int step = 1, saved = 0; step <= STEPS; step++) {
 			for (int i = 0; i < N; i++)
 				r.grads[OFFSET + i] = (bp_real)fixture_real(&d);
-			bp_updater_step(&r.updater, &ctx, &r.vectors, step - 1, 0.05);
+			take_step(&r, &ctx, step - 1, 0.05);
 			if (step == 1 || step == 2 || step == STEPS)
 				agree(cases[_i].name, ctx.k->name, step, r.weights + OFFSET, want + N * saved++);
 		}
@@ -199,7 +205,7 @@ START_TEST(centered_rmsprop_bears_a_steady_gradient)
 	for (int step = 0; step < 60; step++) {
 		for (int i = 0; i < N; i++)
 			r.grads[OFFSET + i] = (bp_real)(0.1 + i * 0.37);
-		bp_updater_step(&r.updater, &ctx, &r.vectors, step, 1e-6);
+		take_step(&r, &ctx, step, 1e-6);
 	}
 	for (int i = 0; i < N; i++)
 		ck_assert(isfinite(r.weights[OFFSET + i]));
@@ -215,7 +221,7 @@ static struct bp_health step_health(struct rig *r, const struct bp_train_params 
 		r->weights[OFFSET + i] = 1;
 		r->grads[OFFSET + i] = (bp_real)grads[i];
 	}
-	bp_updater_step(&r->updater, &ctx, &r->vectors, 0, 0.5);
+	take_step(r, &ctx, 0, 0.5);
 	return r->health;
 }
 

@@ -188,6 +188,39 @@ START_TEST(an_epoch_ends_with_a_short_batch_that_counts_by_its_size)
 }
 END_TEST
 
+/* Both linear layers are large enough that weights move in backward, unless gradients are clipped: a norm that none
+ * reaches clips nothing, but has to be known before any weight moves. The second layer's dx needs its old weights. */
+START_TEST(weights_that_move_in_backward_are_those_that_move_after_it)
+{
+	static const char wide[] = "301 | Linear out_features=203 | ReLU | Linear out_features=205 | ReLU"
+				   " | Linear out_features=4";
+	static const char *const optimizers[] = {"SGD", "Adam", "RMSprop"};
+	struct training t[2];
+	for (int i = 0; i < 2; i++) {
+		training_init(&t[i], wide, 300);
+		training_item(BP_OPTIMIZER, optimizers[_i], NULL, &t[i].params.optimizer);
+		t[i].params.batch_size = 128; /* and 44 */
+		t[i].params.epochs = 2;
+		t[i].params.clip_grad_norm = i ? 1e30 : 0;
+		threads_set(&t[i], 1 + i, 2);
+		training_start(&t[i]);
+	}
+	struct report r[2] = {{0}};
+	for (int i = 0; i < 2; i++)
+		training_run(&t[i], &r[i], true);
+	nets_equal(t[0].net, t[1].net, optimizers[_i]);
+	for (int e = 0; e < 2; e++) {
+		ck_assert_double_eq_tol(
+			r[0].epoch[e].grad_norm, r[1].epoch[e].grad_norm, 1e-6 * r[0].epoch[e].grad_norm);
+		for (int l = 0; l < TRAINING_LAYERS; l++)
+			ck_assert(r[0].layers[e][l].update_ratio == r[1].layers[e][l].update_ratio &&
+				  r[0].layers[e][l].weight_norm == r[1].layers[e][l].weight_norm);
+	}
+	for (int i = 0; i < 2; i++)
+		training_done(&t[i]);
+}
+END_TEST
+
 START_TEST(threads_may_change_between_steps_and_are_kept_in_bounds)
 {
 	static const int threads[] = {3, -5, 1, 7, 1000, 2, 0, 4};
@@ -412,6 +445,7 @@ TEST_SUITE(trainer, 60)
 	tcase_add_loop_test(tc, no_step_epoch_or_prediction_allocates, 0, 3);
 	tcase_add_loop_test(tc, a_short_batch_is_a_mean_over_its_own_samples, 0, 2);
 	tcase_add_test(tc, an_epoch_ends_with_a_short_batch_that_counts_by_its_size);
+	tcase_add_loop_test(tc, weights_that_move_in_backward_are_those_that_move_after_it, 0, 3);
 	tcase_add_test(tc, threads_may_change_between_steps_and_are_kept_in_bounds);
 	tcase_add_loop_test(tc, a_sample_that_is_no_number_neither_ends_nor_hangs_a_training, 0, 8);
 	tcase_add_test(tc, weights_that_run_away_are_counted_and_told);
