@@ -151,6 +151,10 @@ int main(int argc, char **argv)
 			algorithm = (enum bp_conv_algorithm)i;
 			argv++, argc--;
 		}
+	if (ctx.threads < 1 || (argc > 2 && argc != 9)) {
+		fprintf(stderr, "usage: bench_conv [threads] [auto|direct|winograd] [n h c oc k stride groups]\n");
+		return EXIT_FAILURE;
+	}
 	double peak = tile_peak(ctx.k) * ctx.threads;
 	printf("%s, %d threads, %s, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads,
 		words[algorithm], peak, "", "forward", "backward data", "backward weights");
