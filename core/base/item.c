@@ -39,9 +39,12 @@ const struct bp_item_info *bp_item_info(enum bp_item_kind kind, int type)
 
 int bp_item_find(enum bp_item_kind kind, const char *name)
 {
-	for (int i = 0; i < bp_item_count(kind); i++)
-		if (strcmp(bp_item_info(kind, i)->name, name) == 0)
+	int n = bp_item_count(kind);
+	for (int i = 0; i < n; i++) {
+		const char *known = bp_item_info(kind, i)->name;
+		if (known[0] == name[0] && strcmp(known, name) == 0)
 			return i;
+	}
 	return -1;
 }
 

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,15 @@ static int word_distance(const char *a, size_t na, const char *b, size_t nb)
 	return above[nb];
 }
 
+/* Which letters a word has, of either case, one bit each; others share a bit. */
+static uint64_t letters(const char *s, size_t n)
+{
+	uint64_t set = 0;
+	for (size_t i = 0; i < n; i++)
+		set |= (uint64_t)1 << (tolower((unsigned char)s[i]) & 63);
+	return set;
+}
+
 const char *nearest_word(const char *given, const char *const *words, int n)
 {
 	size_t length = strnlen(given, WORD_MAX + 1);
@@ -98,9 +108,17 @@ const char *nearest_word(const char *given, const char *const *words, int n)
 	/* One slip in a short word, two in a middling one, three in a long one: more is another word. */
 	int best = length <= 4 ? 1 : length <= 8 ? 2 : 3;
 	const char *nearest = NULL;
+	uint64_t given_letters = letters(given, length);
 	for (int i = 0; i < n; i++) {
 		size_t size = strnlen(words[i], WORD_MAX + 1);
-		if (size > WORD_MAX)
+		/* A slip changes the length by one at most, and brings or takes one letter. Hardly a word passes, which
+		 * matters as one request may ask for many. */
+		size_t most = (size_t)(nearest ? best - 1 : best);
+		if (size > WORD_MAX || size > length + most || length > size + most)
+			continue;
+		uint64_t word_letters = letters(words[i], size);
+		if ((size_t)__builtin_popcountll(given_letters & ~word_letters) > most ||
+			(size_t)__builtin_popcountll(word_letters & ~given_letters) > most)
 			continue;
 		int distance = word_distance(given, length, words[i], size);
 		if (distance < best || (distance == best && !nearest)) {

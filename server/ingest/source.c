@@ -32,8 +32,8 @@ static la_ssize_t read_block(struct archive *a, void *user, const void **ret)
 static bool begin(struct source *s, const struct ingest_file *file)
 {
 	s->archive = archive_read_new();
-	s->block = malloc(BLOCK);
-	if (!s->archive || !s->block) {
+	s->block = file->path ? malloc(BLOCK) : NULL;
+	if (!s->archive || (file->path && !s->block)) {
 		s->error = ENOMEM;
 		return false;
 	}

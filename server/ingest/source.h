@@ -29,7 +29,7 @@ struct source {
 	bool refused; /* a zip's member is compressed in another way than deflate */
 	int error;    /* ... the server could not read it: errno; 0 = it could */
 	int fd;
-	uint8_t *block;
+	uint8_t *block; /* of a file on the disk, NULL for one in memory */
 };
 
 /* False when the file cannot be opened at all (error says why); source_close is then not needed. */

@@ -99,6 +99,76 @@ START_TEST(the_nearest_of_several_wins)
 }
 END_TEST
 
+enum { DRAWN = 12, DRAWS = 20000 };
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* By the definition, with the whole table and without giving up early. */
+static int distance(const char *a, size_t na, const char *b, size_t nb)
+{
+	if (na == 0 || nb == 0)
+		return (int)(na + nb);
+	int d[DRAWN + 1][DRAWN + 1];
+	for (size_t i = 0; i <= na; i++)
+		for (size_t j = 0; j <= nb; j++) {
+			if (i == 0 || j == 0) {
+				d[i][j] = (int)(i + j);
+				continue;
+			}
+			int best = d[i - 1][j - 1] + (lower(a[i - 1]) != lower(b[j - 1]));
+			best = d[i - 1][j] + 1 < best ? d[i - 1][j] + 1 : best;
+			best = d[i][j - 1] + 1 < best ? d[i][j - 1] + 1 : best;
+			if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+				lower(a[i - 2]) == lower(b[j - 1]) && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	return d[na][nb];
+}
+
+/* Of few letters, so that many are near each other. */
+static void draw_word(uint32_t *state, char ret[DRAWN + 1])
+{
+	static const char alphabet[] = "aBcA_2";
+	*state = *state * 1664525u + 1013904223u;
+	size_t n = 1 + (*state >> 8) % DRAWN;
+	for (size_t i = 0; i < n; i++) {
+		*state = *state * 1664525u + 1013904223u;
+		ret[i] = alphabet[(*state >> 8) % (sizeof alphabet - 1)];
+	}
+	ret[n] = '\0';
+}
+
+START_TEST(what_is_not_looked_at_closely_was_not_near)
+{
+	uint32_t state = 1;
+	int found = 0;
+	for (int k = 0; k < DRAWS; k++) {
+		char given[DRAWN + 1], words[5][DRAWN + 1];
+		const char *list[5], *want = NULL;
+		draw_word(&state, given);
+		size_t n = strlen(given);
+		int best = (n <= 4 ? 1 : n <= 8 ? 2 : 3) + 1;
+		for (int i = 0; i < 5; i++) {
+			draw_word(&state, words[i]);
+			list[i] = words[i];
+			int d = distance(given, n, words[i], strlen(words[i]));
+			if (d < best) {
+				best = d;
+				want = words[i];
+			}
+		}
+		found += want != NULL;
+		ck_assert_ptr_eq(nearest_word(given, list, 5), want);
+	}
+	ck_assert_int_gt(found, DRAWS / 20);
+	ck_assert_int_lt(found, DRAWS / 2);
+}
+END_TEST
+
 TEST_SUITE(problem, 10)
 {
 	tcase_add_test(tc, every_error_has_a_status_a_code_and_a_title);
@@ -108,4 +178,5 @@ TEST_SUITE(problem, 10)
 	tcase_add_test(tc, a_slip_finds_its_word);
 	tcase_add_test(tc, another_word_finds_nothing);
 	tcase_add_test(tc, the_nearest_of_several_wins);
+	tcase_add_test(tc, what_is_not_looked_at_closely_was_not_near);
 }
