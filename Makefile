@@ -35,7 +35,7 @@ WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined))
 CFLAGS   ?= -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP
-CORE_CFLAGS = $(ALL_CFLAGS) $(CORE_EXTRA) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
+CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
 KERNEL_CFLAGS = $(CORE_CFLAGS)
 SERVER_CFLAGS = $(ALL_CFLAGS) -Iserver -Icore/include
 
@@ -204,9 +204,10 @@ tsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
 
 # ---- make fuzz TARGET=job: one of tests/fuzz/targets.def by libFuzzer. FUZZ="-runs=100000" ends it ----
-# A target is linked with what it reaches alone, because libFuzzer looks at every edge after each run. Definitions and
-# jobs are changed by mutators that know their words and bounds, so comparisons in the core and in spec/ are not traced,
-# which made runs several times as long; nor are features weighed by how rare they are (entropic).
+# A target is linked with what it reaches alone, because libFuzzer looks at every edge after each run. What inputs are
+# made of is known to the mutators, and said in tests/fuzz/words/, so comparisons are not traced, which made runs up to
+# several times as long; nor are features weighed by how rare they are (entropic). Mutators are not looked at themselves.
+# TZ: else libarchive asks for the time zone's file at each member of a zip.
 FUZZ_CC   ?= clang
 TARGET    ?= model
 FUZZ_DEF   = tests/fuzz/targets.def
@@ -216,20 +217,21 @@ FUZZ_ENTRY = $(FUZZ_NAMES:%=$(B)/tests/fuzz/entry_%.o)
 $(FUZZ_ENTRY): $(B)/tests/fuzz/entry_%.o: tests/fuzz/entry.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DTARGET=$* -DMUTATOR=$(call fuzz_field,$*,1) -Iserver -Itests -c $< -o $@
-$(B)/server/spec/%.o $(B)/server/base/problem.o: SERVER_CFLAGS += $(CORE_EXTRA)
 FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,$(filter-out %/entry.c %/replay.c,$(wildcard tests/fuzz/*.c)) tests/server/json_mutate.c)
+$(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/mutate_*.c) tests/server/json_mutate.c): CFLAGS += $(MUTATOR_EXTRA)
 $(B)/libfuzz.a: $(FUZZ_OBJ) $(OBJ_SERVER)
 $(FUZZ_NAMES:%=$(B)/fuzz_%): $(B)/fuzz_%: $(B)/tests/fuzz/entry_%.o $(B)/libfuzz.a $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(PKG_LIBS) -lm -o $@
 .PHONY: fuzz
 fuzz:
 	@$(MAKE) --no-print-directory B=$(B)/fuzz CC="$(FUZZ_CC)" SAN=fuzzer-no-link,address,undefined OPENMP= ISAS=baseline \
-		OPT="-O2 -fno-omit-frame-pointer" CORE_EXTRA=-fno-sanitize-coverage=trace-cmp \
+		OPT="-O2 -fno-omit-frame-pointer -fno-sanitize-coverage=trace-cmp" MUTATOR_EXTRA=-fno-sanitize=all \
 		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_$(TARGET)
 	@mkdir -p $(B)/fuzz/found/$(TARGET)
-	ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=6:max_malloc_fill_size=256 $(B)/fuzz/fuzz_$(TARGET) -artifact_prefix=$(B)/fuzz/$(TARGET)- \
-		-max_len=$(call fuzz_field,$(TARGET),2) -malloc_limit_mb=$(call fuzz_field,$(TARGET),3) -timeout=25 -entropic=0 $(FUZZ) \
-		$(B)/fuzz/found/$(TARGET) tests/fuzz/corpus/$(TARGET)
+	TZ=UTC0 ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=2:max_malloc_fill_size=256 $(B)/fuzz/fuzz_$(TARGET) \
+		-artifact_prefix=$(B)/fuzz/$(TARGET)- $(addprefix -dict=,$(wildcard tests/fuzz/words/$(TARGET).dict)) \
+		-max_len=$(call fuzz_field,$(TARGET),2) -malloc_limit_mb=$(call fuzz_field,$(TARGET),3) -timeout=25 -entropic=0 \
+		$(FUZZ) $(B)/fuzz/found/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
 # ---- make demo: everything from missing packages to a trained network; DEMO_EPOCHS=n shortens it ----
 .PHONY: demo
