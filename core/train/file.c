@@ -14,6 +14,7 @@
 
 enum {
 	CHECKSUM = 4,    /* bytes */
+	TRIES = 100,     /* of a call that is interrupted each time */
 	CHUNK = 1 << 16, /* bytes read at a time by the verification */
 	PIECE = 1 << 26  /* bytes written at a time: more than 2 GiB at once would be cut short anyway */
 };
@@ -38,13 +39,21 @@ enum bp_status bp_writer_open(struct bp_writer *w, const char *path, struct bp_e
 	return BP_OK;
 }
 
+/* After a call that failed: interrupted, and not for ever, because who tries for ever cannot be stopped. */
+static bool again(int *tries)
+{
+	return errno == EINTR && --*tries > 0;
+}
+
 static void write_all(struct bp_writer *w, const char *bytes, size_t n, struct bp_error *err)
 {
+	int tries = TRIES;
 	while (n && !w->status) {
 		ssize_t done = write(w->fd, bytes, n < PIECE ? n : PIECE);
-		if (done < 0 && errno != EINTR)
+		if (done < 0 && !again(&tries))
 			w->status = bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be written");
 		if (done > 0) {
+			tries = TRIES;
 			bytes += done;
 			n -= (size_t)done;
 		}
@@ -90,13 +99,15 @@ enum bp_status bp_writer_close(struct bp_writer *w, struct bp_error *err)
 static enum bp_status read_all(struct bp_reader *r, void *ret, size_t n, struct bp_error *err)
 {
 	char *to = ret;
+	int tries = TRIES;
 	while (n) {
 		ssize_t got = read(r->fd, to, n < PIECE ? n : PIECE);
-		if (got < 0 && errno != EINTR)
+		if (got < 0 && !again(&tries))
 			return bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be read");
 		if (got == 0)
 			return corrupt(err, "it ends too early");
 		if (got > 0) {
+			tries = TRIES;
 			to += got;
 			n -= (size_t)got;
 		}

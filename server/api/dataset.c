@@ -1,12 +1,14 @@
 /* dataset.c - data sets: list, show, delete. Uploads are in dataset_upload.c. */
 #include "api/dataset.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "base/log.h"
 
 static json_t *files_json(const struct dataset_file_row *files, int n)
 {
@@ -155,4 +157,16 @@ void api_dataset_delete(struct http_request *rq)
 		http_reply_error(rq, ERR_DATASET_IN_USE, "", "A job that has not ended uses the data set.");
 	else
 		answer_store(rq, st, "data set", "");
+}
+
+bool dataset_rows(const struct http_request *rq, const struct dataset_row *row, int split, int64_t first, int64_t n,
+	struct packed_rows *ret)
+{
+	char path[PATH_SIZE];
+	answer_path(answer_api(rq), "datasets", row->sha256, path);
+	if (packed_read(path, split, first, n, ret))
+		return true;
+	log_line(LOG_ERROR, "data set %s (%s) cannot be read: %s", row->name, path,
+		errno ? strerror(errno) : "it is no packed data set");
+	return false;
 }

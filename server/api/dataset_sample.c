@@ -4,18 +4,16 @@
 
 #include "api/dataset.h"
 #include "api/handlers.h"
-#include "ingest/ingest.h"
 #include "spec/spec.h"
 
 static const char *const split_names[SPLIT_COUNT] = {[SPLIT_TRAIN] = "train", [SPLIT_TEST] = "test"};
 
-static json_t *values_json(const struct bp_data *data, int64_t row, int64_t size)
+static json_t *values_json(const struct bp_data *data, int64_t size)
 {
 	json_t *values = json_array();
 	for (int64_t k = 0; values && k < size; k++) {
-		int64_t at = row * size + k;
-		json_t *v = data->dtype == BP_U8 ? json_integer(((const uint8_t *)data->samples)[at])
-						 : spec_number((double)((const float *)data->samples)[at]);
+		json_t *v = data->dtype == BP_U8 ? json_integer(((const uint8_t *)data->samples)[k])
+						 : spec_number((double)((const float *)data->samples)[k]);
 		if (json_array_append_new(values, v) < 0) {
 			json_decref(values);
 			return NULL;
@@ -24,9 +22,10 @@ static json_t *values_json(const struct bp_data *data, int64_t row, int64_t size
 	return values;
 }
 
+/* Of data's one row. */
 static json_t *sample_json(const struct bp_data *data, const struct dataset_row *row, int split, int64_t i)
 {
-	int64_t size = 1, at = data->index ? data->index[i] : i;
+	int64_t size = 1;
 	json_t *shape = json_array();
 	for (int d = 0; d < data->shape.ndim; d++) {
 		size *= data->shape.dim[d];
@@ -34,13 +33,13 @@ static json_t *sample_json(const struct bp_data *data, const struct dataset_row 
 	}
 	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "object", "sample", "dataset", row->name,
 		"split", split_names[split], "index", (json_int_t)i, "dtype", data->dtype == BP_U8 ? "u8" : "f32",
-		"shape", shape, "values", values_json(data, at, size));
+		"shape", shape, "values", values_json(data, size));
 	if (json && data->labels)
-		json_object_set_new(json, "label", json_integer(data->labels[at]));
+		json_object_set_new(json, "label", json_integer(data->labels[0]));
 	if (json && data->targets) {
 		json_t *targets = json_array();
 		for (int k = 0; k < data->ntargets; k++)
-			json_array_append_new(targets, spec_number((double)data->targets[at * data->ntargets + k]));
+			json_array_append_new(targets, spec_number((double)data->targets[k]));
 		json_object_set_new(json, "targets", targets);
 	}
 	return json;
@@ -71,22 +70,17 @@ void api_dataset_sample(struct http_request *rq)
 	struct dataset_row row;
 	if (answer_refused(rq, &problems) || !dataset_find(rq, true, &row))
 		return;
-	struct packed packed;
-	char path[PATH_SIZE];
-	answer_path(answer_api(rq), "datasets", row.sha256, path);
-	if (!packed_open(path, false, &packed)) {
+	struct packed_rows rows;
+	if (!dataset_rows(rq, &row, split, i, 1, &rows)) {
 		http_reply_error(rq, ERR_UNAVAILABLE, "", "The data set's file cannot be read.");
+	} else if (rows.data.count == 0) {
+		http_reply_error(rq, ERR_NOT_FOUND, "i", "The %s split has %lld samples.", split_names[split],
+			(long long)rows.total);
 	} else {
-		const struct bp_data *data = &packed.split[split];
-		if (i >= data->count) {
-			http_reply_error(rq, ERR_NOT_FOUND, "i", "The %s split has %lld samples.", split_names[split],
-				(long long)data->count);
-		} else {
-			json_t *json = sample_json(data, &row, split, i);
-			name_label(json, row.info);
-			http_reply_json(rq, 200, json);
-		}
-		packed_close(&packed);
+		json_t *json = sample_json(&rows.data, &row, split, i);
+		name_label(json, row.info);
+		http_reply_json(rq, 200, json);
 	}
+	packed_rows_done(&rows);
 	dataset_row_done(&row);
 }

@@ -9,10 +9,9 @@
 #include "api/dataset.h"
 #include "api/handlers.h"
 #include "api/job.h"
-#include "ingest/ingest.h"
 #include "spec/spec.h"
 
-enum { INSTANCES_MAX = 1000 };
+enum { INSTANCES_MAX = 1000, PIECE_BYTES = 1 << 22 /* of samples that are in memory at once */ };
 
 /* {"dataset":"mnist","split":"test","first":0,"count":10} */
 struct selection {
@@ -39,12 +38,62 @@ static void read_selection(const json_t *body, struct problems *problems, struct
 		problems_add(problems, ERR_UNKNOWN_NAME, "/split", "split is train or test.");
 }
 
+/* How many such rows are read at once. */
+static int64_t piece_of(const struct bp_data *data)
+{
+	int64_t bytes = data->dtype == BP_U8 ? 1 : 4;
+	for (int i = 0; i < data->shape.ndim; i++)
+		bytes *= data->shape.dim[i];
+	return bytes < PIECE_BYTES ? PIECE_BYTES / bytes : 1;
+}
+
+/* The lists of the next rows behind those of the rows before. */
+static bool append(json_t *answer, json_t *next)
+{
+	const char *name;
+	json_t *list;
+	bool ok = next != NULL;
+	json_object_foreach(next, name, list) ok = ok && json_array_extend(json_object_get(answer, name), list) == 0;
+	json_decref(next);
+	return ok;
+}
+
+/* Piece by piece, for a thousand samples may be more than memory. The first reads no row: it tells their size. */
+static json_t *predict_rows(const struct http_request *rq, struct infer *in, const struct selection *sel,
+	const struct dataset_row *row, struct problems *problems)
+{
+	json_t *answer = NULL;
+	struct packed_rows rows;
+	int64_t done = 0, piece = 0;
+	bool ok = true;
+	while (ok && done < sel->count) {
+		int64_t left = sel->count - done;
+		ok = dataset_rows(rq, row, sel->split, sel->first + done, piece < left ? piece : left, &rows);
+		if (!ok) {
+			problems_add(problems, ERR_UNAVAILABLE, "/dataset", "The data set's file cannot be read.");
+		} else if (sel->first >= rows.total || sel->count > rows.total - sel->first) {
+			ok = false;
+			problems_add(problems, ERR_OUT_OF_RANGE, sel->first >= rows.total ? "/first" : "/count",
+				"That split has %lld samples.", (long long)rows.total);
+		} else if (piece > 0) {
+			json_t *next = infer_predict_data(in, &rows.data, sel->first + done, problems);
+			ok = answer ? append(answer, next) : (answer = next) != NULL;
+		}
+		piece = piece_of(&rows.data);
+		done += rows.data.count;
+		packed_rows_done(&rows);
+	}
+	if (!ok) {
+		json_decref(answer);
+		answer = NULL;
+	}
+	return answer;
+}
+
 static json_t *predict_selection(
 	const struct http_request *rq, struct infer *in, const struct selection *sel, struct problems *problems)
 {
 	struct dataset_row row;
-	struct packed packed;
-	char path[PATH_SIZE];
 	json_t *answer = NULL;
 	enum store_status st = dataset_get(rq, sel->dataset, &row);
 	if (st == STORE_NOT_FOUND) {
@@ -55,21 +104,11 @@ static json_t *predict_selection(
 		problems_add(problems, ERR_INTERNAL, "", "The server's database failed.");
 		return NULL;
 	}
-	answer_path(answer_api(rq), "datasets", row.sha256 ? row.sha256 : "", path);
-	if (!row.sha256 || strcmp(row.status, "ready") != 0) {
+	if (!row.sha256 || strcmp(row.status, "ready") != 0)
 		problems_add(
 			problems, ERR_CONFLICT, "/dataset", "The data set is still being received: commit it first.");
-	} else if (!packed_open(path, false, &packed)) {
-		problems_add(problems, ERR_UNAVAILABLE, "/dataset", "The data set's file cannot be read.");
-	} else {
-		const struct bp_data *data = &packed.split[sel->split];
-		if (sel->first >= data->count || sel->count > data->count - sel->first)
-			problems_add(problems, ERR_OUT_OF_RANGE, sel->first >= data->count ? "/first" : "/count",
-				"That split has %lld samples.", (long long)data->count);
-		else
-			answer = infer_predict_data(in, data, sel->first, (int)sel->count, problems);
-		packed_close(&packed);
-	}
+	else
+		answer = predict_rows(rq, in, sel, &row, problems);
 	dataset_row_done(&row);
 	return answer;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "base/io.h"
 #include "base/jsonmem.h"
 #include "base/log.h"
 #include "http/inside.h"
@@ -139,13 +140,11 @@ static bool keep_bytes(struct http_request *rq, const char *data, size_t size)
 static bool write_all(int fd, const char *data, size_t size)
 {
 	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-		if (n < 0 && errno != EINTR)
+		ssize_t n = IO_TRY(write(fd, data, size));
+		if (n < 0)
 			return false;
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		}
+		data += n;
+		size -= (size_t)n;
 	}
 	return true;
 }

@@ -27,10 +27,9 @@ void infer_close(struct infer *in);
  * of each yes, else the net's outputs. At most max_instances. New reference, NULL with problems.
  */
 json_t *infer_predict(struct infer *in, const json_t *body, int max_instances, struct problems *problems);
-/* The same on entries [first, first+n) of a mapped data set split; adds "index", "true_class" and "true_label" to each
- * prediction, or "targets" beside "outputs". */
-json_t *infer_predict_data(
-	struct infer *in, const struct bp_data *data, int64_t first, int n, struct problems *problems);
+/* The same on all entries of data, the first of which has that number in its data set; adds "index", "true_class" and
+ * "true_label" to each prediction, or "targets" beside "outputs". */
+json_t *infer_predict_data(struct infer *in, const struct bp_data *data, int64_t number, struct problems *problems);
 
 enum { WEIGHTS_FORMAT_COUNT = 2 };
 extern const char *const weights_formats[WEIGHTS_FORMAT_COUNT]; /* "safetensors", "npz" */

@@ -233,8 +233,7 @@ static bool same_samples(const struct infer *in, const struct bp_data *data)
 	return same;
 }
 
-json_t *infer_predict_data(
-	struct infer *in, const struct bp_data *data, int64_t first, int n, struct problems *problems)
+json_t *infer_predict_data(struct infer *in, const struct bp_data *data, int64_t number, struct problems *problems)
 {
 	if (!same_samples(in, data)) {
 		problems_add(problems, ERR_INVALID_SHAPE, "/dataset",
@@ -245,13 +244,13 @@ json_t *infer_predict_data(
 	struct bp_data view = *data;
 	view.mean = in->mean;
 	view.std = in->std;
-	json_t *ret = predict(in, &view, first, n, problems);
+	json_t *ret = predict(in, &view, 0, (int)view.count, problems);
 	json_t *predictions = json_object_get(ret, "predictions"), *targets = ret ? json_array() : NULL;
-	for (int64_t i = first; ret && i < first + n; i++) {
+	for (int64_t i = 0; ret && i < data->count; i++) {
 		int64_t sample = data->index ? (int64_t)data->index[i] : i;
-		json_t *one = json_array_get(predictions, (size_t)(i - first));
+		json_t *one = json_array_get(predictions, (size_t)i);
 		if (one)
-			json_object_set_new(one, "index", json_integer(i));
+			json_object_set_new(one, "index", json_integer(number + i));
 		if (one && data->labels) {
 			json_object_set_new(one, "true_class", json_integer(data->labels[sample]));
 			set_label(in, one, "true_label", data->labels[sample]);

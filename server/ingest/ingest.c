@@ -12,12 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/sha256.h"
 #include "ingest/run.h"
 
 enum { PATH_BYTES = 1024 };
@@ -59,12 +57,8 @@ static bool sync_fd(struct run *r, int fd)
 static bool publish(struct run *r, const char *dir, const char *temporary, struct ingest_result *ret)
 {
 	char path[PATH_BYTES];
-	size_t size = (size_t)r->layout.size;
-	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
-	if (map == MAP_FAILED)
+	if (!packed_sha256(r->fd, ret->sha256))
 		return run_trouble(r, errno);
-	sha256_hex(map, size, ret->sha256);
-	munmap(map, size);
 	ret->bytes = r->layout.size;
 	snprintf(path, sizeof(path), "%s/%s", dir, ret->sha256);
 	if (fchmod(r->fd, S_IRUSR | S_IRGRP) != 0 || !sync_fd(r, r->fd) || rename(temporary, path) != 0)

@@ -2,7 +2,7 @@
  * ingest.h - from uploaded files to a packed data set, and back to views for training.
  *
  * A packed data set is one file of fixed layout, read-only, named by the SHA-256 of its content, mapped into memory by
- * whoever reads it. Importers are lines of importers.def (IDX plain or gzipped, npz); each trusts nothing: declared
+ * who trains on it. Importers are lines of importers.def (IDX plain or gzipped, npz); each trusts nothing: declared
  * sizes are compared with what is there before anything is allocated.
  */
 #ifndef INGEST_INGEST_H
@@ -46,5 +46,16 @@ struct packed {
  * file's name. False: errno says why it could not be read, 0: it is not what it should be. */
 bool packed_open(const char *path, bool verify, struct packed *ret);
 void packed_close(struct packed *p);
+
+/* Rows of a packed file, copied: for who reads a few, because a disk that fails under a mapping is a signal that ends
+ * the daemon, and an error here. */
+struct packed_rows {
+	int64_t total;       /* of the split */
+	struct bp_data data; /* the rows read; without mean and std */
+	void *bytes;
+};
+/* Rows [first, first+n) of the split, of those that there are. False: errno as of packed_open. */
+bool packed_read(const char *path, int split, int64_t first, int64_t n, struct packed_rows *ret);
+void packed_rows_done(struct packed_rows *rows);
 
 #endif

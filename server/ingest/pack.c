@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 enum { BLOCK = 1 << 20 };
 
 /* One array on its way into the file. */
@@ -28,9 +30,7 @@ static bool write_fully(struct run *r, const void *data, size_t size, int64_t at
 {
 	const uint8_t *p = data;
 	while (size > 0) {
-		ssize_t n = pwrite(r->fd, p, size, at);
-		if (n < 0 && errno == EINTR)
-			continue;
+		ssize_t n = IO_TRY(pwrite(r->fd, p, size, at));
 		if (n <= 0)
 			return run_trouble(r, n < 0 ? errno : EIO);
 		p += n;
@@ -234,10 +234,7 @@ static bool write_head(struct run *r)
 
 bool run_pack(struct run *r)
 {
-	int rc;
-	do
-		rc = ftruncate(r->fd, r->layout.size);
-	while (rc != 0 && errno == EINTR);
+	int rc = IO_TRY(ftruncate(r->fd, r->layout.size));
 	if (rc != 0 || !stats_init(&r->stats, &r->numbers.shape, r->numbers.dtype))
 		return run_trouble(r, rc != 0 ? errno : ENOMEM);
 	bool ok = true;

@@ -1,7 +1,7 @@
 /*
  * packed.c - packed data sets: where things lie in them, and how they are opened.
  *
- * Opened by work for training and by api for samples, on their own threads. Nothing in the file is believed: all
+ * Mapped by work for training, read row by row by api, on their own threads. Nothing in the file is believed: all
  * offsets are computed again from the header's numbers, and must end exactly where the file does.
  */
 #include "ingest/packed.h"
@@ -9,12 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/sha256.h"
+#include "base/io.h"
 
 enum { CHUNK = 1 << 16 /* bytes read at a time by the verification */ };
 
@@ -122,26 +123,31 @@ static bool decode(const uint8_t *header, size_t size, struct packed_numbers *re
 	return memcmp(header, again, PACKED_HEADER) == 0;
 }
 
-/* Read, not mapped: what the disk cannot give is an error here, and there a signal that ends the daemon. False: errno
- * says why it could not be read, 0: it is not. */
-static bool is_named_by_content(const char *path, int fd)
+/* Read, not mapped: what the disk cannot give is an error here, and there a signal that ends the daemon. */
+bool packed_sha256(int fd, char ret[SHA256_HEX])
 {
 	uint8_t chunk[CHUNK];
-	char hex[SHA256_HEX];
 	struct sha256 sum;
-	const char *slash = strrchr(path, '/');
 	off_t at = 0;
 	ssize_t n;
 	sha256_init(&sum);
-	while ((n = pread(fd, chunk, CHUNK, at)) != 0) {
-		if (n < 0 && errno != EINTR)
+	while ((n = IO_TRY(pread(fd, chunk, CHUNK, at))) != 0) {
+		if (n < 0)
 			return false;
-		if (n > 0) {
-			sha256_add(&sum, chunk, (size_t)n);
-			at += n;
-		}
+		sha256_add(&sum, chunk, (size_t)n);
+		at += n;
 	}
-	sha256_end(&sum, hex);
+	sha256_end(&sum, ret);
+	return true;
+}
+
+/* False: errno says why it could not be read, 0: it is not. */
+static bool is_named_by_content(const char *path, int fd)
+{
+	char hex[SHA256_HEX];
+	const char *slash = strrchr(path, '/');
+	if (!packed_sha256(fd, hex))
+		return false;
 	errno = 0;
 	return strcmp(slash ? slash + 1 : path, hex) == 0;
 }
@@ -213,6 +219,84 @@ bool packed_open(const char *path, bool verify, struct packed *ret)
 		errno = 0;
 	}
 	return whole;
+}
+
+/* All of it; a file that ends before is EIO. */
+static bool read_at(int fd, void *to, size_t size, int64_t at)
+{
+	uint8_t *p = to;
+	while (size > 0) {
+		ssize_t n = IO_TRY(pread(fd, p, size, at));
+		if (n <= 0) {
+			errno = n < 0 ? errno : EIO;
+			return false;
+		}
+		p += n;
+		size -= (size_t)n;
+		at += n;
+	}
+	return true;
+}
+
+/* The rows themselves: samples in one piece, answers behind. */
+static bool read_rows(int fd, const struct packed_numbers *n, const struct packed_layout *layout, int split,
+	int64_t first, struct packed_rows *ret)
+{
+	size_t sample = n->dtype == BP_U8 ? 1 : 4, answer = 4 * (size_t)(n->classes > 0 ? 1 : n->ntargets);
+	for (int i = 0; i < n->shape.ndim; i++)
+		sample *= (size_t)n->shape.dim[i];
+	size_t samples = (sample * (size_t)ret->data.count + 3) / 4 * 4, answers = answer * (size_t)ret->data.count;
+	uint8_t *bytes = malloc(samples + answers + 1);
+	ret->bytes = bytes;
+	if (!bytes ||
+		!read_at(fd, bytes, sample * (size_t)ret->data.count,
+			layout->samples[split] + first * (int64_t)sample) ||
+		!read_at(fd, bytes + samples, answers, layout->answers[split] + first * (int64_t)answer))
+		return false;
+	ret->data.samples = bytes;
+	if (n->classes > 0)
+		ret->data.labels = (const int32_t *)(const void *)(bytes + samples);
+	else
+		ret->data.targets = (const float *)(const void *)(bytes + samples);
+	return true;
+}
+
+bool packed_read(const char *path, int split, int64_t first, int64_t n, struct packed_rows *ret)
+{
+	struct stat st;
+	struct packed_numbers numbers;
+	struct packed_layout layout;
+	uint8_t header[PACKED_HEADER];
+	*ret = (struct packed_rows){0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool ok = fstat(fd, &st) == 0 && read_at(fd, header, sizeof(header), 0);
+	if (ok && !decode(header, (size_t)st.st_size, &numbers, &layout)) {
+		errno = 0;
+		ok = false;
+	}
+	if (ok) {
+		int64_t there = first < numbers.count[split] ? numbers.count[split] - first : 0;
+		ret->total = numbers.count[split];
+		ret->data = (struct bp_data){.shape = numbers.shape,
+			.dtype = numbers.dtype,
+			.count = n < there ? n : there,
+			.ntargets = numbers.ntargets};
+		ok = read_rows(fd, &numbers, &layout, split, first, ret);
+	}
+	int error = errno;
+	close(fd);
+	if (!ok)
+		packed_rows_done(ret);
+	errno = error;
+	return ok;
+}
+
+void packed_rows_done(struct packed_rows *rows)
+{
+	free(rows->bytes);
+	*rows = (struct packed_rows){0};
 }
 
 void packed_close(struct packed *p)

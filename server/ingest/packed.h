@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/sha256.h"
 #include "ingest/ingest.h"
 
 enum {
@@ -44,6 +45,8 @@ bool packed_plan(const struct packed_numbers *n, struct packed_layout *ret);
 /* A view of a packed file's bytes, which lie at a multiple of 8 for as long as the view is used; packed_close is not
  * for it. False when they are no whole packed file. */
 bool packed_view(const void *bytes, size_t size, struct packed *ret);
+/* Of the whole file. False: errno says why it cannot be read. */
+bool packed_sha256(int fd, char ret[SHA256_HEX]);
 void packed_encode(const struct packed_numbers *n, const struct packed_layout *layout, uint8_t ret[PACKED_HEADER]);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "ingest/ingest.h"
 
 enum { BLOCK = 1 << 16 };
@@ -17,10 +18,7 @@ enum { BLOCK = 1 << 16 };
 static la_ssize_t read_block(struct archive *a, void *user, const void **ret)
 {
 	struct source *s = user;
-	ssize_t n = -1;
-	do
-		n = read(s->fd, s->block, BLOCK);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = IO_TRY(read(s->fd, s->block, BLOCK));
 	*ret = s->block;
 	if (n >= 0)
 		return n;

@@ -137,9 +137,41 @@ START_TEST(a_data_set_that_the_disk_cannot_read_fails_its_job_and_crashes_nothin
 }
 END_TEST
 
+/* They are read by row, so it is an answer, and not the daemon's end. */
+START_TEST(samples_that_the_disk_cannot_read_are_an_error_of_the_request)
+{
+	static const char sample[] = "/v1/datasets/quarters/samples/7?split=train";
+	static const char rows[] = "{\"dataset\":\"quarters\",\"split\":\"train\",\"first\":3,\"count\":9}";
+	struct fault_rig r;
+	char id[64], target[128];
+	fault_open(&r, flags);
+	daemon_start_again(&r.d);
+	sample_upload(r.d.port, "quarters", TRAIN, 0);
+	json_decref(sample_wait(r.d.port, sample_submit(r.d.port, "quarters", healthy, id), "succeeded"));
+	snprintf(target, sizeof target, "/v1/jobs/%s/predict", id);
+	atomic_store(&r.control->place, FAULT_DATASET);
+	static const int errors[] = {EIO, EINTR};
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+		fault_arm(&r, FAULT_READ, errors[i], 1, true);
+		json_decref(talk(r.d.port, "GET", sample, NULL, 503));
+		json_decref(talk(r.d.port, "POST", target, rows, 503));
+		ck_assert(atomic_load(&r.control->file.hits) >= 2);
+		fault_disarm(&r);
+	}
+	json_decref(talk(r.d.port, "GET", sample, NULL, 200));
+	json_t *answer = talk(r.d.port, "POST", target, rows, 200);
+	ck_assert_uint_eq(json_array_size(talk_at(answer, "predictions")), 9);
+	json_decref(answer);
+	ck_assert(daemon_logged(&r.d, "data set quarters"));
+	ck_assert_int_eq(daemon_end(&r.d, true), 0);
+	fault_close(&r);
+}
+END_TEST
+
 TEST_SUITE(contain, 120)
 {
 	tcase_add_loop_test(tc, a_job_that_crashes_fails_alone, 0, WAYS);
 	tcase_add_test(tc, a_data_set_that_is_cut_short_under_a_job_fails_it_after_one_crash);
 	tcase_add_test(tc, a_data_set_that_the_disk_cannot_read_fails_its_job_and_crashes_nothing);
+	tcase_add_test(tc, samples_that_the_disk_cannot_read_are_an_error_of_the_request);
 }

@@ -29,7 +29,7 @@ static const char training[] =
 static const char key[] = "Idempotency-Key: only-once\r\nContent-Type: application/json\r\n";
 static const char *const flags[] = {"--retry-seconds=1", "--workers=1", NULL};
 
-/* One way to fail. EINTR from then on is none: who is interrupted tries again, for ever, as SQLite does. */
+/* One way to fail. EINTR from then on is none, because SQLite tries again for ever. */
 static const struct kind {
 	const char *name;
 	int ops, error;
@@ -275,9 +275,33 @@ START_TEST(after_a_failed_sync_the_daemon_ends_by_itself_and_the_next_start_reco
 }
 END_TEST
 
+/* Of SQLite's own loops, which do not end, only the database's files would tell. */
+START_TEST(calls_that_are_interrupted_for_good_keep_nobody_from_ending_the_daemon)
+{
+	static const struct kind forever = {.name = "EINTR for good", .lasting = true};
+	struct story s = {.kind = &forever, .k = 1};
+	struct fault_rig *r = &s.rig;
+	run_undisturbed();
+	fault_open(r, flags);
+	daemon_start_again(&r->d);
+	atomic_store(&r->control->place, _i);
+	fault_arm(r, FAULT_WRITE | FAULT_TRUNCATE | FAULT_READ, EINTR, 1, true);
+	go_on(&s);
+	wait_for_job(&s);
+	ck_assert(atomic_load(&r->control->file.hits) > 1);
+	ck_assert_int_eq(daemon_end(&r->d, true), 0);
+	fault_disarm(r);
+	recover(&s);
+	fault_close(r);
+	bytes_free(&undisturbed);
+}
+END_TEST
+
 TEST_SUITE(faults, 14400)
 {
 	tcase_add_loop_test(tc, after_a_failed_sync_the_daemon_ends_by_itself_and_the_next_start_recovers,
 		FAULT_DATABASE, FAULT_DATASET + 1);
+	tcase_add_loop_test(tc, calls_that_are_interrupted_for_good_keep_nobody_from_ending_the_daemon,
+		FAULT_CHECKPOINT, FAULT_DATASET + 1);
 	tcase_add_loop_test(tc, a_call_that_fails_loses_nothing, 0, KINDS);
 }

@@ -209,7 +209,10 @@ START_TEST(a_regression_gives_its_outputs)
 	ck_assert_uint_eq(json_array_size(outputs), 2);
 	ck_assert_float_eq((float)json_real_value(json_array_get(json_array_get(outputs, 1), 2)), want[CLASSES + 2]);
 	json_decref(answer);
-	answer = infer_predict_data(in, &t.data, 3, 2, &problems);
+	struct bp_data two = t.data;
+	two.index = (const uint32_t[]){3, 4};
+	two.count = 2;
+	answer = infer_predict_data(in, &two, 3, &problems);
 	ck_assert_double_eq(json_real_value(json_array_get(json_array_get(json_object_get(answer, "targets"), 1), 0)),
 		t.targets[4 * CLASSES]);
 	json_decref(answer);
@@ -227,7 +230,7 @@ START_TEST(yes_and_no_are_given_as_probabilities)
 	trained_begin(&t, false, false);
 	json_object_set_new(json_object_get(t.spec, "training"), "loss", json_string("BCEWithLogitsLoss"));
 	struct infer *in = open_it(&t);
-	json_t *answer = infer_predict_data(in, &t.data, 0, 2, &problems);
+	json_t *answer = infer_predict_data(in, &t.data, 0, &problems);
 	problem_none(&problems);
 	scores(&t, want);
 	const json_t *second = json_array_get(json_object_get(answer, "outputs"), 1);
@@ -247,7 +250,7 @@ START_TEST(samples_of_a_data_set_come_with_their_true_labels)
 	const uint32_t index[] = {9, 4, 0};
 	trained_begin(&t, true, true);
 	struct infer *in = open_it(&t);
-	json_t *answer = infer_predict_data(in, &t.data, 0, SAMPLES, &problems);
+	json_t *answer = infer_predict_data(in, &t.data, 0, &problems);
 	check_classes(&t, answer, SAMPLES);
 	const json_t *one = json_array_get(json_object_get(answer, "predictions"), 5);
 	ck_assert_int_eq(json_integer_value(json_object_get(one, "index")), 5);
@@ -257,12 +260,13 @@ START_TEST(samples_of_a_data_set_come_with_their_true_labels)
 	struct bp_data view = t.data;
 	view.index = index;
 	view.count = 3;
-	answer = infer_predict_data(in, &view, 1, 1, &problems);
-	one = json_array_get(json_object_get(answer, "predictions"), 0);
+	answer = infer_predict_data(in, &view, 20, &problems);
+	one = json_array_get(json_object_get(answer, "predictions"), 1);
+	ck_assert_int_eq(json_integer_value(json_object_get(one, "index")), 21);
 	ck_assert_int_eq(json_integer_value(json_object_get(one, "true_class")), 1);
 	json_decref(answer);
 	view.shape.dim[2] = 5;
-	ck_assert_ptr_null(infer_predict_data(in, &view, 0, 1, &problems));
+	ck_assert_ptr_null(infer_predict_data(in, &view, 0, &problems));
 	problem_expect(&problems, ERR_INVALID_SHAPE, "/dataset", "another shape");
 	infer_close(in);
 	trained_end(&t);

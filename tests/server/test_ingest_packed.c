@@ -1,6 +1,7 @@
 /* test_ingest_packed.c - packed files: flipped bytes, wrong sizes, and large flat samples. */
 #include "runner.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,54 @@ START_TEST(every_flipped_byte_is_found_when_verifying_and_harmless_when_not)
 		}
 	}
 	ck_assert_uint_gt(sum, 0);
+	copy_end(&c);
+}
+END_TEST
+
+/* The row that was read is the mapped one. */
+static void check_row(const struct packed *p, int split, int64_t row, const struct packed_rows *got, int64_t at)
+{
+	const struct bp_data *d = &p->split[split];
+	size_t bytes = (size_t)bp_shape_size(&d->shape);
+	const uint8_t *want = (const uint8_t *)d->samples + (size_t)row * bytes;
+	ck_assert(memcmp((const uint8_t *)got->data.samples + (size_t)at * bytes, want, bytes) == 0);
+	ck_assert_int_eq(got->data.labels[at], d->labels[row]);
+}
+
+START_TEST(rows_are_read_as_they_are_mapped_and_only_those_that_there_are)
+{
+	struct copy c;
+	struct packed p;
+	struct packed_rows rows;
+	copy_begin(&c);
+	ck_assert(packed_open(c.path, true, &p));
+	for (int split = 0; split < SPLIT_COUNT; split++) {
+		int64_t count = p.split[split].count;
+		for (int64_t first = 0; first < count + 2; first++) {
+			for (int64_t n = 0; n < count + 2; n++) {
+				int64_t there = first < count ? count - first : 0;
+				ck_assert(packed_read(c.path, split, first, n, &rows));
+				ck_assert_int_eq(rows.total, count);
+				ck_assert_int_eq(rows.data.count, n < there ? n : there);
+				for (int64_t i = 0; i < rows.data.count; i++)
+					check_row(&p, split, first + i, &rows, i);
+				packed_rows_done(&rows);
+			}
+		}
+	}
+	ck_assert(packed_read(c.path, SPLIT_TRAIN, INT64_MAX, INT64_MAX, &rows));
+	ck_assert_int_eq(rows.data.count, 0);
+	packed_rows_done(&rows);
+	packed_close(&p);
+	copy_write(&c, c.size - 1);
+	ck_assert(!packed_read(c.path, SPLIT_TRAIN, 0, 1, &rows));
+	ck_assert_int_eq(errno, 0);
+	c.data[8]++;
+	copy_write(&c, c.size);
+	ck_assert(!packed_read(c.path, SPLIT_TRAIN, 0, 1, &rows));
+	ck_assert_int_eq(errno, 0);
+	ck_assert(!packed_read("/nonexistent/file", SPLIT_TRAIN, 0, 1, &rows));
+	ck_assert_int_eq(errno, ENOENT);
 	copy_end(&c);
 }
 END_TEST
@@ -315,6 +364,7 @@ TEST_SUITE(ingest_packed, 60)
 	tcase_add_test(tc, a_whole_file_opens_and_is_read_only);
 	tcase_add_test(tc, every_flipped_byte_is_found_when_verifying_and_harmless_when_not);
 	tcase_add_loop_test(tc, with_any_byte_changed_and_no_checksum_a_training_runs_or_is_refused, 0, 2);
+	tcase_add_test(tc, rows_are_read_as_they_are_mapped_and_only_those_that_there_are);
 	tcase_add_test(tc, a_file_of_any_other_length_does_not_open);
 	tcase_add_test(tc, hostile_numbers_in_the_header_never_open);
 	tcase_add_test(tc, a_plan_bounds_every_number);
