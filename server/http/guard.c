@@ -90,6 +90,11 @@ static bool length_parse(const char *text, int64_t *ret)
 	return true;
 }
 
+static bool expects_to_go_on(const struct counted *n)
+{
+	return n->expect && strcasecmp(n->expect_value, "100-continue") == 0;
+}
+
 /* What is wrong, or NULL. */
 static const char *framing_fault(struct http_request *rq, const struct counted *n, const char *version)
 {
@@ -112,9 +117,8 @@ static const char *framing_fault(struct http_request *rq, const struct counted *
 		return "The Content-Length is not a valid number.";
 	if (n->type > 1 || n->origin > 1 || n->site > 1 || n->expect > 1)
 		return "Content-Type, Origin, Sec-Fetch-Site and Expect may be given once.";
-	if (n->expect && strcasecmp(n->expect_value, "100-continue") != 0)
-		return "The only expectation is 100-continue.";
-	if (n->expect && !n->transfer && rq->declared <= 0)
+	/* Of HTTP/1.0 no expectation is heard (RFC 9110, section 10.1.1). */
+	if (!old && expects_to_go_on(n) && !n->transfer && rq->declared <= 0)
 		return "Expect is for requests with a body.";
 	return NULL;
 }
@@ -149,6 +153,8 @@ bool guard_framing(struct http_request *rq, const char *method, const char *vers
 	rq->chunked = n.transfer > 0;
 	if (fault)
 		http_reply_error(rq, ERR_INVALID_REQUEST, "", "%s", fault);
+	else if (n.expect && !expects_to_go_on(&n) && strcmp(version, "HTTP/1.1") == 0)
+		http_reply_error(rq, ERR_EXPECTATION_FAILED, "Expect", "The only expectation is 100-continue.");
 	else if (bytes > HEADERS_MAX + rq->target_size || n.total > HEADER_COUNT_MAX)
 		http_reply_error(rq, ERR_HEADERS_TOO_LARGE, "", "At most %d headers of %d bytes together are read.",
 			HEADER_COUNT_MAX, HEADERS_MAX);
