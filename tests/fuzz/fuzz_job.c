@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fuzz/heap.h"
 #include "spec/spec.h"
 
 enum { SAMPLES = 8, FEATURES = 4, OUTPUTS = 3, THREADS = 4, BATCHES = 3 };
@@ -141,7 +142,7 @@ static void check_job(struct spec_job *job, const json_t *body, size_t size)
 	train(b, job, classes);
 }
 
-void fuzz_job(const uint8_t *data, size_t size)
+static void check(const uint8_t *data, size_t size)
 {
 	static struct spec_job job;
 	struct problems problems = {0};
@@ -155,4 +156,13 @@ void fuzz_job(const uint8_t *data, size_t size)
 	if (ok)
 		check_job(&job, json, size);
 	json_decref(json);
+}
+
+void fuzz_job(const uint8_t *data, size_t size)
+{
+	bench(false);
+	bench(true);
+	heap_begin();
+	check(data, size);
+	heap_end();
 }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "fuzz/heap.h"
 #include "spec/spec.h"
 
 /* A net that needs no more bytes and operations makes a step of training; each so many-th input may be as large as DEEP
@@ -85,7 +86,7 @@ static void check_net(const struct spec_model *m, struct bp_net *net, size_t siz
 		train(net, &params);
 }
 
-void fuzz_model(const uint8_t *data, size_t size)
+static void check(const uint8_t *data, size_t size)
 {
 	struct problems problems = {0};
 	struct spec_model m;
@@ -107,4 +108,11 @@ void fuzz_model(const uint8_t *data, size_t size)
 	must_tell(&problems);
 	must_point(&problems);
 	json_decref(json);
+}
+
+void fuzz_model(const uint8_t *data, size_t size)
+{
+	heap_begin();
+	check(data, size);
+	heap_end();
 }
