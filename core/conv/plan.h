@@ -82,6 +82,10 @@ struct winograd_weights_plan {
 struct bands_plan {
 	size_t bands, limit; /* of a map: by its size, and at most */
 	size_t parts;        /* bands of a batch, at most */
+	int top;             /* of the lines of dy that a band of dx reads: the first, */
+	size_t span;         /* and how much further the last reaches */
+	size_t left;         /* columns of zeros before them */
+	size_t columns;      /* in all */
 	size_t scratch;      /* bytes of each thread */
 };
 

@@ -207,7 +207,7 @@ static void forward_block(const struct job *j, size_t i, bool more, void *scratc
 	multiply(cv, &p, scratch);
 	if (j->call.parts) {
 		bp_real *part = j->call.parts + i * BP_NORM_STATS * oc;
-		cv->k->norm_stats(p.rows, oc, y, (bp_real *const[]){part, part + oc, part + 2 * oc});
+		cv->k->norm_stats(p.rows, oc, y, false, (bp_real *const[]){part, part + oc, part + 2 * oc});
 	}
 }
 

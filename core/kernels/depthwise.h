@@ -28,11 +28,28 @@ struct bp_depthwise {
 	bool acc, relu;
 };
 
-/* dw[t * channels + j] += sum over p of X_t[p][j] * dy[p * channels + j]. */
-struct bp_depthwise_weights {
-	struct bp_depthwise_line line;
-	const bp_real *dy;
-	bp_real *dw;
+struct bp_norm;
+
+/*
+ * A line of `points` inputs, whose gradients are dx[p][j] = (acc ? the same : 0) + sum over taps (a, b) of kh x kw of
+ * G_ab[p][j] * W_ab[j], and their share in the gradient of the weights, dW_ab[j] += sum over p of G_ab[p][j] * X[p][j].
+ * G_ab[p] is at g + a * g_line + p * channels + b * g_tap; W and dW of a tap at a * w_line + b * w_tap; x and dx of
+ * point p at p * step. Steps are in elements. With a norm, X is the norm of x (norm.h; its rows are not read).
+ */
+struct bp_depthwise_backward {
+	size_t points, channels;
+	int kh, kw;
+	const bp_real *g;
+	ptrdiff_t g_line, g_tap;
+	const bp_real *w;
+	bp_real *dw; /* NULL: not wanted */
+	ptrdiff_t w_line, w_tap;
+	const bp_real *x;
+	bp_real *dx; /* NULL: not wanted */
+	size_t step;
+	bool acc;
+	const struct bp_norm *norm; /* or NULL */
+	bp_real *sum, *dot;         /* NULL, or what the norm's gradient sums up is added here; with dx and dw */
 };
 
 #endif

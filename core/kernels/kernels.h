@@ -21,7 +21,7 @@ struct bp_outer;     /* outer.h */
 struct bp_dense;     /* dense.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */
-struct bp_depthwise_weights;
+struct bp_depthwise_backward;
 struct bp_winograd_in; /* winograd.h */
 struct bp_winograd_out;
 struct bp_winograd_weights;

@@ -10,7 +10,7 @@
 
 #include "kernels/vec.h"
 
-enum { ROWS = 4 };
+enum { ROWS = 4, FIRST_ROWS = 64 /* of a sum whose mean is guessed from them */ };
 
 /* A vector of n columns from j, of m rows: its first element is `at`. m and n are known when compiled, but for the last
  * columns of a row. */
@@ -52,7 +52,7 @@ VEC_INLINE void add_rows(const struct strip s, size_t c, const bp_real *x, bp_re
 	add_to(sum + s.j, total, s.n);
 }
 
-/* Deviations from the mean, and their squares. */
+/* Deviations from a middle, and their squares. */
 VEC_INLINE void add_deviations(
 	const struct strip s, size_t c, const bp_real *x, const bp_real *mean, bp_real *sum, bp_real *squares)
 {
@@ -69,22 +69,22 @@ VEC_INLINE void add_deviations(
 }
 
 /*
- * The second pass also sums the deviations, which would be 0 were it not for the rounding of the mean, and takes them
- * off (Chan, Golub and LeVeque, 1983).
+ * The middle is the mean of the first rows alone, so that memory is read once. As these m rows are among the N that are
+ * summed, the square of how far their mean is from that of all, times N, is at most N / m of the sum of squared
+ * deviations: little is lost when it is taken off (Chan, Golub and LeVeque, 1983).
  */
-void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bp_real *const ret[BP_NORM_STATS])
+void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bool more, bp_real *const ret[BP_NORM_STATS])
 {
-	bp_real *mean = ret[BP_NORM_MEAN], *m2 = ret[BP_NORM_M2], *rest = ret[BP_NORM_REST];
-	for (size_t j = 0; j < c; j++)
-		mean[j] = m2[j] = rest[j] = 0;
-	EACH_STRIP(rows, c, add_rows, c, x, mean);
-	for (size_t j = 0; j < c; j++)
-		mean[j] /= (bp_real)rows;
-	EACH_STRIP(rows, c, add_deviations, c, x, mean, rest, m2);
-	for (size_t j = 0; j < c; j++) {
-		rest[j] /= (bp_real)rows;
-		m2[j] -= rest[j] * rest[j] * (bp_real)rows;
+	bp_real *middle = ret[BP_NORM_MIDDLE], *sum = ret[BP_NORM_SUM], *squares = ret[BP_NORM_SQUARES];
+	const size_t first = rows < FIRST_ROWS ? rows : FIRST_ROWS;
+	if (!more) {
+		for (size_t j = 0; j < c; j++)
+			middle[j] = sum[j] = squares[j] = 0;
+		EACH_STRIP(first, c, add_rows, c, x, middle);
+		for (size_t j = 0; j < c; j++)
+			middle[j] /= (bp_real)first;
 	}
+	EACH_STRIP(rows, c, add_deviations, c, x, middle, sum, squares);
 }
 
 /* The parameters of a vector of columns. */

@@ -1,10 +1,10 @@
 /*
  * norm.h - the arguments of the batch normalisation kernels. Rows are (sample, pixel) pairs, columns are channels.
  *
- *	norm_stats	of each column, in two passes over rows that stay in cache: the mean is ret[MEAN] + ret[REST],
- *where REST is what rounding lost, and M2 is the sum of squared deviations from it norm_apply	y = (x - mean) * scale
- *+ shift, then ReLU; y may be x norm_grad_sums	sum of g and of g * (x - mean) over the rows norm_grad	dx = g * scale
- *- ((x - mean) * slope + offset); dx may be dy
+ *	norm_stats	of each column: ret[MIDDLE], a value near the mean, and the sums of the deviations from it and
+ *of their squares; with `more`, these are added to those of earlier rows (bp_norm_moments) norm_apply	y = (x - mean)
+ ** scale + shift, then ReLU; y may be x norm_grad_sums	sum of g and of g * (x - mean) over the rows norm_grad	dx = g
+ ** scale - ((x - mean) * slope + offset); dx may be dy
  *
  * g is dy, but with relu 0 where (x - mean) * scale + shift <= 0: the mask is made again from x, so that y is not read.
  */
@@ -13,12 +13,20 @@
 
 #include "backprop.h"
 
-enum { BP_NORM_MEAN, BP_NORM_REST, BP_NORM_M2, BP_NORM_STATS };
+enum { BP_NORM_MIDDLE, BP_NORM_SUM, BP_NORM_SQUARES, BP_NORM_STATS };
 
 struct bp_norm {
 	size_t rows, c;
 	bool relu;
 	const bp_real *scale, *shift, *mean, *slope, *offset; /* c values each; only those of the formula are read */
 };
+
+/* Mean and sum of squared deviations from it, of so many rows, from the stats of a column. */
+static inline void bp_norm_moments(const bp_real stats[BP_NORM_STATS], double rows, double *ret_mean, double *ret_m2)
+{
+	const double sum = stats[BP_NORM_SUM], m2 = stats[BP_NORM_SQUARES] - sum / rows * sum;
+	*ret_mean = stats[BP_NORM_MIDDLE] + sum / rows;
+	*ret_m2 = m2 < 0 ? 0 : m2;
+}
 
 #endif

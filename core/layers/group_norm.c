@@ -126,8 +126,11 @@ static void add_chunk(const struct work *w, int64_t sample, int64_t rows, struct
 	const bp_real *sums = vector(w, sample, SUMS);
 	const int64_t per_group = w->c / w->groups;
 	for (int64_t j = 0; j < w->c; j++) {
-		double mean = (double)sums[BP_NORM_MEAN * w->c + j] + sums[BP_NORM_REST * w->c + j];
-		moments_add(&all[j / per_group], (double)rows, mean, sums[BP_NORM_M2 * w->c + j]);
+		const bp_real column[BP_NORM_STATS] = {sums[BP_NORM_MIDDLE * w->c + j], sums[BP_NORM_SUM * w->c + j],
+			sums[BP_NORM_SQUARES * w->c + j]};
+		double mean, m2;
+		bp_norm_moments(column, (double)rows, &mean, &m2);
+		moments_add(&all[j / per_group], (double)rows, mean, m2);
 	}
 }
 
@@ -168,7 +171,7 @@ static void sample_moments(const struct work *w, int64_t sample, struct moments 
 	for (int64_t at = 0; at < w->rows; at += w->chunk) {
 		int64_t rows = w->rows - at < w->chunk ? w->rows - at : w->chunk;
 		const bp_real *x = c->x[0] + (sample * w->rows + at) * w->c;
-		c->ctx->k->norm_stats((size_t)rows, (size_t)w->c, x, sums);
+		c->ctx->k->norm_stats((size_t)rows, (size_t)w->c, x, false, sums);
 		add_chunk(w, sample, rows, all);
 	}
 }

@@ -170,7 +170,7 @@ static void stats_block(const void *arg, int64_t block)
 	bp_real *sums[SUMS];
 	for (int i = 0; i < SUMS; i++)
 		sums[i] = sums_of(w, block, i);
-	w->call->ctx->k->norm_stats(p.rows, p.c, w->call->x[0] + at, sums);
+	w->call->ctx->k->norm_stats(p.rows, p.c, w->call->x[0] + at, false, sums);
 }
 
 static void apply_block(const void *arg, int64_t block)
@@ -206,22 +206,23 @@ static void combine_stats(const struct work *w)
 	double *restrict mean = w->total[0], *restrict var = w->total[1];
 	memset(mean, 0, 2 * n * sizeof(*mean));
 	for (int64_t b = 0; b < w->parts; b++) {
-		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
+		const bp_real *middle = sums_of(w, b, BP_NORM_MIDDLE), *sum = sums_of(w, b, BP_NORM_SUM);
 		double share = (double)part_rows(w, b) / (double)w->rows;
 		for (size_t j = 0; j < n; j++)
-			mean[j] += share * ((double)m[j] + rest[j]);
+			mean[j] += share * middle[j] + sum[j] / (double)w->rows;
 	}
 	for (int64_t b = 0; b < w->parts; b++) {
-		const bp_real *m = sums_of(w, b, BP_NORM_MEAN), *rest = sums_of(w, b, BP_NORM_REST);
-		const bp_real *m2 = sums_of(w, b, BP_NORM_M2);
+		const bp_real *middle = sums_of(w, b, BP_NORM_MIDDLE), *sum = sums_of(w, b, BP_NORM_SUM);
+		const bp_real *squares = sums_of(w, b, BP_NORM_SQUARES);
 		double rows = (double)part_rows(w, b);
 		for (size_t j = 0; j < n; j++) {
-			double d = (double)m[j] + rest[j] - mean[j];
-			var[j] += m2[j] + rows * d * d;
+			/* Around the mean: squares of (x - middle) + d. */
+			double d = middle[j] - mean[j];
+			var[j] += squares[j] + d * (2 * sum[j] + rows * d);
 		}
 	}
 	for (size_t j = 0; j < n; j++)
-		var[j] /= (double)w->rows;
+		var[j] = var[j] < 0 ? 0 : var[j] / (double)w->rows;
 }
 
 /* The last three tensors are the buffers. */

@@ -5,11 +5,14 @@
 #include "kernels/dense.h"
 #include "kernels/depthwise.h"
 #include "kernels/igemm.h"
+#include "kernels/norm.h"
 #include "kernels/outer.h"
 #include "kernels/patch.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A table of n pointers to rows of `width` elements, GAP elements apart, in one block: the last row ends at its end. */
 enum { GAP = 3 };
@@ -275,33 +278,105 @@ void check_depthwise(const struct bp_kernels *k, struct draw *d)
 	guard_free(bias, n);
 }
 
-void check_depthwise_weights(const struct bp_kernels *k, struct draw *d)
+/* What the norm makes of x, and whether its ReLU lets a gradient through; *ret_unsure when rounding decides that. */
+static double norm_input(const struct bp_norm *p, double x, size_t j, bool *ret_passes, bool *ret_unsure)
 {
-	size_t x_size;
-	struct bp_depthwise_weights p = {.line = draw_line(k, d, &x_size)};
-	const size_t n = p.line.channels, dy_size = p.line.points * n, w_size = (size_t)p.line.kh * p.line.kw * n;
-	bp_real *x = guard_new(x_size), *dy = guard_new(dy_size), *dw = guard_new(w_size), *before = guard_new(w_size);
-	draw_reals(d, x, x_size);
-	draw_reals(d, dy, dy_size);
-	draw_reals(d, before, w_size);
-	for (size_t i = 0; i < w_size; i++)
-		dw[i] = before[i];
-	guard_freeze(x, x_size);
-	guard_freeze(dy, dy_size);
-	p.line.x = x;
-	p.dy = dy;
-	p.dw = dw;
-	k->depthwise_weights(&p);
-	for (size_t i = 0; i < w_size; i++) {
-		double sum = before[i];
-		for (size_t point = 0; point < p.line.points; point++)
-			sum += (double)line_input(&p.line, point, (int)(i / n), i % n) * dy[point * n + i % n];
-		check_near(k, "depthwise weights", i, dw[i], sum, rounding(p.line.points));
+	*ret_passes = true;
+	if (!p)
+		return x;
+	double y = (x - p->mean[j]) * p->scale[j] + p->shift[j];
+	*ret_unsure |= p->relu && fabs(y) < 1e-6;
+	*ret_passes = !p->relu || y > 0;
+	return *ret_passes ? y : 0;
+}
+
+void check_depthwise_backward(const struct bp_kernels *k, struct draw *d)
+{
+	const size_t n = draw_int(d, 1, 4 * k->vlen), points = draw_int(d, 1, 19), wants = draw_int(d, 1, 3);
+	const bool small = draw_bool(d), turned = draw_bool(d);
+	const int kh = small ? 3 : draw_int(d, 0, 5), kw = small ? 3 : draw_int(d, 1, 5);
+	const size_t gap = draw_bool(d) ? draw_int(d, 0, 5) : 0, step = n + gap, g_tap = small ? n : n + gap;
+	const size_t g_line = (points + kw) * g_tap, g_size = kh * g_line + (points + kw) * (n + gap);
+	const size_t taps = (size_t)kh * kw, w_size = taps * n, x_size = (points - 1) * step + n;
+	struct bp_norm norm = {.c = n, .relu = draw_bool(d)};
+	bp_real *g = guard_new(g_size), *w = guard_new(w_size), *dw = guard_new(w_size), *dw0 = guard_new(w_size),
+		*x = guard_new(x_size), *dx = guard_new(x_size), *dx0 = guard_new(x_size), *v[5];
+	bp_real *const all[] = {g, w, dw0, x, dx0};
+	const size_t sizes[] = {g_size, w_size, w_size, x_size, x_size};
+	for (int i = 0; i < 5; i++) {
+		draw_reals(d, all[i], sizes[i]);
+		v[i] = guard_new(n);
+		draw_reals(d, v[i], n);
 	}
-	guard_free(x, x_size);
-	guard_free(dy, dy_size);
+	memcpy(dw, dw0, w_size * sizeof *dw);
+	memcpy(dx, dx0, x_size * sizeof *dx);
+	norm.mean = v[0];
+	norm.scale = v[1];
+	norm.shift = v[2];
+	double sum0[256], dot0[256];
+	for (size_t j = 0; j < n; j++) {
+		sum0[j] = v[3][j];
+		dot0[j] = v[4][j];
+	}
+	guard_freeze(g, g_size);
+	guard_freeze(w, w_size);
+	guard_freeze(x, x_size);
+	const ptrdiff_t last = turned && taps ? (ptrdiff_t)((taps - 1) * n) : 0, sign = turned ? -1 : 1;
+	const bool with_norm = wants == 3 && draw_bool(d);
+	struct bp_depthwise_backward p = {
+		.points = points,
+		.channels = n,
+		.kh = kh,
+		.kw = kw,
+		.g = g,
+		.g_line = (ptrdiff_t)g_line,
+		.g_tap = (ptrdiff_t)g_tap,
+		.w = w + last,
+		.dw = wants & 1 ? dw + last : NULL,
+		.w_line = sign * kw * (ptrdiff_t)n,
+		.w_tap = sign * (ptrdiff_t)n,
+		.x = x,
+		.dx = wants & 2 ? dx : NULL,
+		.step = step,
+		.acc = draw_bool(d),
+		.norm = with_norm ? &norm : NULL,
+		.sum = with_norm ? v[3] : NULL,
+		.dot = with_norm ? v[4] : NULL,
+	};
+	k->depthwise_backward(&p);
+	for (size_t j = 0; j < n; j++) {
+		double sum = sum0[j], dot = dot0[j], shares[25] = {0};
+		bool unsure = false;
+		for (size_t i = 0; i < points; i++) {
+			const size_t at = i * step + j;
+			double s = p.acc ? dx0[at] : 0;
+			bool passes;
+			double input = norm_input(p.norm, x[at], j, &passes, &unsure);
+			for (size_t t = 0; t < taps; t++) {
+				double gradient = g[t / kw * g_line + i * n + t % kw * g_tap + j];
+				s += gradient * p.w[(ptrdiff_t)t * p.w_tap + (ptrdiff_t)j];
+				shares[t] += gradient * input;
+			}
+			check_near(k, "depthwise dx", at, dx[at], wants & 2 ? s : dx0[at], rounding(taps + 1));
+			sum += passes ? s : 0;
+			dot += passes ? s * (x[at] - (double)norm.mean[j]) : 0;
+		}
+		for (size_t t = 0; t < taps; t++) {
+			const size_t at = (size_t)(last + (ptrdiff_t)t * p.w_tap) + j;
+			check_near(k, "depthwise dw", at, dw[at], dw0[at] + (wants & 1 ? shares[t] : 0),
+				rounding(points + 1) * 2);
+		}
+		if (unsure)
+			continue;
+		check_near(k, "sum", j, v[3][j], with_norm ? sum : sum0[j], rounding(points * (taps + 1)));
+		check_near(k, "dot", j, v[4][j], with_norm ? dot : dot0[j], rounding(points * (taps + 1)) * 2);
+	}
+	for (int i = 0; i < 5; i++) {
+		guard_free(all[i], sizes[i]);
+		guard_free(v[i], n);
+	}
 	guard_free(dw, w_size);
-	guard_free(before, w_size);
+	guard_free(dx, x_size);
 }
 
 void check_dense(const struct bp_kernels *k, struct draw *d)
