@@ -7,7 +7,7 @@
 #? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
 #? make torture    the daemon's tests in full: 200 kills, each call and each allocation fails ... (SUITES="kill faults")
 #? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), 500
-#?                 clients on one job, slow clients, and how long answers take while two jobs train
+#?                 clients on one job and what they cost it, slow clients, how long answers take while two jobs train
 #? make accuracy   200 steps of whole nets beside PyTorch's losses, and how far PyTorch is from itself
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed and memory of training beside PyTorch, Keras, JAX and KANN, in the same run (BENCH=--quick)
@@ -186,6 +186,7 @@ torture-http: $(B)/test_http $(B)/backpropd
 	CROWD_CLIENTS=500 BACKPROPD=$(B)/backpropd ./$(B)/test_http crowd
 	$(PYTHON) tests/http/slow_clients.py $(B)
 	$(PYTHON) tests/bench/bench_api.py $(B)
+	$(PYTHON) tests/bench/bench_sse.py $(B)
 .PHONY: accuracy
 accuracy: $(B)/test_core $(B)/test_core64
 	@set -e; for t in $^; do ACCURACY=1 CK_TIMEOUT_MULTIPLIER=10 ./$$t whole_nets; done

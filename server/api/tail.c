@@ -66,7 +66,7 @@ static bool write_batch(struct tail *t, const struct event_row *rows, int n)
 	return true;
 }
 
-/* Whether no event can follow those that the next list will show. Asked before the list, so that none is missed. */
+/* Whether no event can follow those that the next list will show. Asked before that list, so that none is missed. */
 static bool at_end(struct tail *t)
 {
 	if (!t->follow)
@@ -94,23 +94,33 @@ static int say_refused(struct tail *t)
 	return t->text.bytes ? 1 : -1;
 }
 
-/* 1: there is text to send; 0: nothing now; -1: the end. */
+static enum store_status list(const struct tail *t, struct event_row **ret, int *ret_n)
+{
+	const char *type = t->type[0] ? t->type : NULL;
+	struct event_feed feed = {
+		.owner = t->owner[0] ? t->owner : NULL, .type = type, .after = t->after, .limit = t->limit};
+	return t->global ? store_event_feed(t->api->store, &feed, ret, ret_n)
+			 : store_event_list(t->api->store, t->job_id, t->after, type, t->limit, ret, ret_n);
+}
+
+/* 1: there is text to send; 0: nothing now; -1: the end. The job's row is read only when there is nothing, for hundreds
+ * may follow a job. */
 static int refill(struct tail *t)
 {
 	if (!auth_pass_holds(t->api, &t->pass))
 		return say_refused(t);
-	bool last = at_end(t);
 	struct event_row *rows = NULL;
-	int n = 0;
-	const char *type = t->type[0] ? t->type : NULL;
-	struct event_feed feed = {
-		.owner = t->owner[0] ? t->owner : NULL, .type = type, .after = t->after, .limit = t->limit};
-	enum store_status st =
-		t->global ? store_event_feed(t->api->store, &feed, &rows, &n)
-			  : store_event_list(t->api->store, t->job_id, t->after, type, t->limit, &rows, &n);
-	if (st != STORE_OK)
+	int n = 0, result = 1;
+	if (list(t, &rows, &n) != STORE_OK)
 		return -1;
-	int result = n > 0 ? 1 : last ? -1 : 0;
+	if (n == 0) {
+		bool last = at_end(t);
+		free(rows);
+		rows = NULL;
+		if (last && list(t, &rows, &n) != STORE_OK)
+			return -1;
+		result = n > 0 ? 1 : last ? -1 : 0;
+	}
 	if (n > 0 && !write_batch(t, rows, n))
 		result = -1;
 	for (int i = 0; i < n; i++)

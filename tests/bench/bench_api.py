@@ -122,4 +122,5 @@ def main():
     return 0 if p99 <= P99_MS else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
