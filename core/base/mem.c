@@ -9,33 +9,21 @@
 
 enum {
 	HUGE_PAGE = 2 << 20,
-	HUGE_FROM = 4 << 20 /* bytes: below this, the part of a huge page that is lost would weigh too much */
+	HUGE_FROM = 4 << 20, /* bytes: below this, 4 KiB pages do */
+	MAP_FROM =
+		1 << 20 /* bytes: from here on a block is a mapping of its own, and gone from the process once freed */
 };
 
-void *bp_mem_new(size_t bytes)
-{
-	size_t align = bytes >= HUGE_FROM ? HUGE_PAGE : BP_ALIGN, size;
-	if (!bp_size_add(bytes ? bytes : 1, align - 1, &size) || size > PTRDIFF_MAX)
-		return NULL;
-	size = size / align * align;
-	void *block = aligned_alloc(align, size);
-	if (!block)
-		return NULL;
-	if (align == HUGE_PAGE)
-		(void)madvise(block, size, MADV_HUGEPAGE); /* a wish: without it the block only is slower */
-	memset(block, 0, size);
-	return block;
-}
+/* Before each block of bp_mem_new, BP_ALIGN bytes of it. */
+struct head {
+	size_t mapped; /* bytes of the mapping, this included; 0: it is malloc's */
+};
+_Static_assert(sizeof(struct head) <= BP_ALIGN, "a block stays aligned behind its head");
 
-void bp_mem_free(void *block)
-{
-	free(block);
-}
-
-/* Whole pages, huge ones for a large block; 0 when bytes is too large. */
+/* Whole pages; 0 when bytes is too large. */
 static size_t mapped_size(size_t bytes)
 {
-	size_t page = bytes >= HUGE_FROM ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE), size;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size;
 	if (!bp_size_add(bytes ? bytes : 1, page - 1, &size) || size > PTRDIFF_MAX - HUGE_PAGE)
 		return 0;
 	return size / page * page;
@@ -43,7 +31,8 @@ static size_t mapped_size(size_t bytes)
 
 void *bp_mem_map(size_t bytes)
 {
-	size_t size = mapped_size(bytes), spare = bytes >= HUGE_FROM ? HUGE_PAGE : 0;
+	size_t size = mapped_size(bytes), spare = bytes >= HUGE_FROM ? HUGE_PAGE : 0,
+	       huge = size / HUGE_PAGE * HUGE_PAGE;
 	if (!size)
 		return NULL;
 	char *block = mmap(NULL, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -53,13 +42,41 @@ void *bp_mem_map(size_t bytes)
 	size_t before = (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE) % HUGE_PAGE;
 	if (before)
 		(void)munmap(block, before);
-	(void)munmap(block + before + size, spare - before);
-	(void)madvise(block + before, size, MADV_HUGEPAGE);
-	return block + before;
+	block += before;
+	(void)munmap(block + size, spare - before);
+	/* Wishes: without them the block only is slower, or larger. The end that does not fill a huge page must not get
+	 * one: what is planned is what is taken. */
+	(void)madvise(block, huge, MADV_HUGEPAGE);
+	if (size > huge)
+		(void)madvise(block + huge, size - huge, MADV_NOHUGEPAGE);
+	return block;
 }
 
 void bp_mem_unmap(void *block, size_t bytes)
 {
 	if (block)
 		(void)munmap(block, mapped_size(bytes));
+}
+
+void *bp_mem_new(size_t bytes)
+{
+	size_t size;
+	if (!bp_size_align(bytes ? bytes : 1, &size) || !bp_size_add(size, BP_ALIGN, &size) || size > PTRDIFF_MAX)
+		return NULL;
+	bool map = bytes >= MAP_FROM;
+	char *whole = map ? bp_mem_map(size) : aligned_alloc(BP_ALIGN, size);
+	if (!whole)
+		return NULL;
+	memset(whole, 0, size); /* a mapping is zeros already, but now it is in memory too */
+	((struct head *)whole)->mapped = map ? size : 0;
+	return whole + BP_ALIGN;
+}
+
+void bp_mem_free(void *block)
+{
+	struct head *whole = block ? (struct head *)((char *)block - BP_ALIGN) : NULL;
+	if (whole && whole->mapped)
+		bp_mem_unmap(whole, whole->mapped);
+	else
+		free(whole);
 }

@@ -11,7 +11,8 @@ enum { BP_ALIGN = 64 }; /* bytes: a cache line, and the widest vector */
 
 /*
  * A zeroed block aligned to BP_ALIGN, or NULL when there is no memory or bytes is too large; 0 bytes give a block too.
- * Large blocks ask for huge pages: a batch's maps are swept whole, and 4 KiB pages would miss the TLB at every row.
+ * Large blocks ask for huge pages: a batch's maps are swept whole, and 4 KiB pages would miss the TLB at every row. A
+ * block takes its bytes, less than a page more, and nothing once it is freed.
  * Release with bp_mem_free.
  */
 void *bp_mem_new(size_t bytes);

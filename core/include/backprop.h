@@ -287,9 +287,10 @@ void bp_balanced_weights(const struct bp_data *train, int classes, double *ret_w
 
 /* Bytes a training needs beside its data set and, when it shuffles, 4 more for each sample; exact, from the plan that
  * the trainer then allocates. parameters are the net's own, there already; gradients hold those added up over batches
- * too, and optimizer_state the averaged weights. */
+ * too, and optimizer_state the averaged weights. indices are what the samples' order and views take: 0 here, to be
+ * added by who knows how many there are. */
 struct bp_memory {
-	int64_t parameters, gradients, optimizer_state, activations, workspace, total;
+	int64_t parameters, gradients, optimizer_state, activations, workspace, indices, total;
 };
 enum bp_status bp_net_memory(
 	const struct bp_net *net, const struct bp_train_params *params, struct bp_memory *ret, struct bp_error *err);
@@ -371,6 +372,18 @@ double bp_trainer_lr(const struct bp_trainer *tr);
  * or the warm-up, or out of 1..BP_MAX_EPOCHS. */
 enum bp_status bp_trainer_set_epochs(struct bp_trainer *tr, int epochs, struct bp_error *err);
 
+/*
+ * What a layer gives, one position of one sample after the other (a flat output has one position): units values, of
+ * the channels or features. They may be lost when it returns.
+ */
+typedef void (*bp_look)(void *user, int layer, const bp_real *values, int64_t units);
+/*
+ * Shows the outputs of the layers that wanted marks, an element each, of the first n validation samples, or training
+ * samples when there is no validation: of a forward pass in evaluation mode, within the trainer's own memory. For the
+ * callback after an epoch, or outside a run. No weight depends on it; outputs and gradients of the last step are gone.
+ */
+void bp_trainer_look(struct bp_trainer *tr, int64_t n, const bool *wanted, bp_look look, void *user);
+
 /* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order; zeros when its layer is
  * frozen. */
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
@@ -391,10 +404,12 @@ const char *bp_trainer_isa(const struct bp_trainer *tr);
  */
 enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, the optimizer's lr,
- * threads and instruction sets may differ, and stay the trainer's. On failure the trainer is unchanged. */
+ * threads and instruction sets may differ, and stay the trainer's. On failure the trainer is unchanged, unless the file
+ * is whole and fits, and then cannot be read once more (BP_EIO or BP_ECORRUPT): until another is restored such a
+ * trainer is good for nothing. There is no second copy in memory to be safe from that. */
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err);
-/* Weights (the averaged ones where there are any) and buffers alone, into a net of the same shape. On failure the net
- * is unchanged. */
+/* Weights (the averaged ones where there are any) and buffers alone, into a net of the same shape. On failure the same
+ * holds for the net. */
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err);
 
 /* ---- evaluation ---------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "net/exec.h"
 
 #include "base/mem.h"
+#include "base/shape.h"
 #include "base/status.h"
 #include "net/plan.h"
 
@@ -155,17 +156,56 @@ bp_real *bp_exec_output_gradient(struct bp_exec *ex)
 	return block_at(ex, ex->plan.output_gradient);
 }
 
+static void forward_node(struct bp_exec *ex, int at, const struct bp_ctx *ctx, const struct bp_pass *pass)
+{
+	struct bp_layer_call *c = &ex->calls[at];
+	if (ex->plan.steps[at].absorbed)
+		return;
+	c->ctx = ctx;
+	c->pass = pass;
+	c->node->ops->forward(c);
+}
+
 const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass)
 {
-	for (int i = 0; i < ex->net->nnodes; i++) {
-		if (ex->plan.steps[i].absorbed)
-			continue;
-		struct bp_layer_call *c = &ex->calls[i];
-		c->ctx = ctx;
-		c->pass = pass;
-		c->node->ops->forward(c);
-	}
+	for (int i = 0; i < ex->net->nnodes; i++)
+		forward_node(ex, i, ctx, pass);
 	return block_at(ex, ex->plan.output);
+}
+
+/* The output of a node that has just been passed. It lies where that of the node lies which absorbed it; behind a batch
+ * norm that the convolution after it applies there is the norm's input, and the output is made row by row. */
+static void show(struct bp_exec *ex, int at, int n, bp_look look, void *user)
+{
+	const struct bp_node *node = &ex->net->nodes[at];
+	int64_t units = bp_shape_c(&node->out), rows = n * (bp_shape_size(&node->out) / units);
+	int from = at;
+	while (from >= 0 && ex->plan.steps[from].absorbed)
+		from = ex->net->nodes[from].inputs[0];
+	const bp_real *y = from < 0 ? bp_exec_input(ex) : ex->calls[from].y;
+	struct bp_norm_side side = {.on = false};
+	bp_real *made = (bp_real *)ex->workspace;
+	if (from >= 0 && ex->calls[from].help.sums) {
+		side.on = true;
+		ex->net->nodes[from].ops->norm_side(
+			&ex->net->nodes[from], ex->plan.steps[from].act, ex->calls[from].saved, &side);
+		side.norm.rows = 1;
+	}
+	for (int64_t r = 0; r < rows; r++, y += units) {
+		if (side.on)
+			ex->calls[from].ctx->k->norm_apply(&side.norm, y, made);
+		look(user, at, side.on ? made : y, units);
+	}
+}
+
+void bp_exec_look(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, const bool *wanted,
+	bp_look look, void *user)
+{
+	for (int i = 0; i < ex->net->nnodes; i++) {
+		forward_node(ex, i, ctx, pass);
+		if (wanted[i])
+			show(ex, i, pass->n, look, user);
+	}
 }
 
 /* Whether backward has to give the gradient of node's input in. */

@@ -38,6 +38,10 @@ int64_t bp_exec_allocated(const struct bp_exec *ex);
 bp_real *bp_exec_input(struct bp_exec *ex);
 /* The output: n x output size; maps channels-last. Valid until the next forward. */
 const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass);
+/* The same, showing the outputs of the nodes that wanted marks to look (see bp_trainer_look); of an executor for
+ * training alone. */
+void bp_exec_look(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass, const bool *wanted,
+	bp_look look, void *user);
 /* Where the caller puts the gradient of the loss through the output before backward; laid out as the output. */
 bp_real *bp_exec_output_gradient(struct bp_exec *ex);
 /* Fills grads (laid out as net->weights; every element of every trainable tensor is overwritten, but for those of

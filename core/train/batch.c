@@ -121,8 +121,7 @@ static void gather_piece(const void *arg, int64_t i, int thread)
 	gather_samples(g, first, first + each < g->pick->n ? first + each : g->pick->n, thread);
 }
 
-const bp_real *bp_batcher_forward(
-	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass)
+void bp_batcher_gather(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick)
 {
 	const struct gather g = {feed, pick, bp_exec_input(b->exec)};
 	const int64_t each = PIECE / feed->size > 1 ? PIECE / feed->size : 1;
@@ -130,6 +129,12 @@ const bp_real *bp_batcher_forward(
 		gather_samples(&g, 0, pick->n, 0);
 	else
 		bp_parallel_for_threads(b->ctx.threads, (pick->n + each - 1) / each, gather_piece, &g);
+}
+
+const bp_real *bp_batcher_forward(
+	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass)
+{
+	bp_batcher_gather(b, feed, pick);
 	return bp_exec_forward(b->exec, &b->ctx, pass);
 }
 

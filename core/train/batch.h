@@ -49,7 +49,9 @@ struct bp_score {
 	int64_t samples;
 };
 
-/* Gathers the samples, normalised and channels-last, and runs them forward. */
+/* Gathers the samples, normalised and channels-last, into the executor's input. */
+void bp_batcher_gather(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick);
+/* And runs them forward. */
 const bp_real *bp_batcher_forward(
 	struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick, const struct bp_pass *pass);
 /* Loss of the outputs out of that batch, added to *score; with gradient, the executor's output gradient is filled.

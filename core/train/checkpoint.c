@@ -6,13 +6,13 @@
  *	gradients of a step that is not done, averaged weights, CRC-32C
  *
  * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
- * verified first, then its size must be what this net and these parameters make it, and only then is memory taken.
+ * verified first, then its size must be what this net and these parameters make it; only then is it read once more,
+ * straight to where it belongs: a restored training takes no more memory than another.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/status.h"
 #include "train/file.h"
 #include "train/params.h"
@@ -112,37 +112,6 @@ static enum bp_status header_read(
 	return BP_OK;
 }
 
-/* What a file holds after its header, read but not yet believed. */
-struct content {
-	struct bp_progress progress;
-	struct bp_health *health;
-	bp_real *weights, *buffers, *states, *sum, *average; /* the last two: NULL when they are not there */
-	void *block;
-};
-
-static enum bp_status content_read(
-	struct bp_reader *r, const struct header *h, struct content *ret, struct bp_error *err)
-{
-	size_t health = (size_t)h->slots * sizeof(struct bp_health);
-	size_t reals = (size_t)(h->weights * vectors_in(h) + h->buffers) * sizeof(bp_real);
-	ret->block = bp_mem_new(health + reals);
-	if (!ret->block)
-		return bp_fail(err, BP_ENOMEM, -1, "", "there is no memory to read the checkpoint");
-	ret->health = ret->block;
-	ret->weights = (bp_real *)((char *)ret->block + health);
-	ret->buffers = ret->weights + h->weights;
-	ret->states = ret->buffers + h->buffers;
-	bp_real *next = ret->states + h->weights * h->states;
-	ret->sum = h->summed ? next : NULL;
-	ret->average = h->averaged ? next + h->weights * h->summed : NULL;
-	enum bp_status st = bp_reader_get(r, &ret->progress, sizeof(ret->progress), err);
-	if (!st)
-		st = bp_reader_get(r, ret->block, health + reals, err);
-	if (!st)
-		st = bp_reader_finish(r, err);
-	return st;
-}
-
 /* Counters of epochs. */
 static bool count_possible(int64_t n)
 {
@@ -184,15 +153,29 @@ static enum bp_status place_fits(const struct bp_trainer *tr, const struct bp_pr
 	return BP_OK;
 }
 
-static void weights_take(struct bp_net *net, const struct content *c, const bp_real *weights)
+/* What follows the progress, into its place. */
+static enum bp_status vectors_read(
+	struct bp_trainer *tr, struct bp_reader *r, const struct header *h, struct bp_error *err)
 {
-	memcpy(net->weights, weights, (size_t)net->nweights * sizeof(bp_real));
-	memcpy(net->buffers, c->buffers, (size_t)net->nbuffers * sizeof(bp_real));
+	const struct bp_net *net = tr->net;
+	size_t bytes = (size_t)h->weights * sizeof(bp_real);
+	enum bp_status st = bp_reader_get(r, tr->epoch_health, (size_t)h->slots * sizeof(*tr->epoch_health), err);
+	if (!st)
+		st = bp_reader_get(r, net->weights, bytes, err);
+	if (!st)
+		st = bp_reader_get(r, net->buffers, (size_t)h->buffers * sizeof(bp_real), err);
+	for (int s = 0; s < tr->layout.states && !st; s++)
+		st = bp_reader_get(r, tr->vectors.state[s], bytes, err);
+	if (!st && h->summed)
+		st = bp_reader_get(r, tr->vectors.sum, bytes, err);
+	if (!st && h->averaged)
+		st = bp_reader_get(r, tr->vectors.average, bytes, err);
+	return st ? st : bp_reader_finish(r, err);
 }
 
 enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struct bp_error *err)
 {
-	struct content c = {0};
+	struct bp_progress progress;
 	struct header h;
 	struct bp_reader r;
 	enum bp_status st = bp_reader_open(&r, path, err);
@@ -202,30 +185,39 @@ enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struc
 	if (!st)
 		st = fits(tr, &h, err);
 	if (!st)
-		st = content_read(&r, &h, &c, err);
+		st = bp_reader_get(&r, &progress, sizeof(progress), err);
 	if (!st)
-		st = place_fits(tr, &c.progress, err);
+		st = place_fits(tr, &progress, err);
+	if (!st)
+		st = vectors_read(tr, &r, &h, err);
 	if (!st) {
-		weights_take(tr->net, &c, c.weights);
-		if (c.sum)
-			memcpy(tr->vectors.sum, c.sum, (size_t)h.weights * sizeof(bp_real));
-		if (c.average)
-			memcpy(tr->vectors.average, c.average, (size_t)h.weights * sizeof(bp_real));
-		for (int s = 0; s < tr->layout.states; s++)
-			memcpy(tr->vectors.state[s], c.states + s * h.weights, (size_t)h.weights * sizeof(bp_real));
-		memcpy(tr->epoch_health, c.health, (size_t)h.slots * sizeof(*c.health));
-		tr->progress = c.progress;
+		tr->progress = progress;
 		tr->order_epoch = -1;
 		tr->lr = 0;
 	}
-	bp_mem_free(c.block);
 	bp_reader_close(&r);
 	return st;
 }
 
+/* The averaged weights, or the weights where there are none, and the buffers. */
+static enum bp_status net_read(struct bp_net *net, struct bp_reader *r, const struct header *h, struct bp_error *err)
+{
+	uint64_t bytes = (uint64_t)h->weights * sizeof(bp_real), before = sizeof(struct bp_progress);
+	before += (uint64_t)h->slots * sizeof(struct bp_health);
+	enum bp_status st = bp_reader_skip(r, before + (h->averaged ? bytes : 0), err);
+	if (!st && !h->averaged)
+		st = bp_reader_get(r, net->weights, bytes, err);
+	if (!st)
+		st = bp_reader_get(r, net->buffers, (size_t)h->buffers * sizeof(bp_real), err);
+	if (!st)
+		st = bp_reader_skip(r, bytes * (h->states + h->summed), err);
+	if (!st && h->averaged)
+		st = bp_reader_get(r, net->weights, bytes, err);
+	return st ? st : bp_reader_finish(r, err);
+}
+
 enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error *err)
 {
-	struct content c = {0};
 	struct header h;
 	struct bp_reader r;
 	enum bp_status st = bp_reader_open(&r, path, err);
@@ -233,10 +225,7 @@ enum bp_status bp_net_load(struct bp_net *net, const char *path, struct bp_error
 		return st;
 	st = header_read(&r, net, &h, err);
 	if (!st)
-		st = content_read(&r, &h, &c, err);
-	if (!st)
-		weights_take(net, &c, c.average ? c.average : c.weights);
-	bp_mem_free(c.block);
+		st = net_read(net, &r, &h, err);
 	bp_reader_close(&r);
 	return st;
 }

@@ -115,19 +115,6 @@ static enum bp_status read_all(struct bp_reader *r, void *ret, size_t n, struct 
 	return BP_OK;
 }
 
-static enum bp_status verify(struct bp_reader *r, struct bp_error *err)
-{
-	char chunk[CHUNK];
-	for (uint64_t left = r->size - CHECKSUM; left;) {
-		size_t n = left < CHUNK ? (size_t)left : CHUNK;
-		enum bp_status st = bp_reader_get(r, chunk, n, err);
-		if (st)
-			return st;
-		left -= n;
-	}
-	return bp_reader_finish(r, err);
-}
-
 enum bp_status bp_reader_open(struct bp_reader *r, const char *path, struct bp_error *err)
 {
 	struct stat info;
@@ -142,7 +129,9 @@ enum bp_status bp_reader_open(struct bp_reader *r, const char *path, struct bp_e
 		st = corrupt(err, "it is too short");
 	if (!st) {
 		r->size = (uint64_t)info.st_size;
-		st = verify(r, err);
+		st = bp_reader_skip(r, r->size - CHECKSUM, err);
+		if (!st)
+			st = bp_reader_finish(r, err);
 	}
 	if (!st && lseek(r->fd, 0, SEEK_SET))
 		st = bp_fail(err, BP_EIO, -1, "", "the checkpoint cannot be read");
@@ -158,6 +147,19 @@ enum bp_status bp_reader_get(struct bp_reader *r, void *ret, size_t n, struct bp
 	if (!st)
 		bp_crc32c_add(&r->crc, ret, n);
 	return st;
+}
+
+enum bp_status bp_reader_skip(struct bp_reader *r, uint64_t n, struct bp_error *err)
+{
+	char chunk[CHUNK];
+	for (uint64_t left = n; left;) {
+		size_t now = left < CHUNK ? (size_t)left : CHUNK;
+		enum bp_status st = bp_reader_get(r, chunk, now, err);
+		if (st)
+			return st;
+		left -= now;
+	}
+	return BP_OK;
 }
 
 enum bp_status bp_reader_finish(struct bp_reader *r, struct bp_error *err)

@@ -34,6 +34,8 @@ struct bp_reader {
 enum bp_status bp_reader_open(struct bp_reader *r, const char *path, struct bp_error *err);
 /* The next n bytes. BP_ECORRUPT when the file ends before. */
 enum bp_status bp_reader_get(struct bp_reader *r, void *ret, size_t n, struct bp_error *err);
+/* Reads n bytes of which only the checksum is wanted. */
+enum bp_status bp_reader_skip(struct bp_reader *r, uint64_t n, struct bp_error *err);
 /* Verifies that what was read is what was verified: all of the file, and unchanged since. */
 enum bp_status bp_reader_finish(struct bp_reader *r, struct bp_error *err);
 void bp_reader_close(struct bp_reader *r);

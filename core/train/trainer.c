@@ -106,7 +106,7 @@ enum bp_status bp_trainer_new(struct bp_net *net, const struct bp_train_params *
 	tr->params = *params;
 	bp_schedule_start(&tr->progress.schedule);
 	tr->order_epoch = -1;
-	tr->train.data = *train;
+	tr->train.data = tr->plain = *train;
 	tr->batches = (train->count + params->batch_size - 1) / params->batch_size;
 	tr->steps = (tr->batches + params->accumulate_steps - 1) / params->accumulate_steps;
 	tr->has_val = val;
@@ -263,6 +263,25 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 	if (ret_loss)
 		*ret_loss = loss;
 	return BP_OK;
+}
+
+void bp_trainer_look(struct bp_trainer *tr, int64_t n, const bool *wanted, bp_look look, void *user)
+{
+	struct bp_batcher *b = &tr->batcher;
+	struct bp_feed feed = tr->val;
+	int most = tr->params.batch_size;
+	if (!tr->has_val) /* then the table of the validation is free */
+		bp_feed_init(&feed, &tr->plain, tr->net, (bp_real *)(tr->block + tr->layout.tables[1]));
+	if (n > feed.data.count)
+		n = feed.data.count;
+	uint64_t mode = enter(tr);
+	for (int64_t first = 0; first < n; first += most) {
+		struct bp_pick pick = {.first = first, .n = n - first < most ? (int)(n - first) : most};
+		struct bp_pass pass = {.n = pick.n};
+		bp_batcher_gather(b, &feed, &pick);
+		bp_exec_look(b->exec, &b->ctx, &pass, wanted, look, user);
+	}
+	bp_fpu_leave(mode);
 }
 
 /* After a batch: the optimizer's step, when it is the last one of it, and its share of the epoch's sums. */

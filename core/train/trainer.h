@@ -44,6 +44,7 @@ struct bp_trainer {
 	int64_t order_epoch; /* which epoch order is of, or -1 */
 	struct bp_batcher batcher;
 	struct bp_feed train, val;
+	struct bp_data plain;  /* the training samples as they were given */
 	struct bp_chain chain; /* of train, when it has augmentations */
 	bool has_val;
 	int64_t batches; /* an epoch has */

@@ -118,9 +118,10 @@ static json_t *estimate_json(const struct api *api, const struct submission *s)
 static json_t *plan_json(const struct api *api, const struct submission *s)
 {
 	const struct bp_memory *m = &s->memory;
-	json_t *memory = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters,
+	json_t *memory = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters,
 		"gradients", (json_int_t)m->gradients, "optimizer_state", (json_int_t)m->optimizer_state, "activations",
-		(json_int_t)m->activations, "workspace", (json_int_t)m->workspace, "total", (json_int_t)m->total);
+		(json_int_t)m->activations, "workspace", (json_int_t)m->workspace, "indices", (json_int_t)m->indices,
+		"total", (json_int_t)m->total, "dataset", (json_int_t)s->dataset.bytes);
 	return json_pack("{s:O, s:O, s:o, s:o, s:o}", "parameters", json_object_get(s->summary, "parameters"),
 		"training_flops", json_object_get(s->summary, "training_flops"), "memory", memory, "estimate",
 		estimate_json(api, s), "warnings", spec_job_warnings(&s->job));

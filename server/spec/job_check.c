@@ -292,7 +292,16 @@ static void check_memory(const struct checking *c, struct bp_memory *ret)
 			: status == BP_ENOMEM ? ERR_UNAVAILABLE
 					      : ERR_MODEL_TOO_LARGE,
 			status == BP_EINVAL ? error_place(c, &err, at) : "/model", "%s", err.message);
-	else if (limit > 0 && ret->total > limit)
+	if (status != BP_OK)
+		return;
+	/* The order of the samples to train on, and the split's list of all. */
+	int64_t all = c->ds->train, val = spec_job_validation_samples(c->job, all);
+	ret->indices = (c->job->params.shuffle ? all - val : 0) + (val > 0 ? all : 0);
+	ret->indices *= (int64_t)sizeof(uint32_t);
+	if (ret->indices > INT64_MAX - ret->total)
+		ret->indices = INT64_MAX - ret->total;
+	ret->total += ret->indices;
+	if (limit > 0 && ret->total > limit)
 		problems_add(c->problems, ERR_MODEL_TOO_LARGE, "/model",
 			"The training needs %s of memory with a batch of %d, more than the %s that one job may have.",
 			text_bytes(need, ret->total), c->job->params.batch_size, text_bytes(allowed, limit));

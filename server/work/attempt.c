@@ -58,6 +58,14 @@ static bool trainer_make(struct run *r, struct bp_trainer **ret)
 	return false;
 }
 
+/* Anew from the start. False with a failure. */
+static bool trainer_again(struct run *r, struct bp_trainer **tr)
+{
+	bp_trainer_free(*tr);
+	*tr = NULL;
+	return trainer_make(r, tr);
+}
+
 /* What the epochs before place say, of going on and of findings. False with a failure. */
 static bool replay(struct run *r, const struct checkpoint_place *place)
 {
@@ -115,12 +123,8 @@ static bool roll_back(struct run *r, struct bp_trainer **tr, struct checkpoint_p
 	log_line(LOG_NOTICE, "%s: %s Goes back.", r->row->id, r->failure.detail);
 	if (!checkpoints_restore(&r->checkpoints, *tr, true, ret, &r->failure))
 		return false;
-	if (ret->step < 0) {
-		bp_trainer_free(*tr);
-		*tr = NULL;
-		if (!trainer_make(r, tr))
-			return false;
-	}
+	if (ret->step < 0 && !trainer_again(r, tr))
+		return false;
 	change.step = ret->step > 0 ? ret->step : 0;
 	change.epoch = ret->epoch;
 	changes_restart(&r->changes, *tr, change.step);
@@ -151,6 +155,10 @@ static void train(struct run *r)
 	r->told = r->row->epoch;
 	if (!prepare(r) || !trainer_make(r, &tr) ||
 		!checkpoints_restore(&r->checkpoints, tr, false, &place, &r->failure)) {
+		r->outcome = OUT_FAILED;
+		goto out;
+	}
+	if (place.spoiled && !trainer_again(r, &tr)) {
 		r->outcome = OUT_FAILED;
 		goto out;
 	}

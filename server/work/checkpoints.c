@@ -125,7 +125,7 @@ bool checkpoints_restore(
 {
 	struct checkpoint_row *rows;
 	int n;
-	bool ok = true;
+	bool ok = true, spoiled = false;
 	*ret = (struct checkpoint_place){.step = -1};
 	enum store_status st = store_checkpoint_list(c->ctx->store, c->job_id, &rows, &n);
 	if (st != STORE_OK) {
@@ -146,12 +146,14 @@ bool checkpoints_restore(
 			failure_from_memory(f, err.message);
 			ok = false;
 		} else {
+			spoiled = true;
 			warn_unsound(c, &rows[i], &err);
 			discard(c, &rows[i]);
 			if (rows[i].is_best)
 				c->best = NAN; /* the next one is better than none */
 		}
 	}
+	ret->spoiled = spoiled && ret->step < 0;
 	rows_free(rows, n);
 	return ok;
 }

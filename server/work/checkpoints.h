@@ -44,12 +44,13 @@ double checkpoints_score(const struct checkpoints *c, const struct bp_epoch *m);
 bool checkpoints_better(const struct checkpoints *c, double score);
 
 /* Restores the newest that is sound; those that are not are removed, and a "warning" event says so. *ret: its place;
- * step -1 when there was none, and the trainer is as it was. whole: only one of the end of an epoch, and newer ones
- * are removed. False with a failure. */
+ * step -1 when there was none, and the trainer is as it was unless it is spoiled. whole: only one of the end of an
+ * epoch, and newer ones are removed. False with a failure. */
 struct checkpoint_place {
 	int64_t step;
-	int epoch; /* finished */
-	int begun; /* finished or begun */
+	int epoch;    /* finished */
+	int begun;    /* finished or begun */
+	bool spoiled; /* there were some, but none could be read to its end: the trainer may hold parts of them */
 };
 bool checkpoints_restore(
 	struct checkpoints *c, struct bp_trainer *tr, bool whole, struct checkpoint_place *ret, struct failure *f);

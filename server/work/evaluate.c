@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { SLICE_SAMPLES = 1024, SMALLEST_BATCH = 32 };
+enum { SLICE_SAMPLES = 1024 };
 
 /* Entries [first, first + n) of data, as a view of its own; index holds n. */
 static struct bp_data slice_of(const struct bp_data *data, int64_t first, int64_t n, uint32_t *index)
@@ -26,14 +26,13 @@ bool evaluate_net(const struct bp_net *net, const struct spec_job *job, const st
 	struct bp_error err;
 	bool ok = false;
 	double loss_sum = 0, weight = 0, accuracy_sum = 0, started = clock_mono();
-	int batch = job->params.batch_size < SMALLEST_BATCH ? SMALLEST_BATCH : job->params.batch_size;
 	uint32_t *index = malloc(SLICE_SAMPLES * sizeof(*index));
 	*ret_done = false;
 	if (!index) {
 		failure_from_memory(f, "There was not enough memory for the test.");
 		return false;
 	}
-	if (bp_predictor_new(net, batch, job->params.max_threads, &predictor, &err) != BP_OK) {
+	if (bp_predictor_new(net, job->params.batch_size, job->params.max_threads, &predictor, &err) != BP_OK) {
 		failure_from_core(f, "evaluation_failed", &err);
 		goto out;
 	}

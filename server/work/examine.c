@@ -106,7 +106,7 @@ static void tell(struct run *r, const struct finding *f)
 	json_decref(json);
 }
 
-void run_examine(struct run *r, const struct bp_epoch *m, bool broken)
+void run_examine(struct run *r, struct bp_trainer *tr, const struct bp_epoch *m, bool broken)
 {
 	struct finding found[FOUND_COUNT];
 	struct layer_state *layers = layers_of(r, m);
@@ -115,12 +115,11 @@ void run_examine(struct run *r, const struct bp_epoch *m, bool broken)
 		.broken = broken,
 		.layers = layers,
 		.nlayers = bp_net_layers(r->prepared.net)};
-	const struct bp_data *data = r->prepared.val.count > 0 ? &r->prepared.val : &r->prepared.train;
 	if (!layers)
 		return;
 	input_of(r, &e);
 	if (!broken && probe_due(m->epoch))
-		probe_layers(&r->prepared, data, layers);
+		probe_layers(tr, r->prepared.net, layers);
 	int n = diagnosis_epoch(&r->diagnosis, &e, found);
 	for (int i = 0; i < n; i++)
 		tell(r, &found[i]);

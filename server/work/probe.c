@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 64, BATCH = 16, VALUES_MAX = 1 << 22, LAYERS_MAX = 48 };
+enum { SAMPLES = 64, LAYERS_MAX = 48 };
 
 /* Where the slope is a twentieth of the steepest: tanh' = 1 - y^2, sigmoid' = y (1 - y). */
 #define TANH_FLAT 0.9746794
@@ -23,98 +23,73 @@ enum activation probe_activation(const char *type)
 	return ACT_NONE;
 }
 
-/* The tensor of that name; -1: there is none. */
-static int tensor_find(const struct bp_net *net, const char *name)
+/* What was seen of one layer. */
+struct seen {
+	enum activation activation;
+	int64_t rows, flat; /* rows: positions of samples; flat: values at the ends */
+	int64_t units;
+	bool *alive; /* of each unit: it gave something */
+};
+
+/* One position of one sample. */
+static void see(void *user, int layer, const bp_real *values, int64_t units)
 {
-	for (int i = 0; i < bp_net_tensors(net); i++) {
-		struct bp_tensor_info info;
-		bp_net_tensor_info(net, i, &info);
-		if (strcmp(info.name, name) == 0)
-			return i;
+	struct seen *seen = (struct seen *)user + layer;
+	seen->rows++;
+	for (int64_t u = 0; u < units; u++) {
+		bp_real y = values[u];
+		if (seen->activation == ACT_RELU)
+			seen->alive[u] |= y != 0;
+		else
+			seen->flat += seen->activation == ACT_TANH ? fabs(y) > TANH_FLAT
+								   : y < SIGMOID_FLAT || y > 1 - SIGMOID_FLAT;
 	}
-	return -1;
 }
 
-static int64_t tensor_size(const struct bp_tensor_info *info)
+static void judge(const struct seen *seen, struct layer_state *ret)
 {
-	int64_t size = 1;
-	for (int d = 0; d < info->ndim; d++)
-		size *= info->dim[d];
-	return size;
+	int64_t dead = 0;
+	if (seen->activation == ACT_RELU) {
+		for (int64_t u = 0; u < seen->units; u++)
+			dead += !seen->alive[u];
+		ret->dead = (double)dead / (double)seen->units;
+	} else {
+		ret->saturated = (double)seen->flat / (double)(seen->rows * seen->units);
+	}
 }
 
-/* Gives part the tensors that it shares with net. */
-static bool tensors_copy(const struct bp_net *net, struct bp_net *part)
+/* What is to be seen, of the first LAYERS_MAX activations. False: no memory. */
+static bool seen_init(const struct bp_net *net, const struct layer_state *layers, struct seen *seen, bool *wanted)
 {
-	for (int i = 0; i < bp_net_tensors(part); i++) {
-		struct bp_tensor_info info;
-		bp_net_tensor_info(part, i, &info);
-		int from = tensor_find(net, info.name);
-		bp_real *values = malloc((size_t)tensor_size(&info) * sizeof(*values));
-		if (from < 0 || !values) {
-			free(values);
+	int left = LAYERS_MAX;
+	for (int i = 0; i < bp_net_layers(net); i++) {
+		struct bp_layer_info info;
+		if (layers[i].activation == ACT_NONE || left-- <= 0)
+			continue;
+		bp_net_layer_info(net, i, &info);
+		seen[i] = (struct seen){.activation = layers[i].activation,
+			.units = info.out.dim[0],
+			.alive = calloc((size_t)info.out.dim[0], sizeof(*seen[i].alive))};
+		if (!seen[i].alive)
 			return false;
-		}
-		bp_net_tensor_get(net, from, values);
-		bp_net_tensor_set(part, i, values);
-		free(values);
+		wanted[i] = true;
 	}
 	return true;
 }
 
-/* values: n samples x units x positions. */
-static void judge(const bp_real *values, int64_t n, int64_t units, int64_t positions, struct layer_state *ret)
+void probe_layers(struct bp_trainer *tr, const struct bp_net *net, struct layer_state *layers)
 {
-	int64_t dead = 0, flat = 0;
-	for (int64_t u = 0; u < units; u++) {
-		bool zero = true;
-		for (int64_t s = 0; s < n; s++) {
-			const bp_real *at = values + (s * units + u) * positions;
-			for (int64_t i = 0; i < positions; i++) {
-				zero &= at[i] == 0;
-				flat += ret->activation == ACT_TANH ? fabs(at[i]) > TANH_FLAT
-								    : at[i] < SIGMOID_FLAT || at[i] > 1 - SIGMOID_FLAT;
-			}
-		}
-		dead += zero;
+	int n = bp_net_layers(net);
+	struct seen *seen = calloc((size_t)n, sizeof(*seen));
+	bool *wanted = calloc((size_t)n, sizeof(*wanted));
+	if (seen && wanted && seen_init(net, layers, seen, wanted)) {
+		bp_trainer_look(tr, SAMPLES, wanted, see, seen);
+		for (int i = 0; i < n; i++)
+			if (wanted[i])
+				judge(&seen[i], &layers[i]);
 	}
-	if (ret->activation == ACT_RELU)
-		ret->dead = (double)dead / (double)units;
-	else
-		ret->saturated = (double)flat / (double)(n * units * positions);
-}
-
-static void probe_one(const struct prepared *p, const struct bp_data *data, int layer, struct layer_state *ret)
-{
-	struct bp_net_spec spec = p->model.net;
-	struct bp_net *part = NULL;
-	struct bp_predictor *predictor = NULL;
-	struct bp_error err;
-	bp_real *values = NULL;
-	spec.nlayers = layer + 1;
-	if (bp_net_new(&spec, &part, &err) != BP_OK || !tensors_copy(p->net, part))
-		goto out;
-	struct bp_shape out = bp_net_output_shape(part);
-	int64_t size = bp_shape_size(&out), n = VALUES_MAX / size;
-	n = n > SAMPLES ? SAMPLES : n < 1 ? 1 : n;
-	n = n > data->count ? data->count : n;
-	values = malloc((size_t)(n * size) * sizeof(*values));
-	if (values && bp_predictor_new(part, BATCH, p->job.params.threads, &predictor, &err) == BP_OK &&
-		bp_predictor_run(predictor, data, 0, n, values, &err) == BP_OK)
-		judge(values, n, out.dim[0], size / out.dim[0], ret);
-out:
-	free(values);
-	bp_predictor_free(predictor);
-	bp_net_free(part);
-}
-
-void probe_layers(const struct prepared *p, const struct bp_data *data, struct layer_state *layers)
-{
-	int left = LAYERS_MAX;
-	for (int i = 0; i < p->model.net.nlayers && left > 0; i++) {
-		if (layers[i].activation == ACT_NONE)
-			continue;
-		probe_one(p, data, i, &layers[i]);
-		left--;
-	}
+	for (int i = 0; seen && i < n; i++)
+		free(seen[i].alive);
+	free(seen);
+	free(wanted);
 }

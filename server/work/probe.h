@@ -8,10 +8,10 @@
 /* Of the layer's type. */
 enum activation probe_activation(const char *type);
 /*
- * Fills dead and saturated of the layers (as many as the model has) whose activation is set, from a forward pass up to
- * each of them over at most 64 of data's samples. One layer at a time: the memory needed beside the training's is that
- * of the weights once, and of a small batch. What cannot be looked at (memory is short) stays NaN.
+ * Fills dead and saturated of the layers (as many as the net has) whose activation is set, from a forward pass over at
+ * most 64 of the trainer's samples, within its memory: between two epochs. What cannot be looked at (memory is short)
+ * stays NaN.
  */
-void probe_layers(const struct prepared *p, const struct bp_data *data, struct layer_state *layers);
+void probe_layers(struct bp_trainer *tr, const struct bp_net *net, struct layer_state *layers);
 
 #endif

@@ -345,12 +345,12 @@ static void judge(struct run *r, const struct bp_epoch *m)
 		r->ended = "early_stopped";
 }
 
-static enum bp_answer epoch_broke(struct run *r, const struct bp_epoch *m)
+static enum bp_answer epoch_broke(struct run *r, struct bp_trainer *tr, const struct bp_epoch *m)
 {
 	const struct spec_life *life = &r->prepared.job.life;
 	if (!record_epoch(r, m, NULL))
 		return run_stop(r, OUT_FAILED);
-	run_examine(r, m, true);
+	run_examine(r, tr, m, true);
 	fail_nonfinite(r, m);
 	if (life->rollback && r->changes.rollbacks < life->max_rollbacks)
 		return run_stop(r, OUT_ROLLBACK);
@@ -366,7 +366,7 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 	r->epoch_batches = 0;
 	/* An epoch that went wrong is told, but its weights are worth nothing. */
 	if (epoch_broken(m))
-		return epoch_broke(r, m);
+		return epoch_broke(r, tr, m);
 	judge(r, m);
 	bool due = m->epoch % life->every_epochs == 0 || m->epoch >= changes_now(&r->changes)->epochs || r->ended ||
 		   (life->early_stopping && checkpoints_better(&r->checkpoints, ckpt.score));
@@ -381,7 +381,7 @@ static enum bp_answer epoch_done(struct run *r, struct bp_trainer *tr, const str
 		return run_stop(r, OUT_FAILED);
 	note_speed(r, m);
 	r->fewest = r->prepared.job.params.threads;
-	run_examine(r, m, false);
+	run_examine(r, tr, m, false);
 	if (saved && !r->ended && m->epoch < changes_now(&r->changes)->epochs && run_over_quota(r))
 		return run_stop(r, OUT_PAUSED);
 	return r->ended ? BP_STOP : BP_CONTINUE;

@@ -76,7 +76,7 @@ bool run_out_of_time(const struct run *r);
 
 /* Findings: what was told before, and the epochs before this attempt; then each epoch. */
 void run_examine_begin(struct run *r, const struct past_epoch *past, int n);
-void run_examine(struct run *r, const struct bp_epoch *m, bool broken);
+void run_examine(struct run *r, struct bp_trainer *tr, const struct bp_epoch *m, bool broken);
 void run_examine_done(struct run *r);
 
 /* The chosen checkpoint on the test split. */

@@ -4,6 +4,7 @@
 #include "runner.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,6 +55,38 @@ START_TEST(mapped_zeros_take_memory_when_they_are_touched_and_not_before)
 }
 END_TEST
 
+/* Of this process, exact. */
+static long long resident_bytes(void)
+{
+	char line[256];
+	long long kib = -1;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "Rss: %lld", &kib);
+	fclose(f);
+	return kib * 1024;
+}
+
+START_TEST(a_block_takes_its_bytes_and_gives_them_back)
+{
+	static const long long sizes[] = {1 << 20, (4 << 20) - 1, (5 << 20) + 1, (7 << 20) + 4096, 32 << 20};
+	enum { NEAR = 64 << 10 };
+	bp_mem_free(bp_mem_new(1 << 20)); /* pages of the program itself that are touched for the first time */
+	(void)resident_bytes();
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		long long before = resident_bytes();
+		void *p = bp_mem_new((size_t)sizes[i]);
+		long long taken = resident_bytes() - before;
+		bp_mem_free(p);
+		long long left = resident_bytes() - before;
+		ck_assert_msg(
+			taken >= sizes[i] - NEAR && taken <= sizes[i] + NEAR, "%lld bytes take %lld", sizes[i], taken);
+		ck_assert_msg(left <= NEAR, "%lld of %lld bytes stay", left, sizes[i]);
+	}
+}
+END_TEST
+
 START_TEST(a_block_that_cannot_be_is_refused)
 {
 	ck_assert_ptr_null(bp_mem_new(SIZE_MAX));
@@ -81,6 +114,7 @@ TEST_SUITE(mem, 10)
 {
 	tcase_add_test(tc, blocks_are_aligned_and_zeroed_whatever_their_size);
 	tcase_add_test(tc, mapped_zeros_take_memory_when_they_are_touched_and_not_before);
+	tcase_add_test(tc, a_block_takes_its_bytes_and_gives_them_back);
 	tcase_add_test(tc, a_block_that_cannot_be_is_refused);
 	tcase_add_test(tc, sizes_that_do_not_fit_are_refused_and_change_nothing);
 }
