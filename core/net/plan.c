@@ -169,6 +169,13 @@ static int only_reader(const struct planner *p, int v)
 	return p->values[v].uses == 1 ? p->values[v].last_use : -1;
 }
 
+/* Whether two shapes, of as many elements, have the same channels: a Flatten or Reshape between them moves nothing in
+ * memory, but what was a pixel may have become a channel. */
+static bool same_channels(const struct bp_shape *a, const struct bp_shape *b)
+{
+	return bp_shape_c(a) == bp_shape_c(b);
+}
+
 /*
  * Batch norms whose work is done by the convolutions beside them, which saves sweeps over memory: the one before sees
  * the norm's input as it makes it, the one after applies the norm as it reads. Training alone is worth it.
@@ -181,13 +188,15 @@ static void link_norms(struct planner *p)
 			continue;
 		const int v = value_in(p, i, 0), from = p->values[v].producer, to = only_reader(p, p->value_of[i + 1]);
 		int64_t parts = 0;
+		const struct bp_node *node = &p->net->nodes[i];
 		if (from >= 0 && only_reader(p, v) == i && p->plan->steps[from].layer.parts &&
-			p->plan->steps[from].act == BP_ACT_NONE) {
+			p->plan->steps[from].act == BP_ACT_NONE &&
+			same_channels(&p->net->nodes[from].out, &node->in[0])) {
 			step->before = from;
 			p->plan->steps[from].after = i;
 			parts = p->plan->steps[from].layer.parts;
 		}
-		if (to >= 0 && p->plan->steps[to].layer.parts) {
+		if (to >= 0 && p->plan->steps[to].layer.parts && same_channels(&node->out, &p->net->nodes[to].in[0])) {
 			step->after = to;
 			p->plan->steps[to].before = i;
 			parts = p->plan->steps[to].layer.parts > parts ? p->plan->steps[to].layer.parts : parts;

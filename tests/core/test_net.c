@@ -159,6 +159,12 @@ START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
 			"3x9x9 | Conv2d out_channels=32 kernel_size=3 | LeakyReLU negative_slope=0"
 			" | Conv2d out_channels=32 kernel_size=3 padding=1 | LeakyReLU negative_slope=0"
 			" | Conv2d out_channels=3 kernel_size=3"},
+		{"4x3x4 | Conv2d out_channels=1 kernel_size=1 | Flatten | BatchNorm1d | Linear out_features=3",
+			"4x3x4 | Conv2d out_channels=1 kernel_size=1 | LeakyReLU negative_slope=1 | Flatten"
+			" | BatchNorm1d | Linear out_features=3"},
+		{"12 | BatchNorm1d | Reshape shape=[1,3,4] | Conv2d out_channels=2 kernel_size=1",
+			"12 | BatchNorm1d | LeakyReLU negative_slope=1 | Reshape shape=[1,3,4]"
+			" | Conv2d out_channels=2 kernel_size=1"},
 		{"3x9x9 | Conv2d out_channels=4 kernel_size=1 | r: ReLU | p: MaxPool2d kernel_size=3 stride=1 padding=1"
 		 " | Add < r p",
 			"3x9x9 | Conv2d out_channels=4 kernel_size=1 | r: LeakyReLU negative_slope=0"
@@ -470,7 +476,7 @@ TEST_SUITE(net, 60)
 {
 	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, 12);
 	tcase_add_loop_test(tc, the_same_passes_again_give_the_same_bits_and_leave_the_input_alone, 0, 2);
-	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, 7);
+	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, 9);
 	tcase_add_loop_test(tc, gradients_do_not_depend_on_whether_the_inputs_gradient_is_wanted, 0, 2);
 	tcase_add_loop_test(tc, every_gradient_is_overwritten, 0, 2);
 	tcase_add_test(tc, a_net_without_changes_hands_the_gradient_back);
