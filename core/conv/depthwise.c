@@ -219,7 +219,7 @@ static void forward_task(const void *job, size_t i, void *scratch)
 	};
 	const size_t width = x_columns(s) * s->c, reach = x_lines(s, 1), c = s->c;
 	bp_real *part = call->parts ? call->parts + i * BP_NORM_STATS * c : NULL;
-	bp_real *const stats[BP_NORM_STATS] = {part, part + c, part + 2 * c};
+	bp_real *const stats[BP_NORM_STATS] = {part, part ? part + c : NULL, part ? part + 2 * c : NULL};
 	const ptrdiff_t top = (ptrdiff_t)(b.o0 * s->sh) - s->pt;
 	for (size_t o = b.o0, made = 0; o < b.o1; o++) {
 		for (; made < (o - b.o0) * s->sh + reach; made++)
@@ -284,7 +284,7 @@ static void backward_line(const struct job *j, const struct band *b, size_t i, c
 				  : rows + row * (ptrdiff_t)width + ((ptrdiff_t)cv->bands.left + l->ix) * (ptrdiff_t)c,
 			.g_line = (ptrdiff_t)(l->ty * width),
 			.g_tap = (ptrdiff_t)(l->tx * c),
-			.w = none ? call->w : call->w + w,
+			.w = none || !call->w ? call->w : call->w + w,
 			.dw = none || !dw ? dw : dw + w,
 			.w_line = (ptrdiff_t)l->kys * cv->s.kw * (ptrdiff_t)c,
 			.w_tap = l->kxs * (ptrdiff_t)c,
