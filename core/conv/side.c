@@ -195,7 +195,7 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 bool bp_sides_new(struct bp_conv *cv)
 {
 	const struct bp_conv_shape *s = &cv->s;
-	const size_t down = (size_t)least(s->sh, s->h), residues = down * least(s->sw, s->w);
+	const size_t across = (size_t)least(s->sw, s->w), residues = across * least(s->sh, s->h);
 	struct side *f = &cv->forward, *b = &cv->backward;
 	const size_t max_batch = cv->max_batch * cv->fold;
 	const int cg = s->c / s->groups, og = s->oc / s->groups;
@@ -218,7 +218,7 @@ bool bp_sides_new(struct bp_conv *cv)
 		.transposed = true};
 	f->lattices = malloc(sizeof *f->lattices);
 	b->lattices = calloc(residues, sizeof *b->lattices);
-	cv->bounds = calloc(2 * (down + 1) * s->kw, sizeof *cv->bounds); /* a line's lattices share the taps */
+	cv->bounds = calloc(4 * (size_t)s->kw, sizeof *cv->bounds); /* forward's, and of a line of lattices backward */
 	if (!f->lattices || !b->lattices || !cv->bounds)
 		return false;
 	f->nlattices = 1;
@@ -226,8 +226,13 @@ bool bp_sides_new(struct bp_conv *cv)
 	b->nlattices = backward_lattices(s, b->lattices);
 	int *bounds = cv->bounds;
 	lattice_bounds(f->lattices, s->w, &bounds);
-	for (int i = 0; i < b->nlattices; i++)
-		lattice_bounds(&b->lattices[i], s->ow, &bounds);
+	for (size_t i = 0; i < residues; i++) {
+		struct lattice *l = &b->lattices[i];
+		if (i < across)
+			lattice_bounds(l, s->ow, &bounds);
+		else /* columns read alike in all lines; a large stride has as many of these as the map */
+			l->lo = l[-(ptrdiff_t)across].lo, l->hi = l[-(ptrdiff_t)across].hi;
+	}
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
 	return bp_zones_new(f) && bp_zones_new(b);

@@ -30,7 +30,8 @@ static json_free_t outer_leave;
 
 static void *take(size_t size)
 {
-	if (size > HEAP_BYTES - 2 * ALIGN - GAP - used)
+	const size_t around = 2 * ALIGN + GAP, left = HEAP_BYTES - used;
+	if (left < around || size > left - around)
 		return outer_take(size);
 	unsigned char *head = heap + used, *p = head + ALIGN;
 	used += ALIGN + ((size + ALIGN - 1) & ~(size_t)(ALIGN - 1)) + GAP;
