@@ -248,6 +248,8 @@ static bool read_rows(int fd, const struct packed_numbers *n, const struct packe
 	size_t samples = (sample * (size_t)ret->data.count + 3) / 4 * 4, answers = answer * (size_t)ret->data.count;
 	uint8_t *bytes = malloc(samples + answers + 1);
 	ret->bytes = bytes;
+	if (ret->data.count == 0)
+		first = 0; /* it may be any number then */
 	if (!bytes ||
 		!read_at(fd, bytes, sample * (size_t)ret->data.count,
 			layout->samples[split] + first * (int64_t)sample) ||
