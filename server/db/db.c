@@ -63,6 +63,7 @@ static bool execute(struct db_tx *tx, const char *sql)
 	return rc == SQLITE_OK;
 }
 
+/* A reader's first read opens the log as well: now, not when a full disk or too many descriptors forbid it. */
 static bool connect(struct db *db, struct db_tx *tx, const char *path, bool writes)
 {
 	*tx = (struct db_tx){.db = db, .writes = writes};
@@ -81,7 +82,7 @@ static bool connect(struct db *db, struct db_tx *tx, const char *path, bool writ
 	return execute(tx, "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;") &&
 	       execute(tx, writes ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 				    "PRAGMA journal_size_limit = 67108864;"
-				  : "PRAGMA query_only = ON;");
+				  : "PRAGMA query_only = ON; PRAGMA user_version;");
 }
 
 /* SQLite tells how long the log is; the checkpoint itself is run after COMMIT, where its errors are seen (the default
