@@ -10,8 +10,7 @@
 enum {
 	HUGE_PAGE = 2 << 20,
 	HUGE_FROM = 4 << 20, /* bytes: below this, 4 KiB pages do */
-	MAP_FROM =
-		1 << 20 /* bytes: from here on a block is a mapping of its own, and gone from the process once freed */
+	MAP_FROM = 1 << 20   /* bytes: larger blocks are mappings of their own, and leave the process once freed */
 };
 
 /* Before each block of bp_mem_new, BP_ALIGN bytes of it. */

@@ -2,9 +2,10 @@
 
 One job trains in short epochs, an event each. Windows of SECONDS (6) without and with the clients take turns, PAIRS (5)
 times; one client in ten never reads and one in ten vanishes without a word. Samples a second are counted by the times
-of the job's own events. The job has THREADS threads: one processor fewer than there are unless told, because the clients,
-one process, need some too. What these and the daemon's HTTP threads took of a processor is told beside it: the latter, of all
-processors, is what is lost where training has them all. It fails when the median slowdown is above 2 percent.
+of the job's own events. The job has THREADS threads: one processor fewer than there are unless told, because the
+clients, one process, need some too. What these and the daemon's HTTP threads took of a processor is told beside it: the
+latter, of all processors, is what is lost where training has them all. It fails when the median slowdown is above 2
+percent.
 """
 import ctypes
 import multiprocessing
@@ -42,8 +43,8 @@ def follow(port, job, after, pipe):
     for i in range(CLIENTS):
         client = socket.create_connection(("127.0.0.1", port))
         clients.append(client)
-        client.sendall(b"GET /v1/jobs/%s/events?after=%d HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n" %
-                       (job.encode(), after))
+        client.sendall(b"GET /v1/jobs/%s/events?after=%d HTTP/1.1\r\nHost: localhost\r\n"
+                       b"Accept: text/event-stream\r\n\r\n" % (job.encode(), after))
         if i % 10 == 3:
             continue
         assert client.recv(12) == b"HTTP/1.1 200"
@@ -85,7 +86,8 @@ class Run:
         """The next epoch's event, and what HTTP had taken by then."""
         seq = self.api.json("GET", "/v1/jobs/" + self.job)["last_seq"]
         while True:
-            page = self.api.json("GET", "/v1/jobs/%s/events?after=%d&wait=10" % (self.job, seq), None, "application/json")
+            path = "/v1/jobs/%s/events?after=%d&wait=10" % (self.job, seq)
+            page = self.api.json("GET", path, None, "application/json")
             for event in page["data"]:
                 seq = event["seq"]
                 if event["type"] == "epoch":
@@ -94,9 +96,11 @@ class Run:
     def window(self, seconds):
         """Samples a second, HTTP's share of a processor, events a second."""
         first, before = self.next_epoch()
-        time.sleep(seconds)
-        last, after = self.next_epoch()
-        took, samples = last["created_at"] - first["created_at"], (last["step"] - first["step"]) * BATCH
+        took = 0
+        while took < seconds:
+            last, after = self.next_epoch()
+            took = last["created_at"] - first["created_at"]
+        samples = (last["step"] - first["step"]) * BATCH
         return samples / took, (after - before) / took, (last["epoch"] - first["epoch"]) / took
 
     def followed(self, seconds):

@@ -34,6 +34,25 @@ START_TEST(more_than_there_is_room_for_comes_from_elsewhere)
 }
 END_TEST
 
+/* Whatever is left at its end: every size of pieces ends elsewhere. */
+START_TEST(the_last_piece_that_fits_ends_within_the_heap)
+{
+	enum { PIECES = 100000 };
+	static void *pieces[PIECES];
+	json_malloc_t take;
+	json_free_t leave;
+	for (size_t size = 1; size < 130; size += 16) {
+		heap_begin();
+		json_get_alloc_funcs(&take, &leave);
+		for (int i = 0; i < PIECES; i++)
+			ck_assert_ptr_nonnull(pieces[i] = memset(take(size), 'x', size));
+		for (int i = 0; i < PIECES; i++)
+			leave(pieces[i]);
+		heap_end();
+	}
+}
+END_TEST
+
 START_TEST(json_that_is_left_aborts)
 {
 	heap_begin();
@@ -59,6 +78,7 @@ TEST_SUITE(fuzz_heap, 10)
 {
 	tcase_add_test(tc, json_that_is_given_back_is_no_leak_and_its_place_serves_again);
 	tcase_add_test(tc, more_than_there_is_room_for_comes_from_elsewhere);
+	tcase_add_test(tc, the_last_piece_that_fits_ends_within_the_heap);
 	tcase_add_test_raise_signal(tc, json_that_is_left_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tc, a_piece_that_is_given_back_twice_aborts, SIGABRT);
 }
