@@ -10,7 +10,7 @@
 
 #include "kernels/vec.h"
 
-enum { ROWS = 4, FIRST_ROWS = 64 /* of a sum whose mean is guessed from them */ };
+enum { ROWS = 4, SOME_ROWS = 64 /* of those to be summed, whose mean is guessed from them */ };
 
 /* A vector of n columns from j, of m rows: its first element is `at`. m and n are known when compiled, but for the last
  * columns of a row. */
@@ -69,20 +69,22 @@ VEC_INLINE void add_deviations(
 }
 
 /*
- * The middle is the mean of the first rows alone, so that memory is read once. As these m rows are among the N that are
- * summed, the square of how far their mean is from that of all, times N, is at most N / m of the sum of squared
- * deviations: little is lost when it is taken off (Chan, Golub and LeVeque, 1983).
+ * The middle is the mean of a few rows alone, so that memory is read once, and of rows from everywhere, for neighbours
+ * are alike: with the first 64 pixels instead, losses of a small VGG were twice as far from double precision. As these
+ * m rows are among the N that are summed, the square of how far their mean is from that of all, times N, is at most N /
+ * m of the sum of squared deviations: little is lost when it is taken off (Chan, Golub and LeVeque, 1983).
  */
 void KERNEL_NAME(norm_stats)(size_t rows, size_t c, const bp_real *x, bool more, bp_real *const ret[BP_NORM_STATS])
 {
 	bp_real *middle = ret[BP_NORM_MIDDLE], *sum = ret[BP_NORM_SUM], *squares = ret[BP_NORM_SQUARES];
-	const size_t first = rows < FIRST_ROWS ? rows : FIRST_ROWS;
+	const size_t some = rows < SOME_ROWS ? rows : SOME_ROWS;
 	if (!more) {
 		for (size_t j = 0; j < c; j++)
 			middle[j] = sum[j] = squares[j] = 0;
-		EACH_STRIP(first, c, add_rows, c, x, middle);
+		for (size_t i = 0; i < some; i++)
+			EACH_STRIP(1, c, add_rows, c, x + i * rows / some * c, middle);
 		for (size_t j = 0; j < c; j++)
-			middle[j] /= (bp_real)first;
+			middle[j] /= (bp_real)some;
 	}
 	EACH_STRIP(rows, c, add_deviations, c, x, middle, sum, squares);
 }

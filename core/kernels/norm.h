@@ -1,10 +1,14 @@
 /*
  * norm.h - the arguments of the batch normalisation kernels. Rows are (sample, pixel) pairs, columns are channels.
  *
- *	norm_stats	of each column: ret[MIDDLE], a value near the mean, and the sums of the deviations from it and
- *of their squares; with `more`, these are added to those of earlier rows (bp_norm_moments) norm_apply	y = (x - mean)
- ** scale + shift, then ReLU; y may be x norm_grad_sums	sum of g and of g * (x - mean) over the rows norm_grad	dx = g
- ** scale - ((x - mean) * slope + offset); dx may be dy
+ * norm_stats: of each column ret[MIDDLE], a value near the mean, and the sums of the deviations from it and of their
+ * squares; with `more`, these are added to those of earlier rows (bp_norm_moments).
+ *
+ * norm_apply: y = (x - mean) * scale + shift, then ReLU; y may be x.
+ *
+ * norm_grad_sums: the sums of g and of g * (x - mean) over the rows.
+ *
+ * norm_grad: dx = g * scale - ((x - mean) * slope + offset); dx may be dy.
  *
  * g is dy, but with relu 0 where (x - mean) * scale + shift <= 0: the mask is made again from x, so that y is not read.
  */

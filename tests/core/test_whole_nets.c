@@ -23,24 +23,24 @@
 enum { STEPS = 200, FIRST = 20, BATCHES = 20, CLASSES = 10, WAYS = 5, THREADS_MAX = 7, FEW = 3, PART = 7 };
 
 /*
- * The first losses are within 1e-4, relative, in single precision. The widest is vgg_small's, 9e-5 on the baseline and
- * 1e-5 on AVX-512: there PyTorch's own ways (threads, layouts, without oneDNN) are 1.1e-4 to 1.8e-4 apart, and the one
- * compared with is 1.4e-4 from its double precision.
+ * The first losses are within so much of PyTorch's, relative, in single precision; and all within 1e-4 of its double
+ * precision. vgg_small is 1.4e-4 to 1.6e-4 from its single precision, by every instruction set: there PyTorch's own
+ * ways (threads, layouts, without oneDNN) are 1.1e-4 to 1.8e-4 apart, and the one compared with is 1.4e-4 from its
+ * double precision.
  */
-static const double within = 1e-4;
-
 static const struct {
 	const char *name, *optimizer;
 	struct training_arg args[3];
+	double within;
 	/* Of the wide ones. Starts are sets of weights and data, 0 while PyTorch has not been measured. */
 	double wide_rate;
 	int wide_batch, starts;
 } nets[] = {
-	{"mlp784", "SGD", {{"lr", 0.01}, {"momentum", 0.9}}, 0.01, 128, 8},
-	{"mnist", "Adam", {{"lr", 0.001}}, 0.001, 64, 2},
-	{"vgg_small", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 0.01, 16, 0},
-	{"resnet20", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 0.01, 16, 0},
-	{"depthwise", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 0.01, 16, 0},
+	{"mlp784", "SGD", {{"lr", 0.01}, {"momentum", 0.9}}, 1e-4, 0.01, 128, 8},
+	{"mnist", "Adam", {{"lr", 0.001}}, 1e-4, 0.001, 64, 2},
+	{"vgg_small", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 2e-4, 0.01, 16, 1},
+	{"resnet20", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 1e-4, 0.01, 16, 1},
+	{"depthwise", "SGD", {{"lr", 0.0001}, {"momentum", 0.9}}, 1e-4, 0.01, 16, 1},
 };
 enum { NETS = sizeof(nets) / sizeof(nets[0]) };
 
@@ -186,10 +186,10 @@ static void numbers_read(const struct setting *set, int which, const char *what,
 }
 
 /* Double precision is held to more: there only a wrong formula could lead away. */
-static void losses_expect(int which, const double *got, const double *want, int steps)
+static void losses_expect(int which, const double *got, const double *want, int steps, double tolerance)
 {
 	for (int i = 0; i < steps; i++)
-		ck_assert_msg(fabs(got[i] - want[i]) <= (exact ? 1e-9 : within) * fabs(want[i]),
+		ck_assert_msg(fabs(got[i] - want[i]) <= (exact ? 1e-9 : tolerance) * fabs(want[i]),
 			"%s: the loss of step %d is %.12g, not %.12g", nets[which].name, i + 1, got[i], want[i]);
 }
 
@@ -198,16 +198,19 @@ START_TEST(the_first_20_losses_are_those_of_pytorch)
 	double got[FIRST], want[STEPS];
 	losses_of(&narrow, _i, 0, compared, got);
 	numbers_read(&narrow, _i, exact ? "exact" : "loss", want, STEPS);
-	losses_expect(_i, got, want, compared);
+	losses_expect(_i, got, want, compared, nets[_i].within);
+	numbers_read(&narrow, _i, "exact", want, STEPS);
+	losses_expect(_i, got, want, compared, 1e-4);
 }
 END_TEST
 
 /* The other tests take the widest one that runs. */
 START_TEST(the_first_20_losses_are_those_of_pytorch_by_any_instruction_set)
 {
-	double got[FIRST], want[STEPS];
+	double got[FIRST], want[STEPS], truth[STEPS];
 	struct setting by = narrow;
 	numbers_read(&narrow, _i, exact ? "exact" : "loss", want, STEPS);
+	numbers_read(&narrow, _i, "exact", truth, STEPS);
 	for (int isa = 0; isa == 0 || strcmp(bp_isa_name(1u << isa), bp_isa_name(1)) != 0; isa++) {
 		double most = 0;
 		by.isas = 1u << isa;
@@ -216,7 +219,8 @@ START_TEST(the_first_20_losses_are_those_of_pytorch_by_any_instruction_set)
 			most = fmax(most, fabs(got[i] / want[i] - 1));
 		printf("%s, %s: the first %d losses within %.1e\n", nets[_i].name, bp_isa_name(by.isas), compared,
 			most);
-		losses_expect(_i, got, want, compared);
+		losses_expect(_i, got, want, compared, nets[_i].within);
+		losses_expect(_i, got, truth, compared, 1e-4);
 	}
 }
 END_TEST
@@ -236,7 +240,7 @@ START_TEST(over_200_steps_pytorch_is_no_further_than_twice_as_far_as_from_itself
 	losses_of(&narrow, _i, 0, STEPS, got);
 	numbers_read(&narrow, _i, exact ? "exact" : "loss", want, STEPS);
 	if (exact)
-		losses_expect(_i, got, want, STEPS);
+		losses_expect(_i, got, want, STEPS, 0);
 	numbers_read(&narrow, _i, "spread", spread, WAYS);
 	for (int i = 0; i < WAYS; i++)
 		widest = fmax(widest, spread[i]);
