@@ -11,6 +11,7 @@
 #? make accuracy   200 steps of whole nets beside PyTorch's losses, and how far PyTorch is from itself
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed and memory of training beside PyTorch, Keras, JAX and KANN, in the same run (BENCH=--quick)
+#? make shapes     training steps of convolutions that are in none of its nets, beside PyTorch (SHAPES="--only 5x5,first")
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
 #? make clean      remove build/
@@ -117,6 +118,11 @@ $(B)/bench_peak: tests/bench/bench_peak.c
 .PHONY: bench
 bench: $(B)/bench_train $(B)/bench_peak
 	$(PYTHON) tests/bench/bench.py --build $(B) $(BENCH)
+
+# PYTHON has to have torch.
+.PHONY: shapes
+shapes: $(B)/bench_train
+	$(PYTHON) tests/bench/bench_shapes.py --build $(B) $(SHAPES)
 
 $(B)/bench_conv: $(B)/tests/bench/bench_conv.o $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ -lm -o $@

@@ -3,11 +3,13 @@
  *
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
  *                     [--rounds R] [--isa baseline|avx2|avx512] [--augment JSON] [--compare statistics|augment]
+ *                     [--clock wall|process]
  *
  * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
  * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes (of the training), data_bytes (the eight batches),
- * first_step_seconds. bench.py runs it beside its peers.
+ * first_step_seconds. bench.py runs it beside its peers. With --clock process and one thread, time that other processes
+ * took does not count.
  *
  * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps in turn with
  * and without the gradients' statistics, or the list, and prints the share of a step that they cost in each round, by
@@ -27,7 +29,7 @@
 enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
 
 struct options {
-	const char *model, *optimizer, *precision, *isa, *augment, *compare;
+	const char *model, *optimizer, *precision, *isa, *augment, *compare, *clock;
 	int batch, threads, rounds;
 	double secs;
 };
@@ -54,8 +56,13 @@ static double now(void)
 
 static bool options_read(struct options *o, int argc, char **argv)
 {
-	*o = (struct options){
-		.optimizer = "sgd", .precision = "fp32", .batch = 128, .threads = 1, .rounds = 5, .secs = 1};
+	*o = (struct options){.optimizer = "sgd",
+		.precision = "fp32",
+		.clock = "wall",
+		.batch = 128,
+		.threads = 1,
+		.rounds = 5,
+		.secs = 1};
 	for (int i = 1; i + 1 < argc; i += 2) {
 		const char *key = argv[i], *value = argv[i + 1];
 		if (!strcmp(key, "--model"))
@@ -78,11 +85,14 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->augment = value;
 		else if (!strcmp(key, "--compare"))
 			o->compare = value;
+		else if (!strcmp(key, "--clock"))
+			o->clock = value;
 		else
 			return false;
 	}
 	return argc % 2 == 1 && o->model && o->batch > 0 && o->rounds > 0 && o->rounds <= MAX_ROUNDS &&
 	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32") &&
+	       (!strcmp(o->clock, "wall") || !strcmp(o->clock, "process")) &&
 	       (!o->compare || !strcmp(o->compare, "statistics") || (o->augment && !strcmp(o->compare, "augment")));
 }
 
@@ -217,26 +227,35 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Seconds that all threads of the process have run. */
+static double spent(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static bool measure(struct bench *b, const struct options *o)
 {
-	double t = now();
+	double (*const clock_of)(void) = strcmp(o->clock, "wall") ? spent : now;
+	double t = clock_of();
 	if (!steps_run(b, 1))
 		return false;
-	double first_step = now() - t;
-	t = now();
+	double first_step = clock_of() - t;
+	t = clock_of();
 	int64_t steps = 0;
-	while (steps < WARM_UP_STEPS || now() - t < fmin(1.0, o->secs)) {
+	while (steps < WARM_UP_STEPS || clock_of() - t < fmin(1.0, o->secs)) {
 		if (!steps_run(b, 1))
 			return false;
 		steps++;
 	}
-	int64_t per_round = (int64_t)fmax(2, o->secs / ((now() - t) / (double)steps));
+	int64_t per_round = (int64_t)fmax(2, o->secs / ((clock_of() - t) / (double)steps));
 	double rate[MAX_ROUNDS];
 	for (int r = 0; r < o->rounds; r++) {
-		t = now();
+		t = clock_of();
 		if (!steps_run(b, per_round))
 			return false;
-		rate[r] = (double)per_round * o->batch / (now() - t);
+		rate[r] = (double)per_round * o->batch / (clock_of() - t);
 	}
 	qsort(rate, (size_t)o->rounds, sizeof *rate, by_value);
 	double median = rate[o->rounds / 2];
@@ -249,14 +268,6 @@ static bool measure(struct bench *b, const struct options *o)
 		(long long)bp_net_parameters(b->net), peak_rss(), (long long)b->memory.total, data_bytes(b),
 		first_step);
 	return true;
-}
-
-/* Seconds that all threads of the process have run. */
-static double spent(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* Pairs of steps, with and without; which comes first changes from pair to pair. Of each kind the quicker half counts:
@@ -310,7 +321,7 @@ int main(int argc, char **argv)
 	if (!options_read(&o, argc, argv)) {
 		fprintf(stderr, "usage: bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N "
 				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512] "
-				"[--augment JSON] [--compare statistics|augment]\n");
+				"[--augment JSON] [--compare statistics|augment] [--clock wall|process]\n");
 		return 2;
 	}
 	if (!model_read(o.model, &b) || !data_make(&b, o.batch) || (o.augment && !augment_read(o.augment, &b)))

@@ -32,8 +32,8 @@ def build(workload):
         def make(kind, a, shape):
             if kind == "Add":
                 return None
-            if kind == "Conv2d":
-                return nn.Conv2d(shape[0], a.pop("out_channels"), **a)
+            if kind.startswith("Conv"):
+                return getattr(nn, kind)(shape[0], a.pop("out_channels"), **a)
             if kind == "Linear":
                 return nn.Linear(shape[0], a.pop("out_features"), **a)
             if kind.startswith("BatchNorm"):
