@@ -87,13 +87,14 @@ void http_reply_static(struct http_request *rq, int status, const char *content_
 
 /*
  * A stream that the client pulls. pull writes at most max bytes and returns how many; 0: nothing now, sleep until the
- * topic moves on (it was read before the pull, so nothing is lost); -1: the end. Called on event threads, one at a
- * time. heartbeat (may be NULL) is sent when nothing was for 15 s. done frees state.
+ * topic moves on (it was read before the pull, so nothing is lost); -1: the end. moved: the topic has, since the pull
+ * before, or this is the first; else whoever wrote all that there was need not look again. Called on event threads, one
+ * at a time. heartbeat (may be NULL) is sent when nothing was for 15 s. done frees state.
  */
 struct http_stream {
 	char topic[64];
 	const char *heartbeat;
-	long (*pull)(void *state, char *buf, size_t max);
+	long (*pull)(void *state, char *buf, size_t max, bool moved);
 	void (*done)(void *state);
 	void *state;
 };

@@ -19,6 +19,8 @@ struct stream {
 	struct conn *conn;
 	struct http_identity who; /* for whom it is */
 	long long last;           /* when something was sent */
+	uint64_t seen;            /* the topic's number before the last pull */
+	bool pulled;
 };
 
 /* The heartbeat that is due, or -1 when the client is found gone, or 0. */
@@ -44,6 +46,15 @@ static ssize_t sent(struct stream *st, ssize_t n)
 	return n;
 }
 
+static long pull(struct stream *st, struct hub *hub, char *buf, size_t max)
+{
+	uint64_t now = hub_seq(hub, st->s.topic);
+	bool moved = !st->pulled || now != st->seen;
+	st->pulled = true;
+	st->seen = now;
+	return st->s.pull(st->s.state, buf, max, moved);
+}
+
 static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 {
 	(void)pos;
@@ -54,8 +65,7 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 		max = BLOCK;
 	conn_deadline_in(c, c->srv->o.deadlines.stall);
 	for (;;) {
-		uint64_t seen = hub_seq(hub, st->s.topic);
-		long n = st->s.pull(st->s.state, buf, max);
+		long n = pull(st, hub, buf, max);
 		if (n > 0)
 			return sent(st, n);
 		if (n < 0 || hub_closed(hub))
@@ -66,7 +76,7 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
 		if (beat < 0)
 			return MHD_CONTENT_READER_END_OF_STREAM; /* an "end with error" keeps the socket in 0.9.75 */
 		atomic_store(&c->alarm, alarm_before_end(&st->who, st->last + c->srv->o.deadlines.heartbeat));
-		if (hub_register(hub, st->s.topic, seen, &c->waiter, sleeper_asleep))
+		if (hub_register(hub, st->s.topic, st->seen, &c->waiter, sleeper_asleep))
 			return 0;
 	}
 }
@@ -85,7 +95,7 @@ struct MHD_Response *stream_response(struct http_request *rq)
 	struct stream *st = calloc(1, sizeof(*st));
 	if (!st)
 		return NULL;
-	*st = (struct stream){rq->reply.stream, rq->conn, rq->identity, now_ms()};
+	*st = (struct stream){.s = rq->reply.stream, .conn = rq->conn, .who = rq->identity, .last = now_ms()};
 	struct MHD_Response *resp =
 		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, OLD_BLOCK, stream_read, st, stream_free);
 	if (!resp) {

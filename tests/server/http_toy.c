@@ -149,15 +149,16 @@ static void quote(struct http_request *rq)
 
 /*
  * Counts from after= to the toy's last; ends after the number given by until=. trap=n: finding nothing, it makes one
- * more and rings before it says so, as another thread may between the pull and the sleep.
+ * more and rings before it says so, as another thread may between the pull and the sleep. lazy=: having told all that
+ * there was it does not look again, unless the topic has moved on.
  */
 struct counting {
 	struct toy *t;
 	int at, until, trap;
-	bool flood;
+	bool flood, lazy, all;
 };
 
-static long count_pull(void *state, char *buf, size_t max)
+static long count_pull(void *state, char *buf, size_t max, bool moved)
 {
 	struct counting *c = state;
 	if (c->flood) {
@@ -166,12 +167,16 @@ static long count_pull(void *state, char *buf, size_t max)
 	}
 	if (c->at >= c->until)
 		return -1;
-	if (c->at >= atomic_load(&c->t->last)) {
+	int last = atomic_load(&c->t->last);
+	bool spared = c->lazy && c->all && !moved;
+	atomic_fetch_add(&c->t->spared, spared);
+	if (spared || c->at >= last) {
 		if (c->at < c->trap)
 			toy_tell(c->t, c->at + 1);
 		return 0;
 	}
 	c->at++;
+	c->all = c->at == last;
 	atomic_store(&c->t->pulled, c->at);
 	return snprintf(buf, max, "id: %d\ndata: %d\n\n", c->at, c->at);
 }
@@ -191,7 +196,12 @@ static void count(struct http_request *rq)
 	http_query_int(rq, "until", 0, 1 << 30, &until, &p);
 	http_query_int(rq, "trap", 0, 1 << 30, &trap, &p);
 	struct counting *c = calloc(1, sizeof(*c));
-	*c = (struct counting){http_app(rq), (int)after, (int)until, (int)trap, http_query(rq, "flood") != NULL};
+	*c = (struct counting){.t = http_app(rq),
+		.at = (int)after,
+		.until = (int)until,
+		.trap = (int)trap,
+		.flood = http_query(rq, "flood") != NULL,
+		.lazy = http_query(rq, "lazy") != NULL};
 	struct http_stream s = {
 		.topic = "count", .heartbeat = ": ping\n\n", .pull = count_pull, .done = count_done, .state = c};
 	if (http_query(rq, "mute"))

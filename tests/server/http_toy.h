@@ -20,6 +20,7 @@ struct toy {
 	atomic_int freed;   /* streams whose state was freed */
 	atomic_int last;    /* the newest number /stream may tell */
 	atomic_int pulled;  /* the newest number it told */
+	atomic_int spared;  /* looks that a lazy one did not take */
 	void *gate;         /* /slow waits here */
 };
 

@@ -126,9 +126,9 @@ static void *ring_often(void *arg)
 	return NULL;
 }
 
-START_TEST(no_ring_is_lost_between_the_pull_and_the_sleep)
+static void hears_every_ring(const char *target)
 {
-	struct client *c = open_stream("/stream");
+	struct client *c = open_stream(target);
 	pthread_t thread;
 	ck_assert_int_eq(pthread_create(&thread, NULL, ring_often, t), 0);
 	for (int i = 1; i <= RINGS; i++)
@@ -136,13 +136,41 @@ START_TEST(no_ring_is_lost_between_the_pull_and_the_sleep)
 	pthread_join(thread, NULL);
 	client_close(c);
 }
+
+START_TEST(no_ring_is_lost_between_the_pull_and_the_sleep)
+{
+	hears_every_ring("/stream");
+}
+END_TEST
+
+START_TEST(nor_where_nobody_looks_again_after_all_was_told)
+{
+	hears_every_ring("/stream?lazy=1");
+}
 END_TEST
 
 START_TEST(a_ring_between_the_pull_and_the_sleep_is_heard)
 {
-	struct client *c = open_stream("/stream?trap=20&until=20");
-	for (int i = 1; i <= 20; i++)
+	static const char *const targets[] = {"/stream?trap=20&until=20", "/stream?lazy=1&trap=20&until=20"};
+	for (int k = 0; k < 2; k++) {
+		atomic_store(&t->last, 0);
+		struct client *c = open_stream(targets[k]);
+		for (int i = 1; i <= 20; i++)
+			expect_event(c, i);
+		client_close(c);
+	}
+}
+END_TEST
+
+START_TEST(one_look_an_event_is_enough)
+{
+	toy_tell(t, 1);
+	struct client *c = open_stream("/stream?lazy=1");
+	for (int i = 1; i <= 5; i++) {
 		expect_event(c, i);
+		ck_assert(toy_reaches(&t->spared, i));
+		toy_tell(t, i + 1);
+	}
 	client_close(c);
 }
 END_TEST
@@ -356,7 +384,9 @@ TEST_SUITE(http_stream, 60)
 	tcase_add_test(tc, a_stream_that_ends_leaves_the_connection_usable);
 	tcase_add_test(tc, an_http_1_0_client_gets_the_stream_until_the_connection_ends);
 	tcase_add_test(tc, no_ring_is_lost_between_the_pull_and_the_sleep);
+	tcase_add_test(tc, nor_where_nobody_looks_again_after_all_was_told);
 	tcase_add_test(tc, a_ring_between_the_pull_and_the_sleep_is_heard);
+	tcase_add_test(tc, one_look_an_event_is_enough);
 	tcase_add_test(tc, fifty_streams_hear_every_ring);
 	tcase_add_test(tc, a_sleeping_stream_has_a_heartbeat);
 	tcase_add_test(tc, a_client_that_vanished_is_found_by_the_heartbeat);
