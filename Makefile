@@ -4,7 +4,8 @@
 #? make check      install what is missing, build, run all tests
 #? make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #? make ubsan      the unit tests under UndefinedBehaviorSanitizer alone
-#? make tsan       the unit tests under ThreadSanitizer (the core without OpenMP)
+#? make tsan       the unit tests under ThreadSanitizer (the core with plain threads in place of OpenMP)
+#? make tsan-http  the daemon's tests with the daemon under ThreadSanitizer (SUITES="event share" narrows it)
 #? make torture    the daemon's tests in full: 200 kills, each call and each allocation fails ... (SUITES="kill faults")
 #? make torture-http  100,000 malformed requests at the daemon under AddressSanitizer (MUTATED_REQUESTS=n), 500
 #?                 clients on one job and what they cost it, slow clients, how long answers take while two jobs train
@@ -27,7 +28,8 @@ DESTDIR  ?=
 PYTHON   ?= python3
 ARCH     := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 
-# SAN=address,undefined or SAN=thread builds instrumented; OPENMP= builds the core without threads.
+# SAN=address,undefined or SAN=thread builds instrumented; OPENMP= builds the core without threads, OPENMP=-DBP_PTHREADS
+# with plain ones (core/base/team.h).
 SAN      ?=
 OPENMP   ?= -fopenmp
 WERROR   ?=
@@ -162,7 +164,7 @@ $(B)/test_core $(B)/test_core64 $(B)/test_server $(B)/test_http:
 	$(CC) $(ALL_CFLAGS) $(OPENMP) $^ $(TEST_LDFLAGS) $(PKG_LIBS) $(CHECK_LIBS) -lm -o $@
 
 UNIT_TESTS = $(B)/test_core $(B)/test_core64 $(B)/test_server
-.PHONY: check check-unit check-http check-systemd check-page asan ubsan tsan
+.PHONY: check check-unit check-http check-systemd check-page asan ubsan tsan tsan-http
 # All processors, unless the caller said how many.
 PARALLEL     = $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # The packages come first, so everything that looks at compilers and libraries happens in a make of its own.
@@ -201,14 +203,24 @@ check-page: $(B)/backpropd
 check-systemd: $(B)/backpropd
 	@sh tests/systemd/check.sh $(B)
 
-# The unit tests, instrumented; each in a build directory of its own. libgomp is not instrumented, so under
-# ThreadSanitizer the core runs without it. All is slower, so the tests' time limits grow too.
+# The unit tests, instrumented; each in a build directory of its own. ThreadSanitizer does not know libgomp, so under it
+# the core's threads are plain ones. All is slower, so the tests' time limits grow too.
+TSAN = SAN=thread OPENMP=-DBP_PTHREADS
 asan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined check-unit
 ubsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/ubsan SAN=undefined check-unit
 tsan:
-	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan SAN=thread OPENMP= check-unit
+	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan $(TSAN) check-unit
+# The daemon's own tests. A report does not end it, nor change how it ends: reports are files, and any is a failure. Left
+# out are those whose library takes the place of the allocator, and the one that measures the daemon's memory.
+TSAN_SUITES = $(filter-out faults memory full planned,$(patsubst tests/http/test_%.c,%,$(sort $(wildcard tests/http/test_*.c))))
+TSAN_REPORTS = $(abspath $(B))/tsan/reports
+tsan-http: $(B)/test_http
+	@$(MAKE) --no-print-directory B=$(B)/tsan $(TSAN) $(B)/tsan/backpropd $(B)/tsan/clock.so $(B)/tsan/faults.so
+	@rm -rf $(TSAN_REPORTS) && mkdir -p $(TSAN_REPORTS)
+	CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS="log_path=$(TSAN_REPORTS)/report exitcode=0" BACKPROPD=$(B)/tsan/backpropd \
+		./$(B)/test_http $(or $(SUITES),$(TSAN_SUITES)); failed=$$?; ! cat $(TSAN_REPORTS)/* 2>/dev/null && exit $$failed
 
 # ---- make fuzz TARGET=job: one of tests/fuzz/targets.def by libFuzzer. FUZZ="-runs=100000" ends it ----
 # A target is linked with what it reaches alone, because libFuzzer looks at every edge after each run. What inputs are

@@ -3,6 +3,20 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#elif defined BP_PTHREADS
+#include "base/team.h"
+
+struct plain {
+	bp_piece_fn fn;
+	const void *arg;
+};
+
+static void run_plain(const void *arg, int64_t i, int thread)
+{
+	const struct plain *p = arg;
+	(void)thread;
+	p->fn(p->arg, i);
+}
 #endif
 
 void bp_parallel_for(int threads, int64_t n, bp_piece_fn fn, const void *arg)
@@ -14,9 +28,13 @@ void bp_parallel_for(int threads, int64_t n, bp_piece_fn fn, const void *arg)
 			fn(arg, i);
 		return;
 	}
+#ifdef BP_PTHREADS
+	bp_team_for(threads, n, run_plain, &(struct plain){fn, arg});
+#else
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (int64_t i = 0; i < n; i++)
 		fn(arg, i);
+#endif
 }
 
 void bp_parallel_for_threads(int threads, int64_t n, bp_thread_piece_fn fn, const void *arg)
@@ -28,6 +46,11 @@ void bp_parallel_for_threads(int threads, int64_t n, bp_thread_piece_fn fn, cons
 #pragma omp parallel for schedule(static) num_threads(threads)
 		for (int64_t i = 0; i < n; i++)
 			fn(arg, i, omp_get_thread_num());
+		return;
+	}
+#elif defined BP_PTHREADS
+	if (threads > 1) {
+		bp_team_for(threads, n, fn, arg);
 		return;
 	}
 #endif

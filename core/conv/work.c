@@ -1,6 +1,6 @@
 /*
  * work.c - runs the tasks of a pass on the threads it was given, and asks for memory ahead of its use. The one place in
- * this room that knows OpenMP.
+ * this room that knows of threads.
  *
  * Which thread runs a task makes no difference to the result: tasks write disjoint memory, and how work is cut into
  * tasks depends on shapes alone.
@@ -11,6 +11,19 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#elif defined BP_PTHREADS
+#include "base/team.h"
+
+struct share {
+	const struct work *w;
+	const struct phase *phase;
+};
+
+static void run_share(const void *arg, int64_t i, int thread)
+{
+	const struct share *s = arg;
+	s->phase->task(s->w->job, (size_t)i, (char *)s->w->scratch + (size_t)thread * s->w->scratch_bytes);
+}
 #endif
 
 static void run_alone(const struct work *w)
@@ -33,6 +46,13 @@ void bp_work_run(const struct bp_ctx *ctx, size_t multiply_adds, const struct wo
 					w->phases[p].task(w->job, i, scratch);
 			}
 		}
+		return;
+	}
+#elif defined BP_PTHREADS
+	if (ctx->threads > 1 && multiply_adds >= WORK_SMALL) {
+		for (int p = 0; p < w->nphases; p++)
+			bp_team_for(ctx->threads, (int64_t)w->phases[p].count, run_share,
+				&(struct share){w, &w->phases[p]});
 		return;
 	}
 #else
