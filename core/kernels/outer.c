@@ -18,7 +18,7 @@ VEC_INLINE void tile(const struct bp_outer *p, const int rows, const int nv)
 			s[i][j] = vec_zero();
 	const size_t x_step = p->x_step, dy_step = p->dy_step;
 	const char *ahead = p->ahead ? p->ahead : (const char *)p->dy;
-	const size_t ahead_step = p->ahead ? BP_OUTER_AHEAD : 0;
+	const size_t step = p->ahead_step ? p->ahead_step : BP_OUTER_AHEAD, ahead_step = p->ahead ? step : 0;
 	for (const struct bp_run *r = p->runs, *end = r + p->nruns; r < end; r++) {
 		const bp_real *x = r->x + p->x_off, *dy = p->dy + r->first * dy_step;
 		for (size_t left = r->count; left > 0; left--, x += x_step, dy += dy_step, ahead += ahead_step) {

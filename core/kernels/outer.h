@@ -14,7 +14,8 @@ struct bp_run {
  * C[i][j] = (acc ? C[i][j] : 0) + sum over all pixels of all runs of X[pixel][x_off + i] * dY[pixel][j], for i < rows
  * <= mr and j < cols <= nr. Row i of C is at c + i * ldc, rows of dY are dy_step elements apart. dY may be read up to
  * the next multiple of the vector's length of cols. With vectors of 64 bytes, BP_OUTER_AHEAD bytes of what lies at
- * `ahead` are asked for with each pixel: a load among two dozen multiply-adds, where a sweep that asks for more waits.
+ * `ahead` are asked for with each pixel, or the line each ahead_step bytes: a load among two dozen multiply-adds, where
+ * a sweep that asks for more waits.
  */
 enum { BP_OUTER_AHEAD = 32 };
 
@@ -29,6 +30,7 @@ struct bp_outer {
 	size_t ldc;
 	bool acc;
 	const void *ahead; /* or NULL */
+	size_t ahead_step; /* bytes from pixel to pixel; 0: BP_OUTER_AHEAD */
 };
 
 #endif

@@ -113,20 +113,27 @@ void KERNEL_NAME(pack_transposed)(bp_real *dst, const bp_real *src, size_t ld, s
 			dst[r * TILE_COLS + c] = 0;
 }
 
+/* Whole vectors of columns side by side: each is a chain of additions, whose latency they share. */
+VEC_INLINE void sums(size_t rows, const bp_real *x, size_t ld, bool acc, bp_real *dst, const int vectors)
+{
+	vec s[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
+	for (size_t r = 0; r < rows; r++, x += ld)
+#pragma GCC unroll 4
+		for (int v = 0; v < vectors; v++)
+			s[v] += vec_load(x + v * VLEN);
+#pragma GCC unroll 4
+	for (int v = 0; v < vectors; v++)
+		vec_store(dst + v * VLEN, acc ? vec_load(dst + v * VLEN) + s[v] : s[v]);
+}
+
 /* dst[j] = (acc ? dst[j] : 0) + sum over r < rows of x[r * ld + j], j < n; each sum in the order of r. */
 void KERNEL_NAME(column_sums)(size_t rows, size_t n, const bp_real *x, size_t ld, bool acc, bp_real *dst)
 {
 	size_t j = 0;
-	for (; j + 4 * VLEN <= n; j += 4 * VLEN) {
-		vec s[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
-		for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
-			for (int v = 0; v < 4; v++)
-				s[v] += vec_load(x + r * ld + j + v * VLEN);
-#pragma GCC unroll 4
-		for (int v = 0; v < 4; v++)
-			vec_store(dst + j + v * VLEN, acc ? vec_load(dst + j + v * VLEN) + s[v] : s[v]);
-	}
+	for (; j + 4 * VLEN <= n; j += 4 * VLEN)
+		sums(rows, x + j, ld, acc, dst + j, 4);
+	for (; j + 2 * VLEN <= n; j += 2 * VLEN)
+		sums(rows, x + j, ld, acc, dst + j, 2);
 	for (; j < n; j += VLEN) {
 		int left = n - j < (size_t)VLEN ? (int)(n - j) : VLEN;
 		vec s = vec_zero();
