@@ -10,6 +10,8 @@
 #define COST_UNKNOWN 600.0
 #define SECONDS_MIN 1.0
 #define SECONDS_MAX 86400.0
+/* More than any level, and than deaths that are counted. */
+enum { RANK_DEATH = 1000 };
 
 static const struct {
 	const char *code, *help;
@@ -48,11 +50,22 @@ static void judge_alone(const struct order *o, struct order_job *j)
 	j->passes = false;
 }
 
-static int by_level(const void *a, const void *b)
+static bool is_suspect(const struct order_job *j)
+{
+	return j->deaths >= ORDER_SUSPECT_DEATHS;
+}
+
+/* By levels, also among suspects with equal numbers of deaths. */
+static int rank(const struct order_job *j)
+{
+	return is_suspect(j) ? RANK_DEATH * (RANK_DEATH - j->deaths) + j->level : j->level;
+}
+
+static int by_rank(const void *a, const void *b)
 {
 	const struct order_job *x = a, *y = b;
-	if (x->level != y->level)
-		return x->level > y->level ? -1 : 1;
+	if (rank(x) != rank(y))
+		return rank(x) > rank(y) ? -1 : 1;
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
@@ -107,7 +120,7 @@ static void take_turns(const struct order *o, struct turns *t, int first, int en
 	}
 }
 
-/* By levels, and within each by turns, into ret. False: no memory. */
+/* By ranks, and within each by turns, into ret. False: no memory. */
 static bool by_turns(const struct order *o, struct order_job *ret)
 {
 	struct turns t = {.used = malloc(((size_t)o->nusers + 1) * sizeof(*t.used)),
@@ -123,7 +136,7 @@ static bool by_turns(const struct order *o, struct order_job *ret)
 		}
 	}
 	for (int first = 0, end; ok && first < o->n; first = end) {
-		for (end = first + 1; end < o->n && o->jobs[end].level == o->jobs[first].level;)
+		for (end = first + 1; end < o->n && rank(&o->jobs[end]) == rank(&o->jobs[first]);)
 			end++;
 		take_turns(o, &t, first, end, ret);
 	}
@@ -166,6 +179,7 @@ struct left {
 	int64_t bytes;
 	bool first_waits; /* one waits for cores already: the others are behind it */
 	bool kept;        /* memory is kept for one that has waited for long */
+	bool trial;       /* a suspect runs or begins */
 };
 
 static enum order_verdict verdict(const struct order *o, const struct order_job *j, struct left *left)
@@ -174,6 +188,8 @@ static enum order_verdict verdict(const struct order *o, const struct order_job 
 	int running = o->users[j->user].running + left->starting[j->user];
 	if (waits_for_retry(o, j))
 		return ORDER_RETRY;
+	if (left->trial)
+		return ORDER_TRIAL;
 	if (p->max_running_per_user > 0 && running >= p->max_running_per_user)
 		return ORDER_USER_RUNNING;
 	if (p->max_cores_per_user > 0 && running >= p->max_cores_per_user)
@@ -190,6 +206,7 @@ static enum order_verdict verdict(const struct order *o, const struct order_job 
 	left->slots--;
 	left->bytes -= j->bytes;
 	left->starting[j->user]++;
+	left->trial = is_suspect(j);
 	return ORDER_STARTING;
 }
 
@@ -197,6 +214,7 @@ bool order_queue(struct order *o)
 {
 	struct left left = {.slots = o->policy.slots - o->running,
 		.bytes = o->policy.memory > o->bytes ? o->policy.memory - o->bytes : 0,
+		.trial = o->trial,
 		.starting = calloc((size_t)o->nusers + 1, sizeof(*left.starting))};
 	struct order_job *placed = malloc(((size_t)o->n + 1) * sizeof(*placed));
 	bool ok = left.starting && placed;
@@ -204,7 +222,7 @@ bool order_queue(struct order *o)
 		for (int i = 0; i < o->n; i++)
 			judge_alone(o, &o->jobs[i]);
 		if (o->n > 1)
-			qsort(o->jobs, (size_t)o->n, sizeof(*o->jobs), by_level);
+			qsort(o->jobs, (size_t)o->n, sizeof(*o->jobs), by_rank);
 		ok = by_turns(o, placed);
 	}
 	if (ok) {
@@ -269,9 +287,10 @@ void order_explain(const struct order *o, const struct order_job *job, char *ret
 	case ORDER_RETRY:
 		snprintf(ret, size, "It is tried again in %.0f seconds.", ceil(job->not_before - o->now));
 		return;
+	case ORDER_TRIAL:
 	case ORDER_STARTING:
 	case ORDER_VERDICT_COUNT:
 		break;
 	}
-	snprintf(ret, size, "%s", order_help(ORDER_STARTING));
+	snprintf(ret, size, "%s", order_help(job->verdict));
 }

@@ -9,6 +9,11 @@
  * In that order jobs begin as long as there are cores and memory. One that does not fit into the memory that is left is
  * passed by smaller ones, but only until it has waited for ORDER_PASSED_SECONDS: from then on what gets free is kept
  * for it. A job of a user who is at a limit, and one that waits for its next try, keep nobody waiting.
+ *
+ * Suspects are jobs that ran each time when the server died, with nobody to blame, several times without progress (no
+ * memory, say). They come first, those with the fewest deaths before the others, and one at a time: until it has made
+ * progress, or has run for long, or is gone, nobody begins beside it. So each death tells more about who it was, and
+ * whoever ran beside the guilty one is free after its next checkpoint.
  */
 #ifndef SHARE_ORDER_H
 #define SHARE_ORDER_H
@@ -24,7 +29,8 @@ enum {
 	ORDER_FAST_PRIORITY = 50, /* what is less urgent than usual does not use the fast lane */
 	ORDER_RISE = 10,          /* what the priority rises by each rise_seconds, */
 	ORDER_RISE_MAX = 100,     /* and altogether */
-	ORDER_RETRY_MAX_SECONDS = 3600
+	ORDER_RETRY_MAX_SECONDS = 3600,
+	ORDER_SUSPECT_DEATHS = 4
 };
 
 struct order_policy {
@@ -57,6 +63,7 @@ struct order_job {
 	double not_before; /* 0: at any time */
 	double seconds;    /* of work left, as predicted; NaN: not known */
 	int64_t bytes;     /* of memory; 0: not known */
+	int deaths;        /* of the server while it ran; ORDER_SUSPECT_DEATHS make it a suspect */
 	/* filled in */
 	int level;
 	bool fast, passes; /* may use the fast lane; stands before one that would be before it without */
@@ -74,6 +81,7 @@ struct order {
 	int n;
 	int running, passed; /* jobs that run; that used the fast lane since one of the others began */
 	int64_t bytes;       /* reserved by those that run */
+	bool trial;          /* one that runs is a suspect */
 };
 
 /* False: no memory, and nothing is changed. */

@@ -53,6 +53,7 @@ static void read_row(struct db_stmt *st, void *row)
 	ret->attempt = (int)db_int(st, "attempt");
 	ret->stop_requested = db_int(st, "stop_requested");
 	ret->retries = (int)db_int(st, "retries");
+	ret->deaths = (int)db_int(st, "deaths");
 	ret->not_before = db_real(st, "not_before");
 	ret->queued_at = db_real(st, "queued_at");
 	ret->threads = (int)db_int(st, "threads");

@@ -69,7 +69,7 @@ static bool read_jobs(struct db_tx *tx, struct queue *q)
 	struct order *o = &q->order;
 	struct db_stmt *st = db_query(tx,
 		"SELECT id, owner, priority, created_at, queued_at, not_before, threads, planned_bytes, epoch_seconds,"
-		" max_seconds, epochs, epoch, runtime_seconds, stop_requested"
+		" max_seconds, epochs, epoch, runtime_seconds, stop_requested, deaths"
 		" FROM job INDEXED BY job_waiting WHERE status = 'queued' ORDER BY id");
 	while (db_step(st)) {
 		char owner[USER_MAX + 1];
@@ -87,7 +87,8 @@ static bool read_jobs(struct db_tx *tx, struct queue *q)
 			.queued_at = db_real(st, "queued_at"),
 			.not_before = db_real(st, "not_before"),
 			.seconds = seconds_left(st),
-			.bytes = db_int(st, "planned_bytes")};
+			.bytes = db_int(st, "planned_bytes"),
+			.deaths = (int)db_int(st, "deaths")};
 		o->n++;
 	}
 	return true;
@@ -97,8 +98,12 @@ enum store_status queue_load(struct store *s, struct db_tx *tx, struct queue *re
 {
 	*ret = (struct queue){.order = {.policy = s->policy, .now = clock_now()}};
 	struct db_stmt *st = db_query(tx, "SELECT count(*) AS n, coalesce(sum(planned_bytes), 0) AS bytes,"
+					  " coalesce(max(deaths >= :suspect AND claimed_mono > :since), 0) AS trial,"
 					  " (SELECT passed FROM lane) AS passed FROM job WHERE " QUEUE_HELD);
+	db_bind_int(st, ":suspect", ORDER_SUSPECT_DEATHS);
+	db_bind_real(st, ":since", clock_mono() - JOB_DEATHS_APART);
 	if (db_step(st)) {
+		ret->order.trial = db_int(st, "trial");
 		ret->order.running = (int)db_int(st, "n");
 		ret->order.bytes = db_int(st, "bytes");
 		ret->order.passed = (int)db_int(st, "passed");

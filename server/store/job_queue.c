@@ -97,6 +97,18 @@ bool store_job_gives_way(struct store *s, const char *id)
 	return gives;
 }
 
+/* Until a suspect has run for long enough that others may begin beside it; 0: none runs. */
+static double trial_seconds(struct db_tx *tx)
+{
+	double now = clock_mono();
+	struct db_stmt *st = db_query(tx, "SELECT coalesce(max(claimed_mono), 0.0) AS began FROM job WHERE " QUEUE_HELD
+					  " AND deaths >= :suspect AND claimed_mono > :since");
+	db_bind_int(st, ":suspect", ORDER_SUSPECT_DEATHS);
+	db_bind_real(st, ":since", now - JOB_DEATHS_APART);
+	double began = db_step(st) ? db_real(st, "began") : 0;
+	return began > 0 ? began + JOB_DEATHS_APART - now : 0;
+}
+
 int store_job_next_ms(struct store *s)
 {
 	double now = clock_now(), looked = atomic_load(&s->looked), next = 0;
@@ -108,8 +120,11 @@ int store_job_next_ms(struct store *s)
 	db_bind_real(st, ":far", since + ORDER_RETRY_MAX_SECONDS);
 	if (db_step(st))
 		next = db_real(st, "next");
+	double trial = trial_seconds(tx);
 	if (db_end(tx, false) != DB_OK)
 		return READ_AGAIN_MS;
+	if (trial > 0 && (next <= 0 || now + trial < next))
+		next = now + trial;
 	if (next <= 0)
 		return -1;
 	return next <= now ? 1 : (int)((next - now) * 1000) + 1;

@@ -182,6 +182,7 @@ struct job_row {
 	int attempt;          /* claims so far */
 	bool cancel_requested, stop_requested;
 	int retries;                       /* failures and crashes since its last checkpoint */
+	int deaths;                        /* of the server while it ran, for no known reason, since then */
 	double not_before;                 /* queued: not claimed before; 0 = at any time */
 	double queued_at;                  /* when it went into the queue last */
 	int threads;                       /* the most that it may use; 0 = as many as it is given */
@@ -286,14 +287,15 @@ enum store_status store_job_claim(struct store *s, struct job_row *ret);
 /* Whether a running job should go back to the queue: every place is taken, its user has another one, claimed before
  * it, and in the queue with it the first to begin would be a job of a user who has none running. */
 bool store_job_gives_way(struct store *s, const char *id);
-/* Milliseconds until a queued job that waited for its time at the last claim may be claimed, or until it should be
- * asked again, because the queue could not be read; -1: none waits. */
+/* Milliseconds until a queued job that waited for its time, or for a suspect's trial, at the last claim may be claimed,
+ * or until it should be asked again, because the queue could not be read; -1: none waits. */
 int store_job_next_ms(struct store *s);
 /* At start, for jobs of another boot, which died with them: running and stopping ones go back to queued (reason
  * server_restart), pausing ones go to paused, cancelling ones to cancelled. A job among the blamed crashed the server:
  * after JOB_RETRIES_MAX retries since its last checkpoint it fails (worker_crash). When nobody is blamed (a kill, no
  * memory, no power) it may have been any of them: each fails after JOB_DEATHS_MAX deaths since its last checkpoint,
- * none of them JOB_DEATHS_APART seconds of running after the one before: what lies further apart is no loop. */
+ * none of them JOB_DEATHS_APART seconds of running after the one before: what lies further apart is no loop. Long
+ * before it is a suspect (share/order.h), so that the others are not among them for long. */
 enum { JOB_DEATHS_MAX = 15, JOB_DEATHS_APART = 3600 }; /* a machine switched off and on must not fail its jobs */
 struct job_blamed {
 	const char (*ids)[ID_MAX];

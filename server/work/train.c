@@ -50,6 +50,8 @@ bool run_append(
 		return false;
 	}
 	run_ring(r->ctx, r->row->id);
+	if (ckpt && r->row->deaths >= ORDER_SUSPECT_DEATHS)
+		hub_ring(r->ctx->hub, HUB_QUEUE); /* the others waited for it */
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /*
  * test_contain.c - a job whose thread, or a thread of whose team, crashes the daemon: it is tried again at most three
  * times, then fails, and another job that ran all the while ends as if nothing had been. So it does when a job's data
- * set can no longer be read.
+ * set can no longer be read, and when the kernel kills the daemon whenever a job runs.
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include "http/talk.h"
 #include "runner.h"
 
-enum { CRASHES = 4, EPOCHS = 30, TRAIN = 512 };
+enum { CRASHES = 4, EPOCHS = 30, TRAIN = 512, SLOW_TRAIN = 8192, KILLS = 16 };
 
 /* Two threads each, in regions that are large enough to have both. */
 static const char *const flags[] = {"--workers=2", "--threads=4", NULL};
@@ -25,6 +25,9 @@ static const char *const no_wait[] = {"--retry-seconds=0", NULL};
 static const char healthy[] =
 	"\"epochs\":30,\"batch_size\":64,\"seed\":5,\"optimizer\":{\"type\":\"AdamW\",\"lr\":0.002}";
 static const char doomed[] = "\"epochs\":100000,\"batch_size\":64,\"seed\":6,\"checkpoint\":{\"every_epochs\":100000}";
+
+/* Its first checkpoint comes long after the first batch. */
+static const char slow[] = "\"epochs\":40,\"batch_size\":64,\"seed\":5,\"checkpoint\":{\"every_epochs\":10}";
 
 static const struct {
 	int sig, team;
@@ -78,6 +81,58 @@ START_TEST(a_job_that_crashes_fails_alone)
 	ck_assert_int_eq(daemon_end(&r.d, true), 0);
 	state_check(&r.d);
 	fault_close(&r);
+}
+END_TEST
+
+static void wait_running(int port, const char *id)
+{
+	char target[128];
+	snprintf(target, sizeof target, "/v1/jobs/%s", id);
+	for (;;) {
+		json_t *job = talk_get(port, target);
+		bool runs = strcmp(talk_text(job, "status"), "running") == 0;
+		snprintf(target, sizeof target, "/v1/jobs/%s/events?after=%lld&wait=10", id, talk_int(job, "last_seq"));
+		json_decref(job);
+		if (runs)
+			return;
+		json_decref(talk_get(port, target)); /* until the next event */
+		snprintf(target, sizeof target, "/v1/jobs/%s", id);
+	}
+}
+
+/* Nobody can be blamed for a SIGKILL, as the kernel sends it when memory is short. */
+START_TEST(a_job_that_gets_the_daemon_killed_fails_and_no_other)
+{
+	struct daemon d;
+	char bad[64], good[64], target[128];
+	int kills = 0;
+	struct bytes want = sample_undisturbed(flags, SLOW_TRAIN, slow);
+	daemon_start(&d, flags);
+	sample_upload(d.port, "quarters", SLOW_TRAIN, 0);
+	sample_submit(d.port, "quarters", slow, good);
+	sample_submit(d.port, "quarters", doomed, bad);
+	snprintf(target, sizeof target, "/v1/jobs/%s", bad);
+	for (bool ended = false; !ended;) {
+		wait_running(d.port, bad);
+		daemon_kill(&d);
+		kills++;
+		daemon_start_again(&d);
+		json_t *job = talk_get(d.port, target);
+		ended = strcmp(talk_text(job, "status"), "failed") == 0;
+		if (ended)
+			ck_assert_str_eq(talk_text(job, "status_reason"), "worker_crash");
+		json_decref(job);
+	}
+	ck_assert_int_eq(kills, KILLS);
+	json_decref(sample_wait(d.port, good, "succeeded"));
+	struct bytes got = sample_weights(d.port, good, "last");
+	ck_assert_uint_eq(got.size, want.size);
+	ck_assert(memcmp(got.at, want.at, got.size) == 0);
+	bytes_free(&got);
+	bytes_free(&want);
+	daemon_stop(&d);
+	state_check(&d);
+	daemon_done(&d);
 }
 END_TEST
 
@@ -171,6 +226,7 @@ END_TEST
 TEST_SUITE(contain, 120)
 {
 	tcase_add_loop_test(tc, a_job_that_crashes_fails_alone, 0, WAYS);
+	tcase_add_test(tc, a_job_that_gets_the_daemon_killed_fails_and_no_other);
 	tcase_add_test(tc, a_data_set_that_is_cut_short_under_a_job_fails_it_after_one_crash);
 	tcase_add_test(tc, a_data_set_that_the_disk_cannot_read_fails_its_job_and_crashes_nothing);
 	tcase_add_test(tc, samples_that_the_disk_cannot_read_are_an_error_of_the_request);

@@ -217,6 +217,30 @@ START_TEST(a_user_at_a_limit_waits_and_others_go_past)
 }
 END_TEST
 
+START_TEST(suspects_come_first_and_one_at_a_time)
+{
+	enum { FEW = ORDER_SUSPECT_DEATHS - 1, SOME = ORDER_SUSPECT_DEATHS, MANY_DEATHS = SOME + 5 };
+	struct order_job jobs[] = {{.priority = 100, .deaths = FEW}, {.deaths = MANY_DEATHS}, {.deaths = SOME},
+		{.deaths = SOME, .not_before = NOW + 5}, {.user = 1, .deaths = SOME}};
+	char text[200];
+	struct order o = order_of(jobs, 5, NULL, 2);
+	o.running = 1;
+	expect(&o, "24310");
+	expect_verdicts(&o, (enum order_verdict[]){ORDER_TRIAL, ORDER_TRIAL, ORDER_STARTING, ORDER_RETRY, ORDER_TRIAL});
+	order_explain(&o, job(&o, 0), text, sizeof(text));
+	ck_assert_str_eq(text, order_help(ORDER_TRIAL));
+	/* While one runs, nobody begins. */
+	o.trial = true;
+	expect_verdicts(&o, (enum order_verdict[]){ORDER_TRIAL, ORDER_TRIAL, ORDER_TRIAL, ORDER_RETRY, ORDER_TRIAL});
+	order_done(&o);
+	/* One that cannot begin itself keeps nobody waiting. */
+	o = order_of((struct order_job[]){{.deaths = SOME, .bytes = 2}, {.bytes = 1}}, 2, NULL, 1);
+	o.policy.memory = 1;
+	expect_verdicts(&o, (enum order_verdict[]){ORDER_MEMORY, ORDER_STARTING});
+	order_done(&o);
+}
+END_TEST
+
 START_TEST(a_thousand_jobs_of_a_thousand_users_are_ordered_in_no_time)
 {
 	struct order_job *jobs = calloc(MANY, sizeof(*jobs));
@@ -248,5 +272,6 @@ TEST_SUITE(order, 20)
 	tcase_add_test(tc, jobs_begin_while_there_are_places_for_them);
 	tcase_add_test(tc, memory_is_reserved_and_smaller_jobs_pass_a_large_one_for_a_while);
 	tcase_add_test(tc, a_user_at_a_limit_waits_and_others_go_past);
+	tcase_add_test(tc, suspects_come_first_and_one_at_a_time);
 	tcase_add_test(tc, a_thousand_jobs_of_a_thousand_users_are_ordered_in_no_time);
 }

@@ -36,6 +36,84 @@ static void expect_claim(const char *id)
 	job_row_done(&row);
 }
 
+/* The server is killed and starts anew. */
+static void die(int times)
+{
+	char boot[24];
+	int n;
+	store_close(s);
+	snprintf(boot, sizeof boot, "boot_%d", 100 + times);
+	s = seed_open(boot);
+	ck_assert_int_eq(store_job_requeue(s, &(struct job_blamed){0}, &n), STORE_OK);
+}
+
+static void expect_nothing(void)
+{
+	struct job_row none;
+	ck_assert_int_eq(store_job_claim(s, &none), STORE_NOT_FOUND);
+}
+
+static void show_progress(const char *id, int step)
+{
+	struct checkpoint_new ckpt = {.epoch = step, .step = step, .file = "epoch-000001.ckpt", .bytes = 1};
+	int64_t seq;
+	ck_assert_int_eq(store_event_append(s, id, "checkpoint", "{}", -1, NULL, &ckpt, &seq), STORE_OK);
+}
+
+/* The server dies whenever the guilty one runs. Whoever is innocent makes progress once it is let alone. */
+START_TEST(the_one_that_kills_the_server_fails_and_those_beside_it_do_not)
+{
+	const char *guilty = seed_job(s, dataset, 50), *other = seed_job(s, dataset, 60), *late;
+	int times = 0;
+	for (; times < ORDER_SUSPECT_DEATHS; times++) {
+		expect_claim(other);
+		expect_claim(guilty);
+		die(times);
+	}
+	late = seed_job(s, dataset, 100);
+	expect_claim(other);
+	expect_nothing();
+	int ms = store_job_next_ms(s);
+	ck_assert_msg(ms > (JOB_DEATHS_APART - 60) * 1000 && ms <= JOB_DEATHS_APART * 1000 + 1, "%d ms", ms);
+	show_progress(other, 1);
+	ck_assert_int_eq(store_job_next_ms(s), -1);
+	expect_claim(guilty);
+	expect_nothing();
+	die(times++);
+	for (; seed_status(s, guilty) == JOB_QUEUED; times++) {
+		expect_claim(guilty);
+		expect_nothing();
+		die(times);
+	}
+	ck_assert_int_eq(times, JOB_DEATHS_MAX + 1);
+	struct job_row row = seed_get(s, guilty);
+	ck_assert_int_eq(row.status, JOB_FAILED);
+	ck_assert_str_eq(row.status_reason, "worker_crash");
+	job_row_done(&row);
+	row = seed_get(s, other);
+	ck_assert_int_eq(row.deaths, 1);
+	job_row_done(&row);
+	expect_claim(late);
+	expect_claim(other);
+}
+END_TEST
+
+START_TEST(a_suspect_that_has_run_for_long_lets_others_begin)
+{
+	const char *id = seed_job(s, dataset, 50), *other;
+	for (int times = 0; times < ORDER_SUSPECT_DEATHS; times++) {
+		expect_claim(id);
+		die(times);
+	}
+	other = seed_job(s, dataset, 50);
+	expect_claim(id);
+	expect_nothing();
+	seed_execute(s, "UPDATE job SET claimed_mono = claimed_mono - 3601 WHERE status = 'running'");
+	ck_assert_int_eq(store_job_next_ms(s), -1);
+	expect_claim(other);
+}
+END_TEST
+
 START_TEST(the_highest_priority_goes_first_then_the_oldest)
 {
 	static const int priorities[] = {50, 90, 50, 10, 90};
@@ -285,6 +363,8 @@ END_TEST
 TEST_SUITE(store_queue, 30)
 {
 	tcase_add_checked_fixture(tc, open_it, close_it);
+	tcase_add_test(tc, the_one_that_kills_the_server_fails_and_those_beside_it_do_not);
+	tcase_add_test(tc, a_suspect_that_has_run_for_long_lets_others_begin);
 	tcase_add_test(tc, the_highest_priority_goes_first_then_the_oldest);
 	tcase_add_test(tc, a_job_that_went_back_keeps_its_place_and_a_new_priority_moves_it);
 	tcase_add_test(tc, cancelled_and_paused_jobs_are_not_claimed);
