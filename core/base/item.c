@@ -81,6 +81,8 @@ int bp_value_count(const struct bp_arg *arg, const struct bp_value *value)
 		return 2;
 	case BP_ARG_INTS:
 		return value->n < 0 ? 0 : value->n > BP_MAX_VALUES ? BP_MAX_VALUES : value->n;
+	case BP_ARG_LONG_LIST:
+		return 0;
 	case BP_ARG_WEIGHTS:
 		return 1; /* the word */
 	}
@@ -92,7 +94,7 @@ static bool is_special(const struct bp_arg *arg, const struct bp_value *value)
 {
 	if (arg->kind == BP_ARG_PADDING && value->v[0] == BP_SAME && value->v[1] == BP_SAME)
 		return true;
-	if (arg->kind == BP_ARG_INTS)
+	if (arg->kind == BP_ARG_INTS || arg->kind == BP_ARG_LONG_LIST)
 		return !arg->required && value->n == 0;
 	return !arg->required && arg->def[0] == BP_UNSET && value->v[0] == BP_UNSET &&
 	       (bp_value_count(arg, value) == 1 || value->v[1] == BP_UNSET);
@@ -107,16 +109,20 @@ static int bar_count(const char *choices)
 	return bars;
 }
 
-static enum bp_status check_weights(
+/* The numbers that an item borrows. */
+static enum bp_status check_list(
 	const struct bp_arg *arg, const struct bp_item *item, int n, int layer, struct bp_error *err)
 {
-	if (n < 0 || (n > 0 && !item->weights))
+	bool whole = arg->kind == BP_ARG_LONG_LIST;
+	if (n < 0 || (n > 0 && !item->list))
 		return bp_fail(err, BP_EINVAL, layer, arg->name, "%s is not there", arg->name);
-	for (int i = 0; i < n; i++)
-		if (!(item->weights[i] >= arg->min && item->weights[i] <= arg->max))
+	for (int i = 0; i < n; i++) {
+		double v = item->list[i];
+		if (!(v >= arg->min && v <= arg->max) || (whole && v != floor(v)))
 			return bp_fail(err, BP_EINVAL, layer, arg->name,
-				"%s must be numbers between %.10g and %.10g, and number %d is %.10g", arg->name,
-				arg->min, arg->max, i, item->weights[i]);
+				"%s must be %snumbers between %.10g and %.10g, and number %d is %.10g", arg->name,
+				whole ? "whole " : "", arg->min, arg->max, i, v);
+	}
 	return BP_OK;
 }
 
@@ -125,9 +131,10 @@ static enum bp_status check_arg(const struct bp_arg *arg, const struct bp_value 
 	bool real = arg->kind == BP_ARG_REAL || arg->kind == BP_ARG_REAL_PAIR;
 	if (is_special(arg, value))
 		return BP_OK;
-	if (arg->kind == BP_ARG_INTS && (value->n < 1 || value->n > BP_MAX_VALUES))
+	int most = arg->kind == BP_ARG_INTS ? BP_MAX_VALUES : arg->kind == BP_ARG_LONG_LIST ? BP_MAX_LIST : 0;
+	if (most > 0 && (value->n < 1 || value->n > most))
 		return bp_fail(err, BP_EINVAL, layer, arg->name, "%s must be a list of 1 to %d whole numbers, not %d",
-			arg->name, BP_MAX_VALUES, value->n);
+			arg->name, most, value->n);
 	for (int i = 0; i < bp_value_count(arg, value); i++) {
 		double v = value->v[i];
 		if (!isfinite(v) || (!real && v != floor(v)))
@@ -152,8 +159,8 @@ enum bp_status bp_item_check(enum bp_item_kind kind, const struct bp_item *item,
 		return bp_fail(err, BP_EINVAL, layer, "type", "there is no item of type %d", item->type);
 	for (int i = 0; i < info->nargs; i++) {
 		enum bp_status st = check_arg(&info->args[i], &item->args[i], layer, err);
-		if (!st && info->args[i].kind == BP_ARG_WEIGHTS)
-			st = check_weights(&info->args[i], item, item->args[i].n, layer, err);
+		if (!st && (info->args[i].kind == BP_ARG_WEIGHTS || info->args[i].kind == BP_ARG_LONG_LIST))
+			st = check_list(&info->args[i], item, item->args[i].n, layer, err);
 		if (st)
 			return st;
 	}

@@ -32,6 +32,7 @@ enum {
 	BP_MAX_INPUTS = 8, /* inputs of one layer */
 	BP_MAX_ARGS = 16,  /* arguments of one item */
 	BP_MAX_VALUES = 8, /* numbers of one argument */
+	BP_MAX_LIST = 256, /* and of one whose numbers are borrowed: BP_ARG_LONG_LIST */
 	BP_MAX_LAYERS = 4096,
 	BP_MAX_EPOCHS = 1000000,
 	BP_MAX_BATCH = 65536,
@@ -77,8 +78,10 @@ enum bp_arg_kind {
 	BP_ARG_REAL_PAIR, /* v[0], v[1], always given as two numbers (betas) */
 	BP_ARG_CHOICE,    /* v[0]: index into the words of choices, separated by '|' */
 	BP_ARG_INTS,      /* v[0..n-1]: a list of 1 to BP_MAX_VALUES integers; n = 0 when it is not given */
-	BP_ARG_WEIGHTS /* n numbers, which the item borrows (weights); n = 0 when they are not given. v[0]: BP_UNSET, or
-			* the index of a word of choices that stands for them: bp_balanced_weights */
+	BP_ARG_LONG_LIST, /* 1 to BP_MAX_LIST integers, n of them, which the item borrows (list); n = 0 when not given.
+			   * Of schedulers alone: a net keeps its layers' items and borrows nothing */
+	BP_ARG_WEIGHTS    /* n numbers, which the item borrows (list); n = 0 when they are not given. v[0]: BP_UNSET, or
+			   * the index of a word of choices that stands for them: bp_balanced_weights */
 };
 
 #define BP_SAME (-1.0)  /* in BP_ARG_PADDING */
@@ -95,7 +98,7 @@ struct bp_arg {
 };
 
 struct bp_value {
-	int n; /* numbers of a list; 0 for the other kinds */
+	int n; /* numbers of a list, borrowed or not; 0 for the other kinds */
 	double v[BP_MAX_VALUES];
 };
 
@@ -119,7 +122,9 @@ struct bp_item_info {
 struct bp_item {
 	int type; /* index into the table of its kind */
 	struct bp_value args[BP_MAX_ARGS];
-	const double *weights; /* of its argument of kind BP_ARG_WEIGHTS, borrowed; NULL when there are none */
+	/* Of its argument of kind BP_ARG_WEIGHTS or BP_ARG_LONG_LIST, of which an item has one at most; NULL when there
+	 * are none. Borrowed: by bp_train_params for as long as a trainer lives that was made with them. */
+	const double *list;
 };
 
 int bp_item_count(enum bp_item_kind kind);

@@ -40,7 +40,7 @@ static void samples(const struct bp_item *item, const struct bp_kernels *k, cons
 	for (int i = 0; i < b->n; i++, out += b->size, target += b->size) {
 		double sum = 0;
 		for (int64_t j = 0; j < b->size; j++) {
-			double slope, p = item->weights ? item->weights[each ? j : 0] : 1;
+			double slope, p = item->list ? item->list[each ? j : 0] : 1;
 			sum += point((double)out[j], (double)target[j], p, &slope);
 			if (grad)
 				*grad++ = (bp_real)(scale * slope);

@@ -59,7 +59,7 @@ static void samples(const struct bp_item *item, const struct bp_kernels *k, cons
 		.scale = (bp_real)bp_loss_scale(b),
 		.ret_loss = b->ret_rows,
 		.ret_gradient = b->ret_gradient});
-	if (!item->weights && bp_item_real(item, LABEL_SMOOTHING) == 0)
+	if (!item->list && bp_item_real(item, LABEL_SMOOTHING) == 0)
 		return;
 	for (int i = 0; i < b->n; i++)
 		spread(item, b, i);

@@ -41,7 +41,7 @@ const struct bp_loss_ops *bp_loss_at(int type);
 /* What a sample of that label counts for, with BP_TARGET_LABEL. */
 static inline double bp_loss_weight(const struct bp_item *loss, int32_t label)
 {
-	return loss->weights ? loss->weights[label] : 1;
+	return loss->list ? loss->list[label] : 1;
 }
 /* What the gradient of a sample's weight x loss is multiplied by; 0 for a batch of no weight, which teaches nothing. */
 static inline double bp_loss_scale(const struct bp_loss_batch *b)

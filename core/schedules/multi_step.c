@@ -10,11 +10,12 @@ enum { MILESTONES, GAMMA, NARGS };
 
 static const struct bp_arg args[] = {
 	[MILESTONES] = {.name = "milestones",
-		.kind = BP_ARG_INTS,
+		.kind = BP_ARG_LONG_LIST,
 		.required = true,
 		.min = 1,
 		.max = BP_MAX_EPOCHS,
-		.help = "Epochs, counted from 0 after the warm-up, that begin with a fall."},
+		.help = "Epochs, counted from 0 after the warm-up, that begin with a fall: 1 to 256 of them, in any "
+			"order."},
 	[GAMMA] = {.name = "gamma",
 		.kind = BP_ARG_REAL,
 		.def = {0.1},
@@ -26,10 +27,9 @@ static const struct bp_arg args[] = {
 /* lr * gamma^(milestones reached); one that is given twice counts twice. */
 static double rate(const struct bp_item *item, const struct bp_course *at)
 {
-	const struct bp_value *milestones = &item->args[MILESTONES];
 	int reached = 0;
-	for (int i = 0; i < milestones->n; i++)
-		reached += at->epoch >= milestones->v[i];
+	for (int i = 0; i < item->args[MILESTONES].n; i++)
+		reached += at->epoch >= item->list[i];
 	return at->lr * pow(bp_item_real(item, GAMMA), reached);
 }
 

@@ -202,7 +202,7 @@ double bp_batcher_score(struct bp_batcher *b, const struct bp_feed *feed, const 
 		gather_labels(feed, pick, b->labels);
 	if (kind != BP_TARGET_LABEL)
 		gather_targets(b, feed, pick);
-	bool weighted = kind == BP_TARGET_LABEL && loss->weights;
+	bool weighted = kind == BP_TARGET_LABEL && loss->list;
 	lb.weight = weighted ? 0 : pick->n;
 	for (int i = 0; i < pick->n && weighted; i++)
 		lb.weight += bp_loss_weight(loss, b->labels[i]);

@@ -66,7 +66,7 @@ static enum bp_status check_weights(const struct bp_item *loss, const struct bp_
 		return bp_fail(err, BP_EINVAL, -1, name, "%s has %d numbers, and the net has %lld outputs", name, n,
 			(long long)bp_shape_size(out));
 	for (int i = 0; i < n; i++)
-		sum += loss->weights[i];
+		sum += loss->list[i];
 	if (of_classes && sum == 0)
 		return bp_fail(err, BP_EINVAL, -1, name, "%s leaves no class that counts", name);
 	return BP_OK;
@@ -283,22 +283,33 @@ static void mix(uint64_t *hash, const void *bytes, size_t n)
 		*hash = (*hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
 }
 
+/* The first two numbers in any case, and all of a list. */
+static void mix_value(
+	uint64_t *hash, const struct bp_arg *arg, const struct bp_item *item, const struct bp_value *value)
+{
+	static const double none[2] = {0};
+	int n = bp_value_count(arg, value);
+	if (arg->kind == BP_ARG_LONG_LIST) { /* the bytes of a short list: checkpoints made when it was one go on */
+		n = value->n;
+		mix(hash, item->list, (size_t)n * sizeof(*item->list));
+		mix(hash, none, n < 2 ? (size_t)(2 - n) * sizeof(none[0]) : 0);
+	} else {
+		mix(hash, value->v, (size_t)(n < 2 ? 2 : n) * sizeof(value->v[0]));
+	}
+	if (arg->kind == BP_ARG_INTS || arg->kind == BP_ARG_LONG_LIST)
+		mix(hash, &n, sizeof(n));
+	if (arg->kind == BP_ARG_WEIGHTS && value->n > 0)
+		mix(hash, item->list, (size_t)value->n * sizeof(*item->list));
+}
+
 /* The argument called except is left out; NULL: none. */
 static void mix_item(uint64_t *hash, enum bp_item_kind kind, const struct bp_item *item, const char *except)
 {
 	const struct bp_item_info *info = bp_item_info(kind, item->type);
 	mix(hash, info->name, strlen(info->name) + 1);
-	for (int i = 0; i < info->nargs; i++) {
-		if (except && strcmp(info->args[i].name, except) == 0)
-			continue;
-		const struct bp_value *value = &item->args[i];
-		int n = bp_value_count(&info->args[i], value);
-		mix(hash, value->v, (size_t)(n < 2 ? 2 : n) * sizeof(value->v[0]));
-		if (info->args[i].kind == BP_ARG_INTS)
-			mix(hash, &n, sizeof(n));
-		if (info->args[i].kind == BP_ARG_WEIGHTS && value->n > 0)
-			mix(hash, item->weights, (size_t)value->n * sizeof(*item->weights));
-	}
+	for (int i = 0; i < info->nargs; i++)
+		if (!except || strcmp(info->args[i].name, except) != 0)
+			mix_value(hash, &info->args[i], item, &item->args[i]);
 }
 
 static void mix_options(uint64_t *hash, const struct bp_net *net)

@@ -27,6 +27,7 @@ static const char *kind_name(enum bp_arg_kind kind)
 	case BP_ARG_CHOICE:
 		return "choice";
 	case BP_ARG_INTS:
+	case BP_ARG_LONG_LIST:
 		return "int_list";
 	case BP_ARG_WEIGHTS:
 		return "weights";

@@ -90,16 +90,19 @@ static bool read_pair(const struct place *pl, const json_t *v, bool real, const 
 	return true;
 }
 
-/* A list of integers; one alone is a list of one. */
+/* A list of integers; one alone is a list of one. Those of a long list stay in the JSON: see item_list. */
 static bool read_ints(const struct place *pl, const json_t *v, struct bp_value *ret)
 {
+	bool is_long = pl->arg->kind == BP_ARG_LONG_LIST;
+	size_t most = is_long ? BP_MAX_LIST : BP_MAX_VALUES;
+	double unused;
 	char want[SPEC_WORDS];
-	snprintf(want, sizeof(want), "an array of 1 to %d integers", BP_MAX_VALUES);
+	snprintf(want, sizeof(want), "an array of 1 to %zu integers", most);
 	if (!json_is_array(v)) {
 		ret->n = 1;
-		return read_number(pl, v, false, want, &ret->v[0]);
+		return read_number(pl, v, false, want, is_long ? &unused : &ret->v[0]);
 	}
-	if (json_array_size(v) < 1 || json_array_size(v) > BP_MAX_VALUES) {
+	if (json_array_size(v) < 1 || json_array_size(v) > most) {
 		problems_add(pl->problems, ERR_OUT_OF_RANGE, pl->at, "\"%s\" must be %s, not of %zu.", pl->arg->name,
 			want, json_array_size(v));
 		return false;
@@ -109,7 +112,7 @@ static bool read_ints(const struct place *pl, const json_t *v, struct bp_value *
 		char at[SPEC_POINTER];
 		text_pointer_index(at, pl->at, (size_t)i);
 		struct place part = {pl->arg, at, pl->problems};
-		if (!read_number(&part, json_array_get(v, (size_t)i), false, want, &ret->v[i]))
+		if (!read_number(&part, json_array_get(v, (size_t)i), false, want, is_long ? &unused : &ret->v[i]))
 			return false;
 	}
 	return true;
@@ -131,7 +134,7 @@ static bool read_choice(const struct place *pl, const json_t *v, struct bp_value
 	return false;
 }
 
-/* A list of numbers, a number for a list of one, or a word; the numbers stay in the JSON: see item_weights. */
+/* A list of numbers, a number for a list of one, or a word; the numbers stay in the JSON: see item_list. */
 static bool read_weights(const struct place *pl, const json_t *v, struct bp_value *ret)
 {
 	double unused;
@@ -177,7 +180,8 @@ static bool read_padding(const struct place *pl, const json_t *v, struct bp_valu
 /* The item derives the value itself when it is not given. */
 static bool is_optional(const struct bp_arg *arg)
 {
-	return !arg->required && (arg->kind == BP_ARG_INTS || (arg->def[0] == BP_UNSET && arg->min > BP_UNSET));
+	return !arg->required && (arg->kind == BP_ARG_INTS || arg->kind == BP_ARG_LONG_LIST ||
+					 (arg->def[0] == BP_UNSET && arg->min > BP_UNSET));
 }
 
 static bool read_value(const struct place *pl, const json_t *v, struct bp_value *ret)
@@ -203,6 +207,7 @@ static bool read_value(const struct place *pl, const json_t *v, struct bp_value 
 	case BP_ARG_CHOICE:
 		return read_choice(pl, v, ret);
 	case BP_ARG_INTS:
+	case BP_ARG_LONG_LIST:
 		return read_ints(pl, v, ret);
 	case BP_ARG_WEIGHTS:
 		return read_weights(pl, v, ret);
@@ -324,11 +329,11 @@ static json_t *integer(double v)
 	return json_integer((json_int_t)v);
 }
 
-static json_t *integers(const struct bp_value *value)
+static json_t *numbers(const double *v, int n, json_t *one(double v))
 {
 	json_t *ret = json_array();
-	for (int i = 0; i < value->n; i++)
-		if (json_array_append_new(ret, integer(value->v[i])) != 0) {
+	for (int i = 0; i < n; i++)
+		if (json_array_append_new(ret, one(v[i])) != 0) {
 			json_decref(ret);
 			return NULL;
 		}
@@ -339,7 +344,8 @@ json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
 {
 	char word[WORD_MAX];
 	double a = value->v[0], b = value->v[1];
-	if (is_optional(arg) && (arg->kind == BP_ARG_INTS ? value->n == 0 : a == BP_UNSET))
+	bool list = arg->kind == BP_ARG_INTS || arg->kind == BP_ARG_LONG_LIST;
+	if (is_optional(arg) && (list ? value->n == 0 : a == BP_UNSET))
 		return json_null();
 	switch (arg->kind) {
 	case BP_ARG_BOOL:
@@ -359,31 +365,31 @@ json_t *item_value(const struct bp_arg *arg, const struct bp_value *value)
 	case BP_ARG_CHOICE:
 		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
 	case BP_ARG_INTS:
-		return integers(value);
-	case BP_ARG_WEIGHTS: /* of the item: weights_value */
+		return numbers(value->v, value->n, integer);
+	case BP_ARG_LONG_LIST: /* of the item: list_value */
+		return NULL;
+	case BP_ARG_WEIGHTS: /* the same, but for a word */
 		return item_choice(arg->choices, (int)a, word, sizeof(word)) ? json_string(word) : json_null();
 	}
 	return NULL;
 }
 
-static json_t *weights_value(const struct bp_arg *arg, const struct bp_item *item, const struct bp_value *value)
+/* A value that may be the numbers that the item borrows. */
+static json_t *list_value(const struct bp_arg *arg, const struct bp_item *item, const struct bp_value *value)
 {
-	if (value->v[0] != BP_UNSET || value->n == 0)
-		return item_value(arg, value);
-	json_t *ret = json_array();
-	for (int i = 0; i < value->n; i++)
-		if (json_array_append_new(ret, spec_number(item->weights[i])) != 0) {
-			json_decref(ret);
-			return NULL;
-		}
-	return ret;
+	if (value->n > 0 && arg->kind == BP_ARG_LONG_LIST)
+		return numbers(item->list, value->n, integer);
+	if (value->n > 0 && arg->kind == BP_ARG_WEIGHTS && value->v[0] == BP_UNSET)
+		return numbers(item->list, value->n, spec_number);
+	return item_value(arg, value);
 }
 
-int item_weights(const json_t *obj, const struct bp_item_info *info, double *ret)
+int item_list(const json_t *obj, const struct bp_item_info *info, double *ret)
 {
 	for (int i = 0; i < info->nargs; i++) {
 		const json_t *v = json_object_get(obj, info->args[i].name);
-		if (info->args[i].kind != BP_ARG_WEIGHTS || (!json_is_number(v) && !json_is_array(v)))
+		bool borrowed = info->args[i].kind == BP_ARG_WEIGHTS || info->args[i].kind == BP_ARG_LONG_LIST;
+		if (!borrowed || (!json_is_number(v) && !json_is_array(v)))
 			continue;
 		int n = json_is_array(v) ? (int)json_array_size(v) : 1;
 		for (int k = 0; k < n && k < SPEC_MAX_WEIGHTS; k++)
@@ -400,9 +406,7 @@ bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item)
 		return false;
 	for (int i = 0; i < info->nargs; i++) {
 		const struct bp_arg *arg = &info->args[i];
-		json_t *value = arg->kind == BP_ARG_WEIGHTS ? weights_value(arg, item, &item->args[i])
-							    : item_value(arg, &item->args[i]);
-		if (json_object_set_new(obj, arg->name, value) != 0)
+		if (json_object_set_new(obj, arg->name, list_value(arg, item, &item->args[i])) != 0)
 			return false;
 	}
 	return true;

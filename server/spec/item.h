@@ -19,9 +19,9 @@ bool item_read_value(
  * "warmup_epochs". False when it is absent or problems were added. */
 bool item_read_field(
 	struct spec_reader *parent, const char *name, enum bp_item_kind kind, struct bp_item *ret, double *warmup);
-/* Copies the numbers of the argument of kind BP_ARG_WEIGHTS, which item_read has found sound; returns how many, at most
- * SPEC_MAX_WEIGHTS; 0 when none are given. */
-int item_weights(const json_t *obj, const struct bp_item_info *info, double *ret);
+/* Copies the numbers that an item borrows, of its argument of kind BP_ARG_WEIGHTS (at most SPEC_MAX_WEIGHTS) or
+ * BP_ARG_LONG_LIST (at most BP_MAX_LIST), which item_read has found sound; returns how many; 0 when none are given. */
+int item_list(const json_t *obj, const struct bp_item_info *info, double *ret);
 /* Sets "type" and every argument. An argument left to the item itself is null, and may be given so. */
 bool item_write(json_t *obj, enum bp_item_kind kind, const struct bp_item *item);
 /* Value of one argument as JSON. New reference. */

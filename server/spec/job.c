@@ -18,17 +18,15 @@ static void read_int(struct spec_reader *r, const char *name, int min, int max, 
 	*ret = (int)v;
 }
 
-/* The loss, with weights that the job keeps for it. */
-static void read_loss(struct spec_reader *training, struct spec_job *job)
+/* An item whose numbers, when it borrows any, the job keeps for it in list. */
+static void read_item(struct spec_reader *training, const char *name, enum bp_item_kind kind, double *list,
+	struct bp_item *ret, double *warmup)
 {
-	struct bp_item *loss = &job->params.loss;
-	const json_t *obj = json_object_get(training->obj, "loss");
 	int before = training->problems->count;
-	job->loss_given = obj != NULL;
-	item_read_field(training, "loss", BP_LOSS, loss, NULL);
+	item_read_field(training, name, kind, ret, warmup);
 	if (training->problems->count == before && !training->problems->more &&
-		item_weights(obj, bp_item_info(BP_LOSS, loss->type), job->loss_weights) > 0)
-		loss->weights = job->loss_weights;
+		item_list(json_object_get(training->obj, name), bp_item_info(kind, ret->type), list) > 0)
+		ret->list = list;
 }
 
 /* A number from 0 to max: null and 0 are none. */
@@ -75,9 +73,10 @@ static void read_training(struct spec_reader *body, struct spec_job *job)
 	spec_read_int(&r, "seed", false, 0, INT64_MAX, &seed);
 	p->seed = (uint64_t)seed;
 	spec_read_bool(&r, "shuffle", false, &p->shuffle);
-	read_loss(&r, job);
+	job->loss_given = json_object_get(r.obj, "loss") != NULL;
+	read_item(&r, "loss", BP_LOSS, job->loss_weights, &p->loss, NULL);
 	item_read_field(&r, "optimizer", BP_OPTIMIZER, &p->optimizer, NULL);
-	item_read_field(&r, "scheduler", BP_SCHEDULER, &p->scheduler, &p->warmup_epochs);
+	read_item(&r, "scheduler", BP_SCHEDULER, job->milestones, &p->scheduler, &p->warmup_epochs);
 	read_none(&r, "clip_grad_norm", max_clip, &p->clip_grad_norm);
 	read_none(&r, "clip_grad_value", max_clip, &p->clip_grad_value);
 	read_int(&r, "accumulate_steps", 1, BP_MAX_ACCUMULATE, &p->accumulate_steps);

@@ -94,7 +94,7 @@ void spec_job_balance(struct spec_job *job, const struct bp_data *train, int cla
 	if (!weights_of(loss, &value) || classes > SPEC_MAX_WEIGHTS)
 		return;
 	bp_balanced_weights(train, classes, job->loss_weights);
-	loss->weights = job->loss_weights;
+	loss->list = job->loss_weights;
 	loss->args[value - loss->args].n = classes;
 }
 

@@ -84,7 +84,7 @@ struct spec_life {
 	int max_rollbacks;
 };
 
-/* A job as resolved. It is not copied: params.augment points to its own, and params.loss.weights may. */
+/* A job as resolved. It is not copied: params.augment points to its own, and the lists of its items may. */
 struct spec_job {
 	char name[65]; /* "" = none given */
 	char dataset[65];
@@ -92,6 +92,7 @@ struct spec_job {
 	int priority;
 	struct bp_train_params params;
 	double loss_weights[SPEC_MAX_WEIGHTS];   /* as many as the loss's argument says; see spec_job_balance */
+	double milestones[BP_MAX_LIST];          /* of the scheduler, as many as its argument says */
 	struct bp_item augment[BP_MAX_AUGMENTS]; /* params.naugment of them */
 	bool loss_given; /* else spec_job_check chooses it: CrossEntropyLoss with classes, MSELoss without */
 	bool threads_auto;

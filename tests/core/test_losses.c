@@ -67,7 +67,7 @@ static void rig_init(struct rig *r, int i, const struct bp_kernels *k)
 		r->weights[j] = 1 + fixture_real(&d);
 	if (cases[i].weights) {
 		r->item.args[ops->weights - 1].n = cases[i].weights;
-		r->item.weights = r->weights;
+		r->item.list = r->weights;
 	}
 	if (cases[i].arg)
 		r->item.args[bp_item_arg(BP_LOSS, &r->item, cases[i].arg) - r->item.args].v[0] = cases[i].value;

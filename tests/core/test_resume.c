@@ -31,6 +31,9 @@ static double choose(const struct bp_arg *arg)
 	return arg->def[0];
 }
 
+/* Of an argument that is one; the last number is within the training. */
+static const double long_list[] = {90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 2};
+
 static void item_choose(enum bp_item_kind kind, int type, struct bp_item *ret)
 {
 	const struct bp_item_info *info = bp_item_info(kind, type);
@@ -38,6 +41,10 @@ static void item_choose(enum bp_item_kind kind, int type, struct bp_item *ret)
 	for (int i = 0; i < info->nargs; i++) {
 		ret->args[i].v[0] = choose(&info->args[i]);
 		ret->args[i].n = info->args[i].kind == BP_ARG_INTS;
+		if (info->args[i].kind == BP_ARG_LONG_LIST) {
+			ret->args[i].n = sizeof(long_list) / sizeof(long_list[0]);
+			ret->list = long_list;
+		}
 	}
 }
 

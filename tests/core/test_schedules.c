@@ -4,13 +4,15 @@
 #include "fixture.h"
 #include "runner.h"
 #include "schedules/schedule.h"
+#include "spec_text.h"
+#include "train/params.h"
 
 enum { EPOCHS = 16, BATCHES = 3 };
 
 /* An argument by name; n: how many numbers a list has, 0 for other kinds. */
 struct setting {
 	const char *name;
-	double v[4];
+	double v[20];
 	int n;
 };
 
@@ -35,6 +37,10 @@ static const struct {
 	{"exponential", "ExponentialLR", {{"gamma", {0.85}, 0}}, false},
 	{"multi_step", "MultiStepLR", {{"milestones", {4, 9, 12}, 3}}, false},
 	{"multi_step_gamma", "MultiStepLR", {{"milestones", {12, 3, 3, 7}, 4}, {"gamma", {0.5}, 0}}, false},
+	{"multi_step_many", "MultiStepLR",
+		{{"milestones", {15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 4, 4, 9, 900}, 19},
+			{"gamma", {0.9}, 0}},
+		false},
 	{"warm_restarts", "CosineAnnealingWarmRestarts", {{"T_0", {5}, 0}, {"eta_min", {0.02}, 0}}, false},
 	{"warm_restarts_longer", "CosineAnnealingWarmRestarts", {{"T_0", {2}, 0}, {"T_mult", {2}, 0}}, false},
 	{"one_cycle", "OneCycleLR", {{0}}, true},
@@ -64,7 +70,9 @@ static struct bp_train_params params_of(int i)
 		ck_assert_msg(known, "%s has no argument %s", cases[i].type, s->name);
 		struct bp_value *value = &p.scheduler.args[known - p.scheduler.args];
 		value->n = s->n;
-		memcpy(value->v, s->v, sizeof(s->v));
+		memcpy(value->v, s->v, sizeof(value->v));
+		if (s->n > 0)
+			p.scheduler.list = s->v;
 	}
 	ck_assert_int_eq(bp_item_check(BP_SCHEDULER, &p.scheduler, -1, NULL), BP_OK);
 	return p;
@@ -117,6 +125,59 @@ START_TEST(every_schedule_has_a_case)
 			found |= strcmp(cases[i].type, name) == 0;
 		ck_assert_msg(found, "%s has no case", name);
 	}
+}
+END_TEST
+
+START_TEST(milestones_are_one_to_256_whole_numbers_within_bounds)
+{
+	static const struct {
+		int n;
+		double last;
+		enum bp_status status;
+	} lists[] = {{0, 1, BP_EINVAL}, {-1, 1, BP_EINVAL}, {BP_MAX_LIST + 1, 1, BP_EINVAL}, {INT32_MAX, 1, BP_EINVAL},
+		{1, 0, BP_EINVAL}, {9, 1.5, BP_EINVAL}, {BP_MAX_LIST, BP_MAX_EPOCHS + 1, BP_EINVAL},
+		{BP_MAX_LIST, NAN, BP_EINVAL}, {BP_MAX_LIST, INFINITY, BP_EINVAL}, {1, 1, BP_OK},
+		{BP_MAX_LIST, BP_MAX_EPOCHS, BP_OK}};
+	double list[BP_MAX_LIST];
+	struct bp_item item;
+	struct bp_error err;
+	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, "MultiStepLR"), &item);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		for (int j = 0; j < BP_MAX_LIST; j++)
+			list[j] = j == lists[i].n - 1 ? lists[i].last : 7;
+		item.args[0].n = lists[i].n;
+		item.list = list;
+		ck_assert_int_eq(bp_item_check(BP_SCHEDULER, &item, -1, &err), lists[i].status);
+		ck_assert(lists[i].status == BP_OK || strcmp(err.field, "milestones") == 0);
+	}
+	item.list = NULL;
+	ck_assert_int_eq(bp_item_check(BP_SCHEDULER, &item, -1, &err), BP_EINVAL);
+	ck_assert_str_eq(err.message, "milestones is not there");
+}
+END_TEST
+
+/* So a checkpoint belongs to them. The constants are of a version whose lists were short and in the item: a training
+ * that it began goes on. */
+START_TEST(a_fingerprint_holds_all_milestones)
+{
+	static const double lists[][10] = {
+		{4, 9, 12, 13, 14, 15, 16, 17, 18, 19}, {4, 9, 12, 13, 14, 15, 16, 17, 18, 20}};
+	static const int lengths[] = {1, 3, 9, 10};
+	struct bp_net *net = net_text("3 | Linear out_features=4", 1);
+	struct bp_train_params p;
+	uint64_t prints[2][4];
+	bp_train_params_defaults(&p);
+	bp_item_defaults(BP_SCHEDULER, bp_item_find(BP_SCHEDULER, "MultiStepLR"), &p.scheduler);
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 4; j++) {
+			p.scheduler.list = lists[i];
+			p.scheduler.args[0].n = lengths[j];
+			prints[i][j] = bp_train_fingerprint(&p, net, 20);
+			ck_assert_msg(j == 0 || prints[i][j] != prints[i][j - 1], "%d milestones", lengths[j]);
+			ck_assert_int_eq(prints[i][j] == prints[0][j], i == 0 || lengths[j] < 10);
+		}
+	ck_assert(prints[0][0] == 0x8ecddbd4b23d530bu && prints[0][1] == 0xb8eb377d4fbfbf13u);
+	bp_net_free(net);
 }
 END_TEST
 
@@ -218,6 +279,8 @@ TEST_SUITE(schedules, 10)
 {
 	tcase_add_loop_test(tc, every_schedule_takes_the_course_of_pytorch, 0, CASES);
 	tcase_add_test(tc, every_schedule_has_a_case);
+	tcase_add_test(tc, milestones_are_one_to_256_whole_numbers_within_bounds);
+	tcase_add_test(tc, a_fingerprint_holds_all_milestones);
 	tcase_add_test(tc, warm_up_rises_by_step_and_the_schedule_starts_after_it);
 	tcase_add_test(tc, a_warm_up_may_end_within_an_epoch);
 	tcase_add_test(tc, a_warm_up_may_last_for_the_whole_training);

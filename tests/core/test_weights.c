@@ -16,7 +16,7 @@ static void weigh(struct training *t, const char *loss, const double *weights, i
 {
 	training_item(BP_LOSS, loss, NULL, &t->params.loss);
 	t->params.loss.args[0].n = n;
-	t->params.loss.weights = weights;
+	t->params.loss.list = weights;
 }
 
 static struct bp_evaluation evaluate(const struct training *t, const struct bp_data *data, int max_batch)

@@ -60,6 +60,8 @@ static json_t *value(uint32_t *state, const struct bp_arg *arg)
 	case BP_ARG_INTS:
 	case BP_ARG_WEIGHTS:
 		return numbers(state, arg, json_mutate_draw(state, 4) + 1);
+	case BP_ARG_LONG_LIST:
+		return numbers(state, arg, json_mutate_draw(state, 8) ? json_mutate_draw(state, 20) : BP_MAX_LIST + 1);
 	case BP_ARG_CHOICE:
 		return json_string(
 			item_choice(arg->choices, (int)json_mutate_draw(state, 2), word, sizeof(word)) ? word : "");

@@ -15,7 +15,7 @@ static struct problems problems;
 /* A job whose training is that; false with problems. */
 static bool parse(const char *training)
 {
-	char text[1000];
+	char text[2000];
 	snprintf(text, sizeof(text), "{'dataset':'d','model':{},'training':{%s}}", training);
 	json_t *json = json_of(text);
 	problems = (struct problems){0};
@@ -59,11 +59,11 @@ START_TEST(weights_are_a_list_a_number_or_a_word)
 	stored_as("'loss':{'type':'CrossEntropyLoss','weight':[1,0.5,2],'label_smoothing':0.1}",
 		"{'type':'CrossEntropyLoss','weight':[1.0,0.5,2.0],'label_smoothing':0.1}");
 	ck_assert_int_eq(job.params.loss.args[0].n, 3);
-	ck_assert_double_eq(job.params.loss.weights[1], 0.5);
+	ck_assert_double_eq(job.params.loss.list[1], 0.5);
 	ck_assert(!spec_job_balanced(&job));
 	stored_as("'loss':{'type':'NLLLoss','weight':'balanced'}", "{'type':'NLLLoss','weight':'balanced'}");
 	ck_assert(spec_job_balanced(&job));
-	ck_assert_ptr_null(job.params.loss.weights);
+	ck_assert_ptr_null(job.params.loss.list);
 	stored_as("'loss':{'type':'BCEWithLogitsLoss','pos_weight':3}",
 		"{'type':'BCEWithLogitsLoss','pos_weight':[3.0]}");
 	stored_as("'loss':{'type':'BCEWithLogitsLoss','pos_weight':null}",
@@ -79,8 +79,8 @@ START_TEST(balanced_weights_come_from_the_training_samples_and_stay_a_word)
 	stored_as("'loss':{'type':'CrossEntropyLoss','weight':'balanced'}",
 		"{'type':'CrossEntropyLoss','weight':'balanced','label_smoothing':0.0}");
 	spec_job_balance(&job, &train, 2);
-	ck_assert_double_eq_tol(job.params.loss.weights[0], 4.0 / 6, 1e-15);
-	ck_assert_double_eq_tol(job.params.loss.weights[1], 2, 1e-15);
+	ck_assert_double_eq_tol(job.params.loss.list[0], 4.0 / 6, 1e-15);
+	ck_assert_double_eq_tol(job.params.loss.list[1], 2, 1e-15);
 	ck_assert_int_eq(job.params.loss.args[0].n, 2);
 	ck_assert(spec_job_balanced(&job));
 }
@@ -165,6 +165,8 @@ START_TEST(schedules_are_read_and_stored_with_their_defaults)
 {
 	item_stored_as("scheduler", "'scheduler':{'type':'MultiStepLR','milestones':[3,6],'warmup_epochs':1}",
 		"{'type':'MultiStepLR','milestones':[3,6],'gamma':0.1,'warmup_epochs':1.0}");
+	item_stored_as("scheduler", "'scheduler':{'type':'MultiStepLR','milestones':4}",
+		"{'type':'MultiStepLR','milestones':[4],'gamma':0.1,'warmup_epochs':0.0}");
 	item_stored_as("scheduler", "'scheduler':'ReduceLROnPlateau'",
 		"{'type':'ReduceLROnPlateau','factor':0.1,'patience':10,'threshold':0.0001,'threshold_mode':'rel',"
 		"'cooldown':0,'min_lr':0.0,'eps':1e-08,'monitor':'val_loss','warmup_epochs':0.0}");
@@ -181,8 +183,40 @@ START_TEST(schedules_are_read_and_stored_with_their_defaults)
 }
 END_TEST
 
+/* MultiStepLR with that many milestones: 1, 2, ... */
+static const char *milestones(char *text, size_t size, int n)
+{
+	size_t at = (size_t)snprintf(text, size, "{'type':'MultiStepLR','milestones':[");
+	for (int i = 1; i <= n; i++)
+		at += (size_t)snprintf(text + at, size - at, i < n ? "%d," : "%d],'gamma':0.9,'warmup_epochs':0.0}", i);
+	return text;
+}
+
+START_TEST(milestones_may_be_many_and_are_the_jobs_own)
+{
+	char text[1500], field[1600];
+	snprintf(field, sizeof(field), "'scheduler':%s", milestones(text, sizeof(text), BP_MAX_LIST));
+	item_stored_as("scheduler", field, text);
+	ck_assert_int_eq(job.params.scheduler.args[0].n, BP_MAX_LIST);
+	ck_assert_ptr_eq(job.params.scheduler.list, job.milestones);
+	ck_assert_double_eq(job.params.scheduler.list[BP_MAX_LIST - 1], BP_MAX_LIST);
+	snprintf(field, sizeof(field), "'scheduler':%s", milestones(text, sizeof(text), BP_MAX_LIST + 1));
+	refused(field, ERR_OUT_OF_RANGE, "/training/scheduler/milestones", "an array of 1 to 256 integers, not of 257");
+	ck_assert_ptr_null(job.params.scheduler.list);
+	refused("'scheduler':{'type':'MultiStepLR','milestones':[]}", ERR_OUT_OF_RANGE,
+		"/training/scheduler/milestones", "not of 0");
+	refused("'scheduler':{'type':'MultiStepLR','milestones':[1,2,3,4,5,6,7,8,9,1.5]}", ERR_WRONG_TYPE,
+		"/training/scheduler/milestones/9", "an array of 1 to 256 integers");
+	refused("'scheduler':{'type':'MultiStepLR','milestones':'all'}", ERR_WRONG_TYPE,
+		"/training/scheduler/milestones", "an array of 1 to 256 integers");
+	refused("'scheduler':{'type':'MultiStepLR','milestones':null}", ERR_WRONG_TYPE,
+		"/training/scheduler/milestones", "an array of 1 to 256 integers");
+}
+END_TEST
+
 TEST_SUITE(spec_recipe, 20)
 {
+	tcase_add_test(tc, milestones_may_be_many_and_are_the_jobs_own);
 	tcase_add_test(tc, schedules_are_read_and_stored_with_their_defaults);
 	tcase_add_test(tc, weights_are_a_list_a_number_or_a_word);
 	tcase_add_test(tc, balanced_weights_come_from_the_training_samples_and_stay_a_word);
