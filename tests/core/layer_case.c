@@ -3,7 +3,8 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "spec_text.h"
 
 int layer_cases(struct layer_case ret[LAYER_CASES_MAX])
 {
@@ -25,10 +26,5 @@ int layer_cases(struct layer_case ret[LAYER_CASES_MAX])
 
 bool layer_case_has(const struct layer_case *c, const char *type)
 {
-	for (const char *at = c->net; (at = strstr(at, type)); at++) {
-		char end = at[strlen(type)];
-		if (at[-1] == ' ' && (end == ' ' || end == '\0'))
-			return true;
-	}
-	return false;
+	return text_has(c->net, type);
 }

@@ -158,6 +158,16 @@ struct bp_net *net_text(const char *text, uint64_t seed)
 	return net;
 }
 
+bool text_has(const char *text, const char *type)
+{
+	for (const char *at = text; (at = strstr(at, type)); at++) {
+		char end = at[strlen(type)];
+		if ((at == text || at[-1] == ' ') && (end == ' ' || end == '\0'))
+			return true;
+	}
+	return false;
+}
+
 struct bp_error net_text_error(const char *text)
 {
 	struct bp_net_spec spec;

@@ -18,6 +18,9 @@ void spec_text_done(struct bp_net_spec *spec);
  * than max, or one makes no sense. */
 int items_text(enum bp_item_kind kind, const char *text, struct bp_item *ret, int max);
 
+/* Whether a net or a list of items, as text, has that type. */
+bool text_has(const char *text, const char *type);
+
 /* A net built from text, with weights drawn from the seed. Fails the test when it cannot be built. */
 struct bp_net *net_text(const char *text, uint64_t seed);
 /* The error that building it gives. Fails the test when it can be built. */

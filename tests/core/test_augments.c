@@ -141,7 +141,7 @@ START_TEST(every_augmentation_has_a_case)
 	for (int type = 0; type < bp_item_count(BP_AUGMENT); type++) {
 		bool found = false;
 		for (int i = 0; i < n; i++)
-			found |= strstr(cases[i].list, bp_item_info(BP_AUGMENT, type)->name) != NULL;
+			found |= text_has(cases[i].list, bp_item_info(BP_AUGMENT, type)->name);
 		ck_assert_msg(found, "%s has no case", bp_item_info(BP_AUGMENT, type)->name);
 	}
 }

@@ -8,6 +8,8 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 extern const struct bp_kernels bp_wide_kernels;
 
@@ -53,6 +55,60 @@ START_TEST(every_kernel_agrees_with_plain_c_on_every_instruction_set)
 }
 END_TEST
 
+/* A table of kernels that do nothing. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define KERNEL(name, ret, args)                                                                                        \
+	static ret idle_##name args                                                                                    \
+	{                                                                                                              \
+		return (ret)0;                                                                                         \
+	}
+#include "kernels/kernels.def"
+#pragma GCC diagnostic pop
+static const struct bp_kernels idle = {
+#define KERNEL(name, ret, args) .name = idle_##name,
+#include "kernels/kernels.def"
+};
+
+/* Copies the i-th pointer of the idle table into k. */
+static void make_idle(struct bp_kernels *k, int i)
+{
+#define KERNEL(name, ret, args)                                                                                        \
+	if (i-- == 0)                                                                                                  \
+		k->name = idle.name;
+#include "kernels/kernels.def"
+}
+
+/* Whether a case notices; in a process of its own, for it fails there, without a word to Check. */
+static bool is_found_out(int i, const struct bp_kernels *k)
+{
+	int status = 0;
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct draw d = {(uint64_t)i};
+		close_range(STDERR_FILENO, ~0U, 0);
+		for (int round = 0; round < ROUNDS; round++)
+			cases[i].check(k, &d);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	return status != 0;
+}
+
+/* A case that would pass whatever the kernel of an instruction set does compares nothing. */
+START_TEST(a_kernel_that_does_nothing_is_found_out_on_every_instruction_set)
+{
+	const struct bp_kernels *k;
+	for (int i = 0; (k = tested_kernels_at(i)); i++) {
+		struct bp_kernels broken = *k;
+		make_idle(&broken, _i);
+		ck_assert_msg(is_found_out(_i, &broken), "%s: the case of %s sees nothing", k->name, cases[_i].name);
+		ck_assert_msg(i > 0 || !is_found_out(_i, k), "%s is at fault as it is", cases[_i].name);
+	}
+}
+END_TEST
+
 START_TEST(the_widest_allowed_instruction_set_that_runs_is_chosen)
 {
 	int last = 0;
@@ -74,5 +130,6 @@ END_TEST
 TEST_SUITE(kernels, 60)
 {
 	tcase_add_loop_test(tc, every_kernel_agrees_with_plain_c_on_every_instruction_set, 0, CASES);
+	tcase_add_loop_test(tc, a_kernel_that_does_nothing_is_found_out_on_every_instruction_set, 0, CASES);
 	tcase_add_test(tc, the_widest_allowed_instruction_set_that_runs_is_chosen);
 }

@@ -104,6 +104,18 @@ START_TEST(an_initialisation_has_the_spread_that_pytorch_gives_it)
 }
 END_TEST
 
+START_TEST(every_initialisation_has_a_case)
+{
+	for (int type = 0; type < bp_item_count(BP_INIT); type++) {
+		const char *name = bp_item_info(BP_INIT, type)->name;
+		bool found = strcmp(name, "orthogonal") == 0; /* below */
+		for (size_t i = 0; i < sizeof(spreads) / sizeof(spreads[0]); i++)
+			found |= strcmp(spreads[i].type, name) == 0;
+		ck_assert_msg(found, "%s has no case", name);
+	}
+}
+END_TEST
+
 START_TEST(a_start_follows_from_the_seed_alone)
 {
 	for (int type = 0; type < bp_item_count(BP_INIT); type++) {
@@ -291,6 +303,7 @@ TEST_SUITE(start, 60)
 {
 	tcase_add_loop_test(tc, an_initialisation_has_the_spread_that_pytorch_gives_it, 0,
 		(int)(sizeof(spreads) / sizeof(spreads[0])));
+	tcase_add_test(tc, every_initialisation_has_a_case);
 	tcase_add_test(tc, a_start_follows_from_the_seed_alone);
 	tcase_add_loop_test(tc, an_orthogonal_start_is_orthogonal, 0, 3);
 	tcase_add_test(tc, a_bias_starts_as_asked_and_else_as_ever);
