@@ -31,6 +31,15 @@ enum bp_status bp_conv_stride_check(const struct bp_conv_args *a, int64_t rows, 
 	return BP_OK;
 }
 
+enum bp_status bp_conv_too_large(const struct bp_node *node, const char *by, struct bp_error *err)
+{
+	const struct bp_shape *in = &node->in[0], *out = &node->out;
+	int64_t growth = bp_shape_h(out) * bp_shape_w(out) / (bp_shape_h(in) * bp_shape_w(in));
+	char text[BP_SHAPE_TEXT];
+	return bp_fail(err, BP_ELIMIT, -1, growth > bp_shape_c(out) ? by : "out_channels",
+		"the output of %s is too large", bp_shape_text(out, text));
+}
+
 struct bp_shape bp_conv_out(const struct bp_conv_args *a, int64_t channels, int64_t rows, int64_t columns)
 {
 	if (a->axes == 1)
@@ -109,7 +118,7 @@ enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args
 	node->out = bp_conv_out(a, a->out_channels, rows, columns);
 	int64_t size = bp_shape_size(&node->out), work = 2 * a->kernel[0] * a->kernel[1] * (in->dim[0] / a->groups);
 	if (size < 0 || __builtin_mul_overflow(size, work, &node->flops))
-		return bp_fail(err, BP_ELIMIT, -1, "out_channels", "the output is too large");
+		return bp_conv_too_large(node, "padding", err);
 	struct bp_conv_shape cs = conv_shape(node, a);
 	if (cs.algorithm == BP_CONV_WINOGRAD && !bp_conv_can_winograd(&cs))
 		return bp_fail(err, BP_EINVAL, -1, "algorithm",

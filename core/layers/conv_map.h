@@ -31,6 +31,9 @@ static inline int64_t bp_conv_reach(const struct bp_conv_args *a, int axis)
 enum bp_status bp_conv_args_check(const struct bp_node *node, const struct bp_conv_args *a, struct bp_error *err);
 /* Checks that the stride has few enough places within the map that the kernel steps over. */
 enum bp_status bp_conv_stride_check(const struct bp_conv_args *a, int64_t rows, int64_t columns, struct bp_error *err);
+/* ELIMIT, the output of node is too large: by is the argument to which its map owes its size, and it is named unless
+ * the channels are more than the map has grown. */
+enum bp_status bp_conv_too_large(const struct bp_node *node, const char *by, struct bp_error *err);
 /* The shape of `channels` maps of that many rows and columns. */
 struct bp_shape bp_conv_out(const struct bp_conv_args *a, int64_t channels, int64_t rows, int64_t columns);
 /* A weight's dims: `out` kernels of `in` channels, in PyTorch's order. */

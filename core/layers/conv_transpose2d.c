@@ -71,6 +71,15 @@ static enum bp_status axis_size(
 	return BP_OK;
 }
 
+/* The argument to which the longer axis of the output owes most of its places. */
+static const char *grown_by(const struct bp_node *node, const struct bp_conv_args *a)
+{
+	int axis = node->out.dim[1] < node->out.dim[2];
+	if ((node->in[0].dim[1 + axis] - 1) * a->stride[axis] >= bp_conv_reach(a, axis))
+		return "stride";
+	return a->dilation[axis] > a->kernel[axis] ? "dilation" : "kernel_size";
+}
+
 static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
 	struct bp_conv_args a = read_args(node);
@@ -87,7 +96,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 	node->out = bp_conv_out(&a, a.out_channels, rows, columns);
 	int64_t work = 2 * a.kernel[0] * a.kernel[1] * (a.out_channels / a.groups);
 	if (bp_shape_size(&node->out) < 0 || __builtin_mul_overflow(bp_shape_size(&node->in[0]), work, &node->flops))
-		return bp_fail(err, BP_ELIMIT, -1, "out_channels", "the output is too large");
+		return bp_conv_too_large(node, grown_by(node, &a), err);
 	return BP_OK;
 }
 
