@@ -238,13 +238,14 @@ $(FUZZ_ENTRY): $(B)/tests/fuzz/entry_%.o: tests/fuzz/entry.c
 	$(CC) $(ALL_CFLAGS) -DTARGET=$* -DMUTATOR=$(call fuzz_field,$*,1) -Iserver -Itests -c $< -o $@
 FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,$(filter-out %/entry.c %/replay.c,$(wildcard tests/fuzz/*.c)) tests/server/json_mutate.c)
 $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/mutate_*.c) tests/server/json_mutate.c): CFLAGS += $(MUTATOR_EXTRA)
+$(B)/tests/fuzz/strcmp.o: CFLAGS += -fno-builtin $(UNTRACED)
 $(B)/libfuzz.a: $(FUZZ_OBJ) $(OBJ_SERVER)
-$(FUZZ_NAMES:%=$(B)/fuzz_%): $(B)/fuzz_%: $(B)/tests/fuzz/entry_%.o $(B)/libfuzz.a $(B)/libbackprop.a
+$(FUZZ_NAMES:%=$(B)/fuzz_%): $(B)/fuzz_%: $(B)/tests/fuzz/entry_%.o $(B)/tests/fuzz/strcmp.o $(B)/libfuzz.a $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ $(PKG_LIBS) -lm -o $@
 .PHONY: fuzz
 fuzz:
 	@$(MAKE) --no-print-directory B=$(B)/fuzz CC="$(FUZZ_CC)" SAN=fuzzer-no-link,address,undefined OPENMP= ISAS=baseline \
-		OPT="-O2 -fno-omit-frame-pointer -fno-sanitize-coverage=trace-cmp" MUTATOR_EXTRA=-fno-sanitize=all \
+		OPT="-O2 -fno-omit-frame-pointer -fno-sanitize-coverage=trace-cmp" MUTATOR_EXTRA=-fno-sanitize=all UNTRACED=-fno-sanitize=fuzzer-no-link \
 		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_$(TARGET)
 	@mkdir -p $(B)/fuzz/found/$(TARGET)
 	TZ=UTC0 ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=2:max_malloc_fill_size=256 $(B)/fuzz/fuzz_$(TARGET) \

@@ -174,7 +174,8 @@ static void sweep(
 		p.ahead = pl->next;
 		p.ahead_step = pl->next_step;
 		cv->k->outer(&p);
-		pl->next += pl->next ? count * pl->next_step : 0;
+		if (pl->next)
+			pl->next += count * pl->next_step;
 		bp_ahead_ask(&pl->ahead);
 	}
 }
