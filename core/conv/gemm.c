@@ -125,7 +125,7 @@ struct block {
 	const bp_real **a;
 	bp_real **c;
 	size_t stride;   /* of a, from tap to tap */
-	size_t taps, kc; /* K as the tiles see it: with patches, one tap of all values */
+	size_t taps, kc; /* K as the tiles see it: joined, a tap is a line of them; with patches, one tap of all */
 	size_t run;      /* of taps whose weights follow on each other */
 	size_t k0;       /* of the group's channels in a row */
 };
@@ -136,13 +136,14 @@ static void block_unit(const struct block *b, size_t unit)
 	const struct bp_kernels *k = j->cv->k;
 	int cols, first = unit_channel(j, unit, &cols);
 	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
-	const size_t runs = b->run ? b->taps / b->run : 1, packed = j->sd->patches ? 1 : b->l->packed_taps;
+	const size_t runs = b->run ? b->taps / b->run : 1, kg = (size_t)j->sd->kg;
 	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
-	const bp_real *weights = j->direct ? j->call.w + first : b->weights + (unit - b->base) * packed * b->kc * k->nr;
+	const bp_real *weights =
+		j->direct ? j->call.w + first : b->weights + (unit - b->base) * b->l->packed_taps * kg * k->nr;
 	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
 	for (size_t i = 0; i < runs * pieces; i++) {
 		const struct piece pc = piece_at(b->run, b->kc, j->sd->depth, i % pieces);
-		const size_t line = i / pieces, tap = b->l->first_tap + line * b->l->tap_line + pc.t0;
+		const size_t line = i / pieces, row = (b->l->first_tap + line * b->l->tap_line) * kg + pc.t0 * b->kc;
 		const bool last = i == runs * pieces - 1;
 		struct bp_igemm p = {
 			.cols = cols,
@@ -150,7 +151,7 @@ static void block_unit(const struct block *b, size_t unit)
 			.kc = pc.nc,
 			.a_stride = b->stride,
 			.k0 = b->k0 + pc.c0,
-			.b = weights + (tap * b->kc + pc.c0) * ldb,
+			.b = weights + (row + pc.c0) * ldb,
 			.ldb = ldb,
 			.col = (size_t)first,
 			.bias = last && j->call.bias ? j->call.bias + first : NULL,
@@ -176,6 +177,11 @@ static void block_rows(struct block *b, size_t first, int group)
 	b->kc = sd->kg;
 	b->k0 = (size_t)group * sd->kg;
 	b->run = (size_t)b->l->nkx == b->l->tap_line ? b->taps : (size_t)b->l->nkx;
+	if (sd->joined && b->taps) {
+		b->kc *= (size_t)b->l->nkx;
+		b->run /= (size_t)b->l->nkx;
+		b->taps = (size_t)b->l->nky;
+	}
 	if (!sd->patches)
 		return;
 	bp_real *values = (bp_real *)(b->c + sd->block);
@@ -201,13 +207,16 @@ static void block_run(struct block *b, size_t first, size_t unit, size_t end, vo
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
 	const size_t left = j->call.n * lattice_points(b->l) - first;
-	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(b->l), 1);
+	struct lattice seen = *b->l;
+	if (sd->joined && seen.nkx) /* a line of taps is read from its first one on */
+		seen.nkx = 1;
+	const size_t tables = sd->patches ? 1 : most((int)lattice_taps(&seen), 1);
 	b->points = left < j->block ? left : j->block;
 	b->a = scratch;
 	b->c = (bp_real **)(b->a + tables * sd->block);
 	b->stride = sd->block;
 	struct rows r = {j->call.in, j->zeros, j->call.out, sd->patches ? NULL : b->a, b->c, b->stride};
-	bp_lattice_rows(sd, b->l, first, b->points, &r);
+	bp_lattice_rows(sd, &seen, first, b->points, &r);
 	int group = -1;
 	for (size_t u = unit; u < end; u++) {
 		if ((int)(u / sd->panels) != group) {

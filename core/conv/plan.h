@@ -48,17 +48,19 @@ struct side {
 	struct lattice *zones; /* the lattices again, or cut into zones (zone.c): what bp_way_gemm goes over */
 	size_t inside;         /* pairs of a target and a tap that reads inside the map */
 	bool patches;          /* few source channels: rows of all taps are gathered into a buffer first */
-	int block;             /* points of a task */
-	int depth;             /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
-	size_t packed;         /* elements of packed weights */
-	size_t unit;           /* of them, those that a task packs for itself; 0: all are packed ahead of the tasks */
-	size_t scratch;        /* bytes of each thread */
+	bool joined;    /* all taps of a zone's line lie inside the map, one behind the other: they are read as one */
+	int block;      /* points of a task */
+	int depth;      /* K is summed in pieces of about so many rows of B, so that a piece stays in L1 */
+	size_t packed;  /* elements of packed weights */
+	size_t unit;    /* of them, those that a task packs for itself; 0: all are packed ahead of the tasks */
+	size_t scratch; /* bytes of each thread */
 	struct winograd_plan winograd;
 };
 
 /* Backward-weights, over the forward lattice: dW as tiles of (tap, source channel) x target channel, pixels innermost.
  */
 struct weights_plan {
+	bool patches;   /* as for a side */
 	int block;      /* pixels of a sweep */
 	size_t runs;    /* of one tap in a block, at most */
 	size_t size;    /* elements of dW */
@@ -268,6 +270,8 @@ void bp_ahead_ask(struct ahead *a);
 
 /* side.c: fills in forward and backward; false when out of memory. */
 bool bp_sides_new(struct bp_conv *cv);
+/* Whether a side that is not joined should gather patches. */
+bool bp_side_wants_patches(const struct side *sd);
 
 /* conv.c: dw and dx, each by its own way. */
 run_fn bp_backward_apart;

@@ -140,7 +140,7 @@ static int backward_lattices(const struct bp_conv_shape *s, struct lattice *ret)
 	return down * across;
 }
 
-static bool wants_patches(const struct side *sd)
+bool bp_side_wants_patches(const struct side *sd)
 {
 	for (int i = 0; i < sd->nlattices; i++) {
 		const struct lattice *l = &sd->lattices[i];
@@ -163,21 +163,28 @@ static bool wants_units(const struct bp_conv *cv, const struct side *sd, size_t 
 	return !sd->patches && side_units(cv, sd) >= UNITS && sd->packed > 2 * samples * sd->in_h * sd->in_w * sd->in_c;
 }
 
+/* Where each lattice's packed weights lie. */
+static void side_weights(const struct bp_conv *cv, struct side *sd)
+{
+	sd->panels = (sd->ng + cv->k->nr - 1) / cv->k->nr;
+	sd->packed = 0;
+	for (struct lattice *l = sd->lattices; l < sd->lattices + sd->nlattices; l++) {
+		l->packed = sd->packed;
+		l->tap_line = (size_t)l->nkx;
+		l->packed_taps = lattice_taps(l);
+		sd->packed += side_units(cv, sd) * lattice_taps(l) * sd->kg * cv->k->nr;
+	}
+}
+
 static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_points)
 {
 	const int mr = cv->k->mr, nr = cv->k->nr;
 	const struct lattice *l = sd->lattices;
 	size_t taps = 1;
-	sd->panels = (sd->ng + nr - 1) / nr;
-	sd->packed = 0;
 	for (int i = 0; i < sd->nlattices; i++) {
-		sd->lattices[i].packed = sd->packed;
-		sd->lattices[i].tap_line = (size_t)l[i].nkx;
-		sd->lattices[i].packed_taps = lattice_taps(&l[i]);
-		sd->packed += side_units(cv, sd) * lattice_taps(&l[i]) * sd->kg * nr;
-		taps = lattice_taps(&l[i]) > taps ? lattice_taps(&l[i]) : taps;
+		size_t rows = sd->joined ? (size_t)l[i].nky : lattice_taps(&l[i]);
+		taps = rows > taps ? rows : taps;
 	}
-	sd->patches = wants_patches(sd);
 	size_t row = taps * sd->kg * sizeof(bp_real), source = (size_t)sd->in_c * l->isy * l->isx * sizeof(bp_real);
 	size_t block = sd->patches ? PATCH_BYTES / row : BLOCK_BYTES / source;
 	if (!sd->patches && block > TABLE_BYTES / sizeof(void *) / taps)
@@ -233,7 +240,13 @@ bool bp_sides_new(struct bp_conv *cv)
 		else /* columns read alike in all lines; a large stride has as many of these as the map */
 			l->lo = l[-(ptrdiff_t)across].lo, l->hi = l[-(ptrdiff_t)across].hi;
 	}
+	side_weights(cv, f);
+	side_weights(cv, b);
+	if (!bp_zones_new(f) || !bp_zones_new(b))
+		return false;
+	f->patches = !f->joined && bp_side_wants_patches(f);
+	b->patches = !b->joined && bp_side_wants_patches(b);
 	side_plan(cv, f, max_batch * s->oh * s->ow);
 	side_plan(cv, b, max_batch * s->h * s->w);
-	return bp_zones_new(f) && bp_zones_new(b);
+	return true;
 }

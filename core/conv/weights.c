@@ -14,8 +14,9 @@
 #include "kernels/outer.h"
 
 enum {
-	BLOCK_PIXELS = 256,      /* of a sweep: long enough that tiles are rarely loaded and stored */
-	RUN_BYTES = 128 << 10,   /* of a block's lists of runs, about */
+	BLOCK_PIXELS = 256,    /* of a sweep: long enough that tiles are rarely loaded and stored */
+	RUN_BYTES = 128 << 10, /* of a block's lists of runs, about */
+	PATCH_CHANNELS = 4,    /* with more in a group, patches cost more than they save: 6 -> 6 5x5 26 -> 37 GFLOP/s */
 	PATCH_BYTES = 96 << 10,  /* of a block's patches: 7x7x3 kernels gain 13 % over blocks of the size of L1 */
 	PARTIAL_BYTES = 8 << 20, /* of all partial sums */
 	MAX_CHUNKS = 16,
@@ -53,8 +54,9 @@ struct place {
 static size_t zeros_size(const struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
-	return sd->patches ? round_up(((size_t)sd->lattices->nkx * sd->kg + cv->k->vlen) * sizeof(bp_real), BP_ALIGN)
-			   : 0;
+	return cv->weights.patches
+		       ? round_up(((size_t)sd->lattices->nkx * sd->kg + cv->k->vlen) * sizeof(bp_real), BP_ALIGN)
+		       : 0;
 }
 
 void bp_weights_plan(struct bp_conv *cv)
@@ -62,12 +64,13 @@ void bp_weights_plan(struct bp_conv *cv)
 	const struct side *sd = &cv->forward;
 	const struct lattice *l = sd->lattices;
 	struct weights_plan *p = &cv->weights;
-	const size_t taps = sd->patches ? 1 : lattice_taps(l), row = lattice_taps(l) * sd->kg;
+	p->patches = sd->kg <= PATCH_CHANNELS && bp_side_wants_patches(sd);
+	const size_t taps = p->patches ? 1 : lattice_taps(l), row = lattice_taps(l) * sd->kg;
 	size_t points = cv->max_batch * cv->fold * lattice_points(l), block = BLOCK_PIXELS;
-	if (sd->patches)
+	if (p->patches)
 		block = PATCH_BYTES / (row * sizeof(bp_real));
 	block = block < 1 ? 1 : block < BLOCK_PIXELS ? block : BLOCK_PIXELS;
-	while (!sd->patches && block > 16 && taps * (block / l->w + 2) * sizeof(struct bp_run) > RUN_BYTES)
+	while (!p->patches && block > 16 && taps * (block / l->w + 2) * sizeof(struct bp_run) > RUN_BYTES)
 		block /= 2;
 	block = block < points ? block : points;
 	p->block = (int)block;
@@ -78,7 +81,7 @@ void bp_weights_plan(struct bp_conv *cv)
 	p->max_chunks = (int)(fit < most_chunks ? fit : most_chunks);
 	size_t bytes = round_up(taps * (p->runs * sizeof(struct bp_run) + sizeof(size_t)), BP_ALIGN);
 	bytes += block * cv->k->nr * sizeof(bp_real);
-	bytes += sd->patches ? (block * row + cv->k->vlen) * sizeof(bp_real) : 0;
+	bytes += p->patches ? (block * row + cv->k->vlen) * sizeof(bp_real) : 0;
 	p->scratch = round_up(bytes, BP_ALIGN);
 }
 
@@ -152,7 +155,7 @@ static void sweep(
 	const size_t column = r->group * sd->ng + at, oc = sd->out_c;
 	struct bp_outer p = {
 		.cols = least(sd->ng - at, cv->k->nr),
-		.x_step = sd->patches ? j->kc : (size_t)sd->lattices->isx * sd->in_c,
+		.x_step = cv->weights.patches ? j->kc : (size_t)sd->lattices->isx * sd->in_c,
 		.dy = j->call.dy + pixel * oc + column,
 		.dy_step = oc,
 		.ldc = oc,
@@ -169,7 +172,7 @@ static void sweep(
 		p.rows = (int)(to - from);
 		p.runs = pl->runs + tap * cv->weights.runs;
 		p.nruns = pl->nruns[tap];
-		p.x_off = from + (sd->patches ? 0 : r->group * sd->kg);
+		p.x_off = from + (cv->weights.patches ? 0 : r->group * sd->kg);
 		p.c = dw + (tap * j->kc + from) * oc + column;
 		p.ahead = pl->next;
 		p.ahead_step = pl->next_step;
@@ -201,7 +204,7 @@ static void block_tiles(
 	for (size_t i = cut * tiles / j->cuts; i < end;) {
 		size_t unit = i / rows, base = unit * rows, stop = base + rows < end ? base + rows : end;
 		struct range r = {unit / sd->panels, unit % sd->panels, i - base, stop - base};
-		if (sd->patches && r.group != group)
+		if (j->cv->weights.patches && r.group != group)
 			block_patches(j, r.group, first, count, pl);
 		group = r.group;
 		sweep(j, pl, &r, first, count, acc, dw);
@@ -219,7 +222,7 @@ static void ask_ahead(const struct job *j, size_t pixel, size_t n, struct place 
 	pl->next = NULL;
 	if (j->cuts > 1 || n == 0)
 		return;
-	if (cv->forward.patches && cv->k->vlen * sizeof(bp_real) == 64) {
+	if (cv->weights.patches && cv->k->vlen * sizeof(bp_real) == 64) {
 		pl->next = (const char *)dy;
 		pl->next_step = divide_up(oc * sizeof *dy, tiles);
 	} else {
@@ -239,7 +242,7 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	for (size_t at = first; at < end; at += block) {
 		size_t count = end - at < block ? end - at : block, next = end - at - count;
 		ask_ahead(j, at + count, next < block ? next : block, &pl);
-		if (!cv->forward.patches)
+		if (!cv->weights.patches)
 			find_runs(j, at, count, &pl);
 		block_tiles(j, &pl, at, count, cut, dw, at > first);
 		if (j->call.db && cut == 0)
@@ -282,7 +285,7 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->chunk = divide_up(blocks, chunks) * block;
 	j->chunks.n = divide_up(j->pixels, j->chunk);
 	size_t tiles = side_units(cv, &cv->forward) * j->taps * j->tap_tiles;
-	if (cv->forward.patches && want > j->chunks.n && j->chunks.n >= MAX_CHUNKS / 2)
+	if (cv->weights.patches && want > j->chunks.n && j->chunks.n >= MAX_CHUNKS / 2)
 		want = j->chunks.n; /* every cut would gather the chunk's patches again */
 	j->cuts = divide_up(want, j->chunks.n);
 	j->cuts = j->cuts < tiles ? j->cuts : tiles;
@@ -292,8 +295,8 @@ void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 {
 	const struct side *sd = &cv->forward;
 	struct job j = {.cv = cv, .call = *call, .pixels = call->n * cv->fold * lattice_points(sd->lattices)};
-	j.taps = sd->patches ? 1 : lattice_taps(sd->lattices);
-	j.kc = sd->patches ? lattice_taps(sd->lattices) * sd->kg : (size_t)sd->kg;
+	j.taps = cv->weights.patches ? 1 : lattice_taps(sd->lattices);
+	j.kc = cv->weights.patches ? lattice_taps(sd->lattices) * sd->kg : (size_t)sd->kg;
 	j.tap_tiles = divide_up(j.kc, cv->k->mr);
 	j.chunks = (struct chunks){
 		.size = cv->weights.size, .channels = sd->out_c, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};

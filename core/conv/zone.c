@@ -1,5 +1,5 @@
 /*
- * zone.c - cuts the lattices of small maps into zones, whose points read through the same taps inside the map. Called
+ * zone.c - cuts the lattices of maps into zones, whose points read through the same taps inside the map. Called
  * by side.c when a plan is made.
  *
  * At the border of a map taps see only padding. In a 2x2 map a 3x3 kernel has 4 of 9 taps inside, so most of what is
@@ -79,13 +79,31 @@ static struct lattice zone_of(const struct lattice *l, const struct span *y, con
 	return z;
 }
 
+/*
+ * Whether taps of a line are neighbours in memory. In a zone, whose taps all lie inside the map, the tiles then read a
+ * line of them as one tap of all its values: fewer pointers to make and to load, and nothing to gather. One thread,
+ * AVX-512, forward: 16 channels 5x5 112 -> 136 GFLOP/s, 7x7 118 -> 150, 32 and 64 channels 3 to 6 % more; first layers,
+ * whose patches were gathered before, 1 -> 32 channels 3x3 62 -> 76, 3 -> 32 5x5 97 -> 128, 3 -> 64 7x7 stride 2 122 ->
+ * 152.
+ */
+static bool joins(const struct side *sd)
+{
+	bool many = false;
+	for (int i = 0; i < sd->nlattices; i++) {
+		if (sd->lattices[i].tx != 1 || sd->kg != sd->in_c)
+			return false;
+		many = many || sd->lattices[i].nkx > 1;
+	}
+	return many;
+}
+
 /* How many zones there are when it is worth it, else 0; and the pairs of target and tap inside, or all that there are
  * where they were not counted. */
 static size_t count_zones(const struct side *sd, size_t *ret_inside)
 {
 	size_t n = 0, all = 0, inside = 0;
 	struct spans y, x;
-	bool cut = !sd->patches && sd->nlattices <= SPANS;
+	bool cut = sd->nlattices <= SPANS && (joins(sd) || !bp_side_wants_patches(sd));
 	for (int i = 0; i < sd->nlattices; i++) {
 		const struct lattice *l = &sd->lattices[i];
 		all += lattice_points(l) * lattice_taps(l);
@@ -94,7 +112,7 @@ static size_t count_zones(const struct side *sd, size_t *ret_inside)
 		inside += cut ? y.inside * x.inside : 0;
 	}
 	*ret_inside = cut ? inside : all;
-	return cut && inside * 100 <= all * WORTH_PERCENT ? n : 0;
+	return cut && (joins(sd) || inside * 100 <= all * WORTH_PERCENT) ? n : 0;
 }
 
 bool bp_zones_new(struct side *sd)
@@ -105,6 +123,7 @@ bool bp_zones_new(struct side *sd)
 	sd->nzones = sd->nlattices;
 	if (!n)
 		return true;
+	sd->joined = joins(sd);
 	for (int i = 0; i < sd->nlattices; i++)
 		taps = (size_t)sd->lattices[i].nkx > taps ? (size_t)sd->lattices[i].nkx : taps;
 	sd->zones = malloc(n * (sizeof *sd->zones + 2 * taps * sizeof(int)));
