@@ -213,8 +213,8 @@ ubsan:
 tsan:
 	@CK_TIMEOUT_MULTIPLIER=10 $(MAKE) --no-print-directory B=$(B)/tsan $(TSAN) check-unit
 # The daemon's own tests. A report does not end it, nor change how it ends: reports are files, and any is a failure. Left
-# out are those whose library takes the place of the allocator, and the one that measures the daemon's memory.
-TSAN_SUITES = $(filter-out contain faults full memory planned, \
+# out are those whose library takes the place of the allocator, and those that measure the daemon's memory and speed.
+TSAN_SUITES = $(filter-out contain faults full memory planned scale, \
 	$(patsubst tests/http/test_%.c,%,$(sort $(wildcard tests/http/test_*.c))))
 TSAN_REPORTS = $(abspath $(B))/tsan/reports
 tsan-http: $(B)/test_http
