@@ -13,6 +13,7 @@ static const struct way *const ways[] = {
 	&bp_way_dense,
 	&bp_way_linear,
 	&bp_way_depthwise,
+	&bp_way_grouped,
 	&bp_way_pointwise,
 	&bp_way_winograd,
 	&bp_way_gemm,
@@ -68,7 +69,7 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	cv->k = k;
 	cv->fold = 1;
 	cv->max_batch = (size_t)max_batch;
-	if (!bp_depthwise_fits(s))
+	if (!bp_depthwise_fits(s, k))
 		fold_pixels(cv);
 	if (!bp_sides_new(cv)) {
 		bp_conv_free(cv);

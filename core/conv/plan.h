@@ -126,7 +126,8 @@ struct way {
 	bool takes_relu;               /* data can */
 };
 
-extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_pointwise, bp_way_winograd, bp_way_gemm;
+extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_grouped, bp_way_pointwise,
+	bp_way_winograd, bp_way_gemm;
 
 /* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
 struct choice {
@@ -170,6 +171,19 @@ static inline int least(int a, int b)
 static inline int most(int a, int b)
 {
 	return a > b ? a : b;
+}
+/* Input channels of a group, and output channels of an input channel. */
+static inline size_t group_channels(const struct bp_conv_shape *s)
+{
+	return (size_t)s->c / s->groups;
+}
+static inline bool has_groups(const struct bp_conv *cv)
+{
+	return group_channels(&cv->s) > 1;
+}
+static inline size_t multiplier(const struct bp_conv_shape *s)
+{
+	return (size_t)s->oc / s->c;
 }
 static inline size_t lattice_taps(const struct lattice *l)
 {
@@ -277,7 +291,18 @@ bool bp_side_wants_patches(const struct side *sd);
 run_fn bp_backward_apart;
 
 /* depthwise.c: whether it serves the shape. */
-bool bp_depthwise_fits(const struct bp_conv_shape *s);
+bool bp_depthwise_fits(const struct bp_conv_shape *s, const struct bp_kernels *k);
+
+/* grouped.c: whether the kernels of narrow groups serve the shape; how many panels of weights these want, and elements
+ * of one; panel i for forward or for dx (kernels/grouped.h), and its gradient to where that is in dW. */
+bool bp_grouped_fits(const struct bp_conv_shape *s, const struct bp_kernels *k);
+size_t bp_grouped_panels(const struct bp_conv *cv);
+size_t bp_grouped_panel(const struct bp_conv *cv);
+void bp_grouped_turn(const struct bp_conv *cv, bool forward, size_t i, const bp_real *w, bp_real *ret);
+void bp_grouped_turn_back(const struct bp_conv *cv, size_t i, const bp_real *dw, bp_real *ret);
+/* What the kernels of depthwise convolutions do, with such weights. */
+void bp_grouped_forward(const struct bp_conv *cv, const struct bp_depthwise *d);
+void bp_grouped_backward(const struct bp_conv *cv, const struct bp_depthwise_backward *d);
 
 /* The operands of one direction. */
 struct gemm_call {

@@ -22,6 +22,8 @@ struct bp_dense;     /* dense.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */
 struct bp_depthwise_backward;
+struct bp_grouped; /* grouped.h */
+struct bp_grouped_weights;
 struct bp_winograd_in; /* winograd.h */
 struct bp_winograd_out;
 struct bp_winograd_weights;

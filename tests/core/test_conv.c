@@ -35,7 +35,7 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 	static const int kernels[] = {1, 1, 2, 3, 3, 3, 5, 7}, strides[] = {1, 1, 1, 2, 2, 3};
 	struct bp_conv_shape s;
 	do {
-		int kind = draw_int(d, 0, 6), wide = draw_bool(d) ? 12 : 40;
+		int kind = draw_int(d, 0, 7), wide = draw_bool(d) ? 12 : 40;
 		s = (struct bp_conv_shape){
 			.h = draw_int(d, 1, 14),
 			.w = draw_int(d, 1, 14),
@@ -53,12 +53,16 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 			s.c = draw_int(d, 1, 4);
 		if (kind == 1 || kind == 2) { /* depthwise, and with a channel multiplier */
 			s.groups = s.c;
-			s.oc = s.c * (kind == 1 ? 1 : draw_int(d, 1, 3));
+			s.oc = s.c * (kind == 1 ? 1 : draw_int(d, 1, 5));
 		}
 		if (kind == 3) {
 			s.groups = draw_int(d, 2, 4);
 			s.c = s.groups * draw_int(d, 1, 12);
 			s.oc = s.groups * draw_int(d, 1, 12);
+		}
+		if (kind == 7) { /* groups narrower than a vector */
+			s.groups = draw_int(d, 2, 12);
+			s.c = s.oc = s.groups << draw_int(d, 1, 3);
 		}
 		if (kind == 4) { /* Linear, on both sides of what is little work */
 			s.h = s.w = s.kh = s.kw = s.sh = s.sw = 1;
@@ -231,6 +235,12 @@ static const struct {
 	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO}, 12},
 	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO}, 3},
 	{{33, 37, 90, 31, 18, 90, 5, 3, 1, 2, 1, 1, 1, 1, 90, BP_CONV_AUTO}, 2},
+	/* With a channel multiplier; in narrow groups, with a tail of channels, a stride, and a dilation. */
+	{{15, 15, 35, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 35, BP_CONV_AUTO}, 12},
+	{{33, 37, 30, 31, 18, 120, 5, 3, 1, 2, 1, 1, 1, 1, 30, BP_CONV_AUTO}, 2},
+	{{15, 15, 72, 15, 15, 72, 3, 3, 1, 1, 1, 1, 1, 1, 18, BP_CONV_AUTO}, 12},
+	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 8, BP_CONV_AUTO}, 3},
+	{{21, 23, 50, 17, 21, 50, 3, 2, 1, 1, 0, 0, 2, 2, 25, BP_CONV_AUTO}, 7},
 	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 37},
 	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 4},
 	{{1, 1, 601, 1, 1, 140, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 530},
