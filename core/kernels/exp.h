@@ -1,5 +1,5 @@
 /*
- * exp.h - the exponential function on vectors, for kernels; accurate to about 2 units in the last place.
+ * exp.h - the exponential function on vectors, for kernels; accurate to about 2 units in the last place. And sigmoid.
  *
  * exp(x) = 2^k * e^r with k = round(x / ln 2) and |r| <= ln(2) / 2; ln 2 is subtracted in two parts, so that r is exact
  * (Cody and Waite, "Software Manual for the Elementary Functions", 1980); e^r - 1 is its Taylor series.
@@ -63,6 +63,15 @@ VEC_INLINE vec vec_expm1(vec x)
 {
 	vec m1, two_k = vec_exp_parts(x, &m1);
 	return (two_k - vec_splat(1)) + two_k * m1;
+}
+
+/* 1 / (1 + e) for x >= 0, e / (1 + e) below, with e = exp(-|x|), which cannot overflow. The slope is e / (1 + e)^2 on
+ * both sides: nothing is lost near 1. */
+VEC_INLINE vec vec_sigmoid(vec x, vec *ret_slope)
+{
+	vec e = vec_exp_or_0(-vec_abs(x)), inverse = vec_splat(1) / (vec_splat(1) + e), low = e * inverse;
+	*ret_slope = low * inverse;
+	return vec_select(x < vec_zero(), low, inverse);
 }
 
 #endif

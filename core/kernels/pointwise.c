@@ -70,20 +70,11 @@ VEC_INLINE vec leaky_relu_slope(vec v, vec dy, constants c)
 	return vec_select(v > vec_zero(), dy, dy * c.a);
 }
 
-/* 1 / (1 + e) for x >= 0, e / (1 + e) below, with e = exp(-|x|), which cannot overflow. The slope is e / (1 + e)^2 on
- * both sides: nothing is lost near 1. */
-VEC_INLINE vec sigmoid_parts(vec x, vec *ret_slope)
-{
-	vec e = vec_exp_or_0(-vec_abs(x)), inverse = vec_splat(1) / (vec_splat(1) + e), low = e * inverse;
-	*ret_slope = low * inverse;
-	return vec_select(x < vec_zero(), low, inverse);
-}
-
 VEC_INLINE vec sigmoid_of(vec x, constants c)
 {
 	(void)c;
 	vec slope;
-	return sigmoid_parts(x, &slope);
+	return vec_sigmoid(x, &slope);
 }
 
 VEC_INLINE vec sigmoid_slope(vec y, vec dy, constants c)
@@ -198,7 +189,7 @@ VEC_INLINE vec gelu_tanh_bound(vec x)
 
 VEC_INLINE vec gelu_tanh_parts(vec x, vec *ret_slope)
 {
-	return sigmoid_parts(
+	return vec_sigmoid(
 		x * (vec_splat((bp_real)GELU_TANH_1) + vec_splat((bp_real)GELU_TANH_3) * (x * x)), ret_slope);
 }
 
@@ -226,7 +217,7 @@ VEC_INLINE vec silu_of(vec x, constants c)
 VEC_INLINE vec silu_slope(vec x, vec dy, constants c)
 {
 	(void)c;
-	vec slope, s = sigmoid_parts(x, &slope);
+	vec slope, s = vec_sigmoid(x, &slope);
 	return dy * (s + x * slope);
 }
 

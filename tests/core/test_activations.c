@@ -139,13 +139,13 @@ START_TEST(softmax_of_huge_scores_sums_to_one_and_its_logarithm_is_finite)
 }
 END_TEST
 
-/* Activations of two layers of 4096 features, with the activation between them. */
+/* Activations of two layers of 1024 features, with the activation between them. */
 static int64_t memory_of(const char *activation, bool training)
 {
 	char text[200];
 	int64_t activations, workspace;
 	struct bp_error err;
-	snprintf(text, sizeof(text), "4096 | Linear out_features=4096 | %s | Linear out_features=1", activation);
+	snprintf(text, sizeof(text), "1024 | Linear out_features=1024 | %s | Linear out_features=1", activation);
 	struct bp_net *net = net_text(text, 1);
 	ck_assert_int_eq(
 		bp_exec_memory(net, bp_kernels_choose(BP_ISA_ALL), 64, 1, training, &activations, &workspace, &err),
@@ -159,7 +159,7 @@ START_TEST(an_activation_costs_memory_only_where_backward_reads_its_input)
 	static const char *const from_y[] = {"LeakyReLU", "ReLU6", "Hardtanh", "Sigmoid", "Hardsigmoid", "Tanh", "ELU",
 		"SELU", "Softplus", "Softmax", "LogSoftmax", "Dropout"};
 	static const char *const from_x[] = {"GELU", "SiLU", "Mish", "Hardswish", "PReLU", "Softplus threshold=3"};
-	int64_t value = 64 * 4096 * (int64_t)sizeof(bp_real), least = memory_of("LeakyReLU", true);
+	int64_t value = 64 * 1024 * (int64_t)sizeof(bp_real), least = memory_of("LeakyReLU", true);
 	int64_t least_bare = memory_of("LeakyReLU", false);
 	for (size_t i = 0; i < sizeof(from_y) / sizeof(from_y[0]); i++) {
 		ck_assert_int_eq(memory_of(from_y[i], true), least);
@@ -218,7 +218,8 @@ START_TEST(any_number_of_threads_gives_the_same_bits)
 	static const int threads[] = {2, 3, 4, 7};
 	static const char text[] =
 		"10x24x24 | PReLU num_parameters=10 | GELU | Dropout2d p=0.3 | a: Softmax | SiLU | b: Mish"
-		" | Hardswish | Softplus | ELU | PReLU init=-0.5 | Add < layer9 a b | LogSoftmax dim=-3";
+		" | Concat < a b | GLU dim=1 | Hardswish | Softplus | ELU | PReLU init=-0.5 | Add < layer11 a b"
+		" | LogSoftmax dim=-3";
 	struct run one, many;
 	run_init(&one, text, 13);
 	run_passes(&one, NULL);

@@ -1,6 +1,6 @@
 /*
- * test_kernels_channels.c - cases of the kernels with one constant a channel, and of those of softmax rows
- * (kernel_cases.h).
+ * test_kernels_channels.c - cases of the kernels with one constant a channel, and of those of gated and of
+ * softmax rows (kernel_cases.h).
  */
 #include "kernel_cases.h"
 #include "kernels/channels.h"
@@ -106,6 +106,40 @@ void check_prelu_grad(const struct bp_kernels *k, struct draw *d)
 	for (size_t j = 0; j < t.c; j++)
 		check_near(k, "prelu_grad sums", j, slopes[j], sums[j], rounding(t.rows));
 	guard_free(slopes, t.c);
+	table_done(&t);
+}
+
+static double sigmoid(double x)
+{
+	return 1 / (1 + exp(-x));
+}
+
+/* Each row of the output has half of those of x: the gate is c elements behind. */
+void check_glu(const struct bp_kernels *k, struct draw *d)
+{
+	struct table t;
+	table_init(&t, d);
+	size_t c = (t.c + 1) / 2, rows = t.n / (2 * c);
+	k->glu(rows, c, t.x, t.y);
+	for (size_t i = 0; i < rows * c; i++) {
+		size_t at = i / c * 2 * c + i % c;
+		check_near(k, "glu", i, t.y[i], t.x[at] * sigmoid(t.x[at + c]), ulps);
+	}
+	table_done(&t);
+}
+
+void check_glu_grad(const struct bp_kernels *k, struct draw *d)
+{
+	struct table t;
+	table_init(&t, d);
+	size_t c = (t.c + 1) / 2, rows = t.n / (2 * c);
+	k->glu_grad(rows, c, t.x, t.dy, t.acc, t.y);
+	for (size_t i = 0; i < rows * c; i++) {
+		size_t at = i / c * 2 * c + i % c;
+		double s = sigmoid(t.x[at + c]), dy = t.dy[i];
+		check_near(k, "glu_grad", at, t.y[at], dy * s + before(&t, at), ulps);
+		check_near(k, "glu_grad", at + c, t.y[at + c], dy * t.x[at] * s * (1 - s) + before(&t, at + c), ulps);
+	}
 	table_done(&t);
 }
 
