@@ -89,8 +89,9 @@ $(eval $(call core_rules,f64,-DBP_DOUBLE))
 $(foreach i,$(ISAS),$(eval $(call kernel_rules,f32,,$(i))))
 $(foreach i,$(ISAS),$(eval $(call kernel_rules,f64,-DBP_DOUBLE,$(i))))
 
-# "wide", in tests alone: the code of 64-byte vectors and the large tile, lowered to what this machine can run.
-ISA_wide     = -DBP_VEC_BYTES=64 -Wno-psabi $(if $(filter x86_64,$(ARCH)),$(ISA_avx2))
+# "wide", in tests alone: the code of 64-byte vectors and the large tile, lowered to what this machine can run. Tests need
+# not wait for it to be fast code: a file took 34 s to compile, and takes 4.
+ISA_wide     = -O1 -DBP_VEC_BYTES=64 -Wno-psabi $(if $(filter x86_64,$(ARCH)),$(ISA_avx2))
 WIDE_F32     = $(KERNEL_SRC:%.c=$(B)/f32/wide/%.o)
 WIDE_F64     = $(KERNEL_SRC:%.c=$(B)/f64/wide/%.o)
 $(eval $(call kernel_rules,f32,,wide))
