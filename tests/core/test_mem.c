@@ -55,6 +55,7 @@ START_TEST(mapped_zeros_take_memory_when_they_are_touched_and_not_before)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__ /* its shadow of a block is memory too */
 /* Of this process, exact: its own memory, for pages of files come in by the dozen when one is touched. */
 static long long resident_bytes(void)
 {
@@ -86,6 +87,7 @@ START_TEST(a_block_takes_its_bytes_and_gives_them_back)
 	}
 }
 END_TEST
+#endif
 
 START_TEST(a_block_that_cannot_be_is_refused)
 {
@@ -114,7 +116,9 @@ TEST_SUITE(mem, 10)
 {
 	tcase_add_test(tc, blocks_are_aligned_and_zeroed_whatever_their_size);
 	tcase_add_test(tc, mapped_zeros_take_memory_when_they_are_touched_and_not_before);
+#ifndef __SANITIZE_THREAD__
 	tcase_add_test(tc, a_block_takes_its_bytes_and_gives_them_back);
+#endif
 	tcase_add_test(tc, a_block_that_cannot_be_is_refused);
 	tcase_add_test(tc, sizes_that_do_not_fit_are_refused_and_change_nothing);
 }
