@@ -145,7 +145,7 @@ $(B)/tests/%.o: tests/%.c
 TEST_CORE    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/core/*.c))
 TEST_CORE64  = $(patsubst tests/core/%.c,$(B)/tests/core64/%.o,$(wildcard tests/core/*.c))
 TEST_SERVER  = $(patsubst %.c,$(B)/%.o,$(wildcard tests/server/*.c) tests/http/client.c) \
-	$(patsubst %.c,$(B)/%.o,$(filter-out tests/fuzz/entry.c tests/fuzz/mutate%,$(wildcard tests/fuzz/*.c)))
+	$(patsubst %.c,$(B)/%.o,$(filter-out tests/fuzz/entry.c tests/fuzz/strcmp.c tests/fuzz/mutate%,$(wildcard tests/fuzz/*.c)))
 TEST_HTTP    = $(patsubst %.c,$(B)/%.o,$(wildcard tests/http/*.c) tests/server/http_cases.c)
 $(B)/test_core: $(TEST_CORE) $(WIDE_F32) $(B)/tests/runner.o $(B)/libbackprop.a
 $(B)/test_core64: $(TEST_CORE64) $(WIDE_F64) $(B)/tests/runner.o $(B)/libbackprop_f64.a
@@ -238,7 +238,7 @@ FUZZ_ENTRY = $(FUZZ_NAMES:%=$(B)/tests/fuzz/entry_%.o)
 $(FUZZ_ENTRY): $(B)/tests/fuzz/entry_%.o: tests/fuzz/entry.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DTARGET=$* -DMUTATOR=$(call fuzz_field,$*,1) -Iserver -Itests -c $< -o $@
-FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,$(filter-out %/entry.c %/replay.c,$(wildcard tests/fuzz/*.c)) tests/server/json_mutate.c)
+FUZZ_OBJ   = $(patsubst %.c,$(B)/%.o,$(filter-out %/entry.c %/replay.c %/strcmp.c,$(wildcard tests/fuzz/*.c)) tests/server/json_mutate.c)
 $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/mutate_*.c) tests/server/json_mutate.c): CFLAGS += $(MUTATOR_EXTRA)
 $(B)/tests/fuzz/strcmp.o: CFLAGS += -fno-builtin $(UNTRACED)
 $(B)/libfuzz.a: $(FUZZ_OBJ) $(OBJ_SERVER)
@@ -247,7 +247,8 @@ $(FUZZ_NAMES:%=$(B)/fuzz_%): $(B)/fuzz_%: $(B)/tests/fuzz/entry_%.o $(B)/tests/f
 .PHONY: fuzz
 fuzz:
 	@$(MAKE) --no-print-directory B=$(B)/fuzz CC="$(FUZZ_CC)" SAN=fuzzer-no-link,address,undefined OPENMP= ISAS=baseline \
-		OPT="-O2 -fno-omit-frame-pointer -fno-sanitize-coverage=trace-cmp" MUTATOR_EXTRA=-fno-sanitize=all UNTRACED=-fno-sanitize=fuzzer-no-link \
+		OPT="-O2 -fno-omit-frame-pointer -fno-sanitize-coverage=trace-cmp" MUTATOR_EXTRA=-fno-sanitize=all \
+		UNTRACED=-fno-sanitize=fuzzer-no-link \
 		WARN="-Wall -Wno-unknown-pragmas -Wno-string-concatenation" $(B)/fuzz/fuzz_$(TARGET)
 	@mkdir -p $(B)/fuzz/found/$(TARGET)
 	TZ=UTC0 ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=2:max_malloc_fill_size=256 $(B)/fuzz/fuzz_$(TARGET) \

@@ -2,8 +2,8 @@
  * work.c - runs the tasks of a pass on the threads it was given, and asks for memory ahead of its use. The one place in
  * this room that knows of threads.
  *
- * Which thread runs a task makes no difference to the result: tasks write disjoint memory, and how work is cut into
- * tasks depends on shapes alone.
+ * Which thread runs a task makes no difference to the result: tasks write disjoint memory, and how sums are cut among
+ * them depends on shapes alone. Where no sum is cut, how many tasks there are may depend on the threads.
  */
 #include "conv/plan.h"
 
