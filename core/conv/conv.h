@@ -32,8 +32,8 @@ enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
 
 struct bp_conv;
 
-/* Whether it is a 3x3 convolution without stride, dilation or groups, padded by at most 2: what Winograd's F(4x4, 3x3)
- * serves. */
+/* Whether it is a convolution that has transforms (kernels/winograd.h: 3x3, 5x5, and 3 or 5 taps along one axis),
+ * without stride, dilation or groups, and padded by less than the kernel's size. */
 bool bp_conv_can_winograd(const struct bp_conv_shape *s);
 
 /* max_batch: the largest n of any call. The plan owns no large memory (index tables only). NULL when out of memory. */

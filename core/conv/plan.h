@@ -29,6 +29,8 @@ struct lattice {
 /* One direction of a convolution in Winograd's way: its targets as tiles. */
 struct winograd_plan {
 	int down, across;                 /* tiles of an image */
+	int out_h, out_w, in_h, in_w;     /* targets of a tile, and sources that it reads; */
+	size_t places;                    /* ... of it, as many as sources */
 	size_t block;                     /* tiles of a task */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
@@ -335,6 +337,9 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
  * the same sets of the cache. */
 size_t bp_winograd_step(size_t elements);
 
+/* Fills in what a map of h x w targets is as tiles. */
+void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret);
+
 /* Tiles of a batch in their order: image by image, line by line. */
 struct bp_tile {
 	size_t image;
@@ -348,9 +353,9 @@ struct bp_map {
 	const bp_real *at, *zeros;
 	int h, w, c;
 };
-/* Where a tile of side x side pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
+/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
 struct bp_winograd_in;
-void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int side, struct bp_winograd_in *ret);
+void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int rows, int cols, struct bp_winograd_in *ret);
 
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);

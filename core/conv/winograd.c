@@ -1,9 +1,9 @@
 /*
- * winograd.c - one direction of a 3x3 convolution of stride 1 (forward, or backward-data) by Winograd's F(4x4, 3x3),
- * a quarter of the multiplications of the direct way (kernels/winograd.h). Called by conv.c on the trainer's thread;
- * its tasks run on any.
+ * winograd.c - one direction of a 3x3 or 5x5 convolution of stride 1 (forward, or backward-data), or of such a one
+ * along one axis, in Winograd's way: with 3x3 a quarter of the multiplications of the direct way, with 5x5 9 of 25
+ * (kernels/winograd.h). Called by conv.c on the trainer's thread; its tasks run on any.
  *
- * First the weights are transformed into panels of nr target channels for each of the 36 places. Then each task takes
+ * First the weights are transformed into panels of nr target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
  * tiles x source channels with source x target channels by the register tile of the indirect GEMM, and transforms the
  * sums into the targets. Where one block takes all tiles, each panel belongs to one task, which transforms it itself:
@@ -20,12 +20,7 @@
 #include <string.h>
 
 enum {
-	PLACES = BP_WINOGRAD_PLACES,
-	OUT = BP_WINOGRAD_OUT,
-	IN = BP_WINOGRAD_IN,
-	TAPS = 9,
 	PACK_ROWS = 64,        /* rows of a panel that a task transforms */
-	MAX_PADDING = 2,       /* of one side: tiles begin at most so far before the map */
 	TASK_WORK = 500000,    /* multiply-adds that are worth a task */
 	TASKS = 8,             /* at least, if the work is worth them */
 	EVEN = 4,              /* many blocks are a multiple of so many: 11 were 6 for one thread and 5 for the other */
@@ -44,14 +39,34 @@ struct job {
 
 bool bp_conv_can_winograd(const struct bp_conv_shape *s)
 {
-	return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 &&
-	       s->pt <= MAX_PADDING && s->pl <= MAX_PADDING;
+	bool known = false;
+#define KERNEL_KNOWN(h, w) known = known || (s->kh == (h) && s->kw == (w));
+	BP_WINOGRAD_KERNELS(KERNEL_KNOWN)
+#undef KERNEL_KNOWN
+	return known && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 && s->pt < s->kh &&
+	       s->pl < s->kw;
 }
 
 size_t bp_winograd_step(size_t elements)
 {
 	const size_t line = BP_ALIGN / sizeof(bp_real);
 	return (divide_up(elements, line) | 1) * line;
+}
+
+void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret)
+{
+	ret->out_h = bp_winograd_makes(s->kh);
+	ret->out_w = bp_winograd_makes(s->kw);
+	ret->in_h = bp_winograd_reads(s->kh);
+	ret->in_w = bp_winograd_reads(s->kw);
+	ret->places = (size_t)ret->in_h * ret->in_w;
+	ret->down = (h + ret->out_h - 1) / ret->out_h;
+	ret->across = (w + ret->out_w - 1) / ret->out_w;
+}
+
+static size_t kernel_taps(const struct bp_conv *cv)
+{
+	return (size_t)cv->s.kh * cv->s.kw;
 }
 
 /* K of the products is summed in pieces of a panel that stay in L1. */
@@ -64,21 +79,20 @@ static void side_plan(const struct bp_conv *cv, struct side *sd)
 {
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr;
 	struct winograd_plan *p = &sd->winograd;
-	p->down = (sd->out_h + OUT - 1) / OUT;
-	p->across = (sd->out_w + OUT - 1) / OUT;
+	bp_winograd_tiles(&cv->s, sd->out_h, sd->out_w, p);
 	const size_t tiles = cv->max_batch * p->down * p->across;
 	p->u_step = bp_winograd_step((size_t)sd->panels * sd->kg * nr);
-	const bool large = p->u_step * PLACES * sizeof(bp_real) > LARGE_BYTES;
+	const bool large = p->u_step * p->places * sizeof(bp_real) > LARGE_BYTES;
 	size_t block = round_up(large ? LARGE_BLOCK : BLOCK, mr);
 	p->block = block < tiles ? block : tiles;
 	p->in_ld = round_up(sd->kg, vlen);
 	p->in_step = bp_winograd_step(p->block * p->in_ld);
 	p->out_step = bp_winograd_step(p->block * round_up(sd->ng, vlen));
 	p->own_step = large && tiles <= BLOCK ? bp_winograd_step(piece_length(sd) * nr) : 0;
-	size_t transform = (size_t)TAPS * PACK_ROWS * nr * sizeof(bp_real);
-	size_t block_bytes = (p->in_step + p->out_step) * PLACES * sizeof(bp_real) + 2 * p->block * sizeof(void *);
+	size_t transform = kernel_taps(cv) * PACK_ROWS * nr * sizeof(bp_real);
+	size_t block_bytes = (p->in_step + p->out_step) * p->places * sizeof(bp_real) + 2 * p->block * sizeof(void *);
 	if (p->own_step)
-		p->scratch = round_up(block_bytes, BP_ALIGN) + PLACES * p->own_step * sizeof(bp_real) + transform;
+		p->scratch = round_up(block_bytes, BP_ALIGN) + p->places * p->own_step * sizeof(bp_real) + transform;
 	else
 		p->scratch = round_up(transform > block_bytes ? transform : block_bytes, BP_ALIGN);
 }
@@ -86,12 +100,12 @@ static void side_plan(const struct bp_conv *cv, struct side *sd)
 /* Of the weights that are transformed ahead. */
 static size_t ahead_bytes(const struct side *sd)
 {
-	return sd->winograd.own_step ? 0 : sd->winograd.u_step * PLACES * sizeof(bp_real);
+	return sd->winograd.own_step ? 0 : sd->winograd.u_step * sd->winograd.places * sizeof(bp_real);
 }
 
 static size_t zeros_bytes(const struct side *sd)
 {
-	return round_up((size_t)IN * sd->in_c * sizeof(bp_real), BP_ALIGN);
+	return round_up((size_t)BP_WINOGRAD_IN * sd->in_c * sizeof(bp_real), BP_ALIGN);
 }
 
 static size_t side_workspace(const struct side *sd, int threads)
@@ -111,8 +125,10 @@ static void pack_rows(
 {
 	const struct side *sd = j->sd;
 	const struct bp_kernels *k = j->cv->k;
-	const size_t oc = j->cv->s.oc;
+	const size_t oc = j->cv->s.oc, all = kernel_taps(j->cv);
 	const int first = (int)panel * k->nr;
+	w->kh = j->cv->s.kh;
+	w->kw = j->cv->s.kw;
 	w->n = n;
 	w->u_ld = k->nr;
 	w->cols = least(sd->ng - first, k->nr);
@@ -120,9 +136,9 @@ static void pack_rows(
 	w->tap_step = sd->kg * oc;
 	w->ld = oc;
 	if (sd->transposed) {
-		for (size_t t = 0; t < TAPS; t++)
+		for (size_t t = 0; t < all; t++)
 			k->pack_transposed(taps + t * n * k->nr,
-				j->call.w + ((TAPS - 1 - t) * sd->ng + first) * oc + row, oc, n, w->cols);
+				j->call.w + ((all - 1 - t) * sd->ng + first) * oc + row, oc, n, w->cols);
 		w->w = taps;
 		w->cols = k->nr;
 		w->tap_step = n * k->nr;
@@ -157,12 +173,12 @@ void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t)
 	t->image++;
 }
 
-void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int side, struct bp_winograd_in *ret)
+void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int rows, int cols, struct bp_winograd_in *ret)
 {
 	const bp_real *map = m->at + image * m->h * m->w * m->c;
 	ret->lo = most(-x, 0);
-	ret->hi = least(m->w - x, side);
-	for (int i = 0; i < side; i++)
+	ret->hi = least(m->w - x, cols);
+	for (int i = 0; i < rows; i++)
 		ret->rows[i] =
 			y + i < 0 || y + i >= m->h ? m->zeros : map + ((ptrdiff_t)(y + i) * m->w + x) * (ptrdiff_t)m->c;
 }
@@ -184,10 +200,18 @@ static void block_sources(const struct block *b)
 	const struct side *sd = j->sd;
 	const struct winograd_plan *p = &sd->winograd;
 	const struct bp_map map = {j->call.in, j->zeros, sd->in_h, sd->in_w, sd->in_c};
-	struct bp_winograd_in in = {.channels = sd->kg, .col_step = sd->in_c, .step = p->in_step, .panel = p->in_ld};
+	struct bp_winograd_in in = {
+		.kh = j->cv->s.kh,
+		.kw = j->cv->s.kw,
+		.channels = sd->kg,
+		.col_step = sd->in_c,
+		.step = p->in_step,
+		.panel = p->in_ld,
+	};
 	struct bp_tile t = bp_tile_at(p, b->first);
 	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
-		bp_tile_rows(&map, t.image, t.y * OUT + sd->lattices->iy, t.x * OUT + sd->lattices->ix, IN, &in);
+		bp_tile_rows(&map, t.image, t.y * p->out_h + sd->lattices->iy, t.x * p->out_w + sd->lattices->ix,
+			p->in_h, p->in_w, &in);
 		in.dst = b->v + i * p->in_ld;
 		j->cv->k->winograd_input(&in);
 	}
@@ -223,7 +247,7 @@ static void block_products(const struct block *b)
 {
 	const struct side *sd = b->j->sd;
 	const size_t kg = sd->kg, length = piece_length(sd), nr = b->j->cv->k->nr;
-	for (size_t place = 0; place < PLACES; place++)
+	for (size_t place = 0; place < sd->winograd.places; place++)
 		for (size_t panel = b->panel; panel < b->end; panel++)
 			for (size_t k0 = 0; k0 < kg; k0 += length)
 				block_piece(b, place, panel, k0, kg - k0 < length ? kg - k0 : length,
@@ -241,9 +265,9 @@ static void block_own_products(const struct block *b)
 			for (size_t row = 0; row < kc; row += PACK_ROWS) {
 				struct bp_winograd_weights w = {.u = b->own + row * nr, .step = step};
 				pack_rows(b->j, panel, k0 + row, kc - row < PACK_ROWS ? kc - row : PACK_ROWS, &w,
-					b->own + PLACES * step);
+					b->own + sd->winograd.places * step);
 			}
-			for (size_t place = 0; place < PLACES; place++)
+			for (size_t place = 0; place < sd->winograd.places; place++)
 				block_piece(b, place, panel, k0, kc, b->own + place * step);
 		}
 }
@@ -252,22 +276,26 @@ static void block_targets(const struct block *b)
 {
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
+	const struct winograd_plan *p = &sd->winograd;
 	const size_t first = b->panel * j->cv->k->nr, end = b->end * j->cv->k->nr, c = sd->out_c, w = sd->out_w;
 	struct bp_winograd_out out = {
+		.kh = j->cv->s.kh,
+		.kw = j->cv->s.kw,
 		.channels = (end < c ? end : c) - first,
-		.step = sd->winograd.out_step,
+		.step = p->out_step,
 		.row_step = w * c,
 		.col_step = c,
 		.bias = j->call.bias ? j->call.bias + first : NULL,
 		.acc = j->call.acc,
 		.relu = j->call.relu,
 	};
-	struct bp_tile t = bp_tile_at(&sd->winograd, b->first);
-	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(&sd->winograd, &t)) {
+	struct bp_tile t = bp_tile_at(p, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
+		const size_t y = (size_t)t.y * p->out_h, x = (size_t)t.x * p->out_w;
 		out.src = b->m + i * b->out_ld;
-		out.rows = least(sd->out_h - t.y * OUT, OUT);
-		out.cols = least(sd->out_w - t.x * OUT, OUT);
-		const size_t at = ((t.image * sd->out_h + t.y * OUT) * w + t.x * OUT) * c + first;
+		out.rows = least(sd->out_h - (int)y, p->out_h);
+		out.cols = least(sd->out_w - (int)x, p->out_w);
+		const size_t at = ((t.image * sd->out_h + y) * w + x) * c + first;
 		out.dst = j->call.out + at;
 		out.through = j->call.through ? j->call.through + at : NULL;
 		j->cv->k->winograd_output(&out);
@@ -287,11 +315,11 @@ static void block_task(const void *job, size_t i, void *scratch)
 		.panel = cut * panels / j->cuts,
 		.end = (cut + 1) * panels / j->cuts,
 		.v = scratch,
-		.m = (bp_real *)scratch + PLACES * p->in_step,
+		.m = (bp_real *)scratch + p->places * p->in_step,
 	};
 	const size_t cols = (b.end - b.panel) * j->cv->k->nr, all = round_up(sd->ng, j->cv->k->vlen);
 	b.out_ld = cols < all ? cols : all;
-	b.a = (const bp_real **)(b.m + PLACES * p->out_step);
+	b.a = (const bp_real **)(b.m + p->places * p->out_step);
 	b.c = (bp_real **)(b.a + p->block);
 	for (size_t t = 0; t < b.tiles; t++) {
 		b.a[t] = b.v + t * p->in_ld;
@@ -299,8 +327,8 @@ static void block_task(const void *job, size_t i, void *scratch)
 	}
 	block_sources(&b);
 	if (p->own_step) {
-		b.own = (bp_real *)((char *)scratch + p->scratch) - PLACES * p->own_step -
-			TAPS * PACK_ROWS * j->cv->k->nr;
+		b.own = (bp_real *)((char *)scratch + p->scratch) - p->places * p->own_step -
+			kernel_taps(j->cv) * PACK_ROWS * j->cv->k->nr;
 		block_own_products(&b);
 	} else {
 		block_products(&b);
@@ -334,7 +362,7 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	j.zeros = (bp_real *)((char *)ws + ahead_bytes(sd));
 	memset(j.zeros, 0, zeros_bytes(sd));
 	j.tiles = call->n * p->down * p->across;
-	const size_t work = j.tiles * PLACES * sd->kg * sd->ng;
+	const size_t work = j.tiles * p->places * sd->kg * sd->ng;
 	cut_work(&j, work);
 	const struct phase phases[] = {
 		{pack_pieces(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
@@ -344,22 +372,33 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 }
 
 /*
- * Whether Winograd's way takes a pass. On AVX2 it was 1.55 times as fast as direct with 16 channels, 1.4 with 8 ->
+ * Whether Winograd's way takes a pass. 3x3 on AVX2: 1.55 times as fast as direct with 16 channels, 1.4 with 8 ->
  * 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more; less where tiles reach beyond a small map, because direct skips
  * the taps there (zone.c): with 64 channels forward 0.3 times on 2x2, 0.85 on 3x3, 1.65 on 4x4, 0.9 on 5x5, 1.4 on 6x6.
  * These follow the multiplications that it saves. Backward-weights gains sooner: 1.4 times on 3x3, 1.1 on 5x5. Narrower
  * layers, little work in any net, keep the smaller rounding.
+ * 5x5, AVX-512 and AVX2, forward and backward-weights: 1.4 and 1.3 times with 16 channels, 1.65 and 1.55 with 32, 1.75
+ * and 1.55 with 64; on small maps 1.2 and 1.05 on 7x7, 0.93 on 5x5, 1.13 and 1.35 on 4x4.
+ * On one axis, 3 taps: 0.9 times with 16 channels, 1.1 with 32, 1.5 with 64, 1.7 with 128; 5 taps: 1.05 with 32, 1.3
+ * with 64.
  */
 static bool fits(const struct bp_conv *cv, enum pass pass)
 {
-	enum { CHANNELS = 8, PRODUCTS = 256 };
-	static const size_t percent[PASSES] = {150, 150, 110}; /* that direct has to multiply more */
+	/* Source channels, weights of a tap, and what direct has to multiply more, from where on it takes a pass. */
+	static const struct from {
+		int channels, products;
+		size_t percent[PASSES];
+	} three = {8, 256, {150, 150, 110}}, five = {8, 256, {125, 125, 125}}, line = {32, 1024, {150, 150, 150}};
+	const struct bp_conv_shape *s = &cv->s;
 	const struct side *sd = pass == PASS_DATA ? &cv->backward : &cv->forward;
-	if (cv->s.algorithm != BP_CONV_AUTO)
-		return cv->s.algorithm == BP_CONV_WINOGRAD;
-	const size_t tiles = divide_up(sd->out_h, OUT) * divide_up(sd->out_w, OUT);
-	return bp_conv_can_winograd(&cv->s) && sd->kg >= CHANNELS && sd->kg * sd->ng >= PRODUCTS &&
-	       sd->inside * 100 > PLACES * tiles * percent[pass];
+	if (s->algorithm != BP_CONV_AUTO)
+		return s->algorithm == BP_CONV_WINOGRAD;
+	const struct from *from = s->kh == 1 || s->kw == 1 ? &line : s->kh == 3 ? &three : &five;
+	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || (int64_t)sd->kg * sd->ng < from->products)
+		return false;
+	struct winograd_plan tiles;
+	bp_winograd_tiles(s, sd->out_h, sd->out_w, &tiles);
+	return sd->inside * 100 > tiles.places * tiles.down * tiles.across * from->percent[pass];
 }
 
 static void plan(struct bp_conv *cv)

@@ -1,9 +1,9 @@
 /*
- * winograd_weights.c - the gradient through the weights of a 3x3 convolution of stride 1 in Winograd's way. Called by
+ * winograd_weights.c - the gradient through the weights of a convolution in Winograd's way (winograd.c). Called by
  * conv.c on the trainer's thread; its tasks run on any.
  *
  * It is the adjoint of what winograd.c does: with V = B^T x B and M' = A dY A^T for each tile, U' = V^T M' summed over
- * tiles at each of the 36 places, and dW = G^T U' G. The tiles of the batch are cut into chunks and the source channels
+ * tiles at each of the places, and dW = G^T U' G. The tiles of the batch are cut into chunks and the source channels
  * into ranges: a task is a chunk and a range, keeps its U' to itself, sweeps the chunk block by block, and at its end
  * makes its part of the chunk's dW. The chunks' dW are added in their order. Ranges follow from the channels, chunks
  * from the tiles of the batch, hence so do the bits.
@@ -17,10 +17,6 @@
 #include <string.h>
 
 enum {
-	PLACES = BP_WINOGRAD_PLACES,
-	OUT = BP_WINOGRAD_OUT,
-	IN = BP_WINOGRAD_IN,
-	TAPS = 9,
 	BLOCK = 48,       /* tiles of a sweep at most: V and M' stay near L2 while U' passes by; but with ... */
 	LARGE_BLOCK = 96, /* ... a large U', loading and storing it counts more: 256 channels on AVX2 gain 20 % */
 	LARGE_BYTES = 4 << 20,
@@ -43,32 +39,36 @@ struct job {
 	bp_real *zeros;
 };
 
+static size_t weights_size(const struct bp_conv *cv)
+{
+	return (size_t)cv->s.kh * cv->s.kw * cv->s.c * cv->s.oc;
+}
+
 void bp_winograd_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
 	struct winograd_weights_plan *p = &cv->winograd_weights;
-	p->tiles.down = (sd->out_h + OUT - 1) / OUT;
-	p->tiles.across = (sd->out_w + OUT - 1) / OUT;
-	const size_t tiles = cv->max_batch * p->tiles.down * p->tiles.across;
+	bp_winograd_tiles(&cv->s, sd->out_h, sd->out_w, &p->tiles);
+	const size_t places = p->tiles.places, tiles = cv->max_batch * p->tiles.down * p->tiles.across;
 	p->u_ld = round_up(oc, vlen);
-	size_t fit = PARTIAL_BYTES / (TAPS * c * oc * sizeof(bp_real));
+	size_t fit = PARTIAL_BYTES / (weights_size(cv) * sizeof(bp_real));
 	p->max_chunks = 1;
 	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
 		p->max_chunks *= 2;
-	p->ranges = divide_up(PLACES * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
+	p->ranges = divide_up(places * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
 	if (p->ranges * p->max_chunks < FEW_TASKS)
 		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
 	p->ranges = p->ranges < c ? p->ranges : c;
 	const size_t rows = divide_up(c, p->ranges);
-	p->tiles.block = PLACES * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
+	p->tiles.block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
 	p->tiles.block = p->tiles.block < tiles ? p->tiles.block : tiles;
 	p->x_ld = round_up(rows, vlen);
 	p->x_step = bp_winograd_step(p->tiles.block * p->x_ld);
 	p->panel_step = p->tiles.block * nr;
 	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
-	p->scratch = (p->x_step + p->dy_step + p->u_step) * PLACES * sizeof(bp_real);
+	p->scratch = (p->x_step + p->dy_step + p->u_step) * places * sizeof(bp_real);
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
@@ -76,14 +76,9 @@ static size_t part_bytes(const struct bp_conv *cv, size_t elements)
 	return round_up(cv->winograd_weights.max_chunks * elements * sizeof(bp_real), BP_ALIGN);
 }
 
-static size_t weights_size(const struct bp_conv *cv)
-{
-	return (size_t)TAPS * cv->s.c * cv->s.oc;
-}
-
 static size_t zeros_bytes(const struct bp_conv *cv)
 {
-	return round_up((size_t)IN * most(cv->s.c, cv->s.oc) * sizeof(bp_real), BP_ALIGN);
+	return round_up((size_t)BP_WINOGRAD_IN * most(cv->s.c, cv->s.oc) * sizeof(bp_real), BP_ALIGN);
 }
 
 size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
@@ -108,18 +103,33 @@ static void block_transform(const struct place *pl)
 	const struct bp_kernels *k = j->cv->k;
 	const struct bp_map x = {j->call.x, j->zeros, s->h, s->w, s->c},
 			    dy = {j->call.dy, j->zeros, s->oh, s->ow, s->oc};
+	const struct winograd_plan *tiles = &p->tiles;
 	struct bp_winograd_in xs = {
-		.channels = pl->end - pl->from, .col_step = s->c, .step = p->x_step, .panel = p->x_ld};
+		.kh = s->kh,
+		.kw = s->kw,
+		.channels = pl->end - pl->from,
+		.col_step = s->c,
+		.step = p->x_step,
+		.panel = p->x_ld,
+	};
 	struct bp_winograd_in ys = {
-		.channels = s->oc, .col_step = s->oc, .step = p->dy_step, .panel = k->nr, .panel_step = p->panel_step};
-	struct bp_tile t = bp_tile_at(&p->tiles, pl->first);
-	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(&p->tiles, &t)) {
-		bp_tile_rows(&x, t.image, t.y * OUT - s->pt, t.x * OUT - s->pl, IN, &xs);
-		for (int row = 0; row < IN; row++)
+		.kh = s->kh,
+		.kw = s->kw,
+		.channels = s->oc,
+		.col_step = s->oc,
+		.step = p->dy_step,
+		.panel = k->nr,
+		.panel_step = p->panel_step,
+	};
+	struct bp_tile t = bp_tile_at(tiles, pl->first);
+	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(tiles, &t)) {
+		const int top = t.y * tiles->out_h, left = t.x * tiles->out_w;
+		bp_tile_rows(&x, t.image, top - s->pt, left - s->pl, tiles->in_h, tiles->in_w, &xs);
+		for (int row = 0; row < tiles->in_h; row++)
 			xs.rows[row] += pl->from;
 		xs.dst = pl->v + i * p->x_ld;
 		k->winograd_input(&xs);
-		bp_tile_rows(&dy, t.image, t.y * OUT, t.x * OUT, OUT, &ys);
+		bp_tile_rows(&dy, t.image, top, left, tiles->out_h, tiles->out_w, &ys);
 		ys.dst = pl->m + i * k->nr;
 		k->winograd_gradient(&ys);
 	}
@@ -132,7 +142,7 @@ static void block_sums(const struct place *pl, bool acc)
 	const struct bp_kernels *k = cv->k;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t rows = pl->end - pl->from, tall = divide_up(rows, k->mr);
-	for (size_t place = 0; place < PLACES; place++)
+	for (size_t place = 0; place < p->tiles.places; place++)
 		for (int panel = 0; panel < cv->forward.panels; panel++) {
 			const struct bp_run run = {pl->v + place * p->x_step, 0, pl->tiles};
 			struct bp_outer o = {
@@ -172,14 +182,16 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	const size_t first = chunk * j->chunk, end = first + j->chunk < j->tiles ? first + j->chunk : j->tiles;
 	bp_real *dw = chunk_dw(&j->chunks, chunk);
 	struct place pl = {.j = j, .from = range * c / p->ranges, .end = (range + 1) * c / p->ranges, .v = scratch};
-	pl.m = pl.v + PLACES * p->x_step;
-	pl.u = pl.m + PLACES * p->dy_step;
+	pl.m = pl.v + p->tiles.places * p->x_step;
+	pl.u = pl.m + p->tiles.places * p->dy_step;
 	for (pl.first = first; pl.first < end; pl.first += j->block) {
 		pl.tiles = end - pl.first < j->block ? end - pl.first : j->block;
 		block_transform(&pl);
 		block_sums(&pl, pl.first > first);
 	}
 	const struct bp_winograd_weights w = {
+		.kh = cv->s.kh,
+		.kw = cv->s.kw,
 		.n = pl.end - pl.from,
 		.cols = (int)oc,
 		.w = dw + pl.from * oc,
@@ -226,7 +238,7 @@ void bp_winograd_weights_run(
 	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, size));
 	j.zeros = (bp_real *)((char *)j.chunks.db + part_bytes(cv, cv->s.oc));
 	memset(j.zeros, 0, zeros_bytes(cv));
-	const size_t work = j.tiles * PLACES * cv->s.c * cv->s.oc;
+	const size_t work = j.tiles * p->tiles.places * cv->s.c * cv->s.oc;
 	cut_work(&j, work);
 	const struct phase phases[] = {{j.chunks.n * p->ranges, chunk_task}, {bp_chunks_tasks(&j.chunks), sum_task}};
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(cv), p->scratch};

@@ -1,23 +1,39 @@
 /*
- * winograd.h - the arguments of the transforms of Winograd's convolution F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms
- * for Convolutional Neural Networks", 2015).
+ * winograd.h - the arguments of the transforms of Winograd's convolutions F(4x4, 3x3), F(2x2, 5x5) and their like on
+ * one axis (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015).
  *
- * A tile is 4x4 outputs of a 3x3 convolution, which read 6x6 inputs d. With the constant matrices A^T (4x6), B^T (6x6)
- * and G (6x3) it is A^T [ (G w G^T) * (B^T d B) ] A, where * multiplies place by place: 36 products instead of 144.
- * Summed over channels, each of the 36 places is a matrix product of tiles x channels with channels x channels. Its
- * adjoints give the gradients: with M' = A dy A^T, U' = V^T M' summed over tiles and dw = G^T U' G.
- * Transformed values lie place by place: place q = 6 i + j of row i and column j is at q * step.
+ * A tile is the outputs that 6x6 inputs d give: with a 3x3 kernel 4x4, with a 5x5 kernel 2x2. With constant matrices
+ * A^T, B^T (6x6, the same for both kernels) and G they are A^T [ (G w G^T) * (B^T d B) ] A, where * multiplies place by
+ * place: 36 products instead of 144, or of 100. Along an axis on which the kernel has one tap nothing is transformed: a
+ * 1x3 kernel has tiles of 1x4 outputs, 1x6 inputs and 6 places. Summed over channels, each of the places is a matrix
+ * product of tiles x channels with channels x channels. Its adjoints give the gradients: with M' = A dy A^T, U' = V^T
+ * M' summed over tiles and dw = G^T U' G. Transformed values lie place by place: that of row i and column j is at
+ * (columns * i + j) * step.
  */
 #ifndef BP_WINOGRAD_H
 #define BP_WINOGRAD_H
 
 #include "backprop.h"
 
+/* Kernels, rows x columns, that have transforms. */
+#define BP_WINOGRAD_KERNELS(X) X(3, 3) X(5, 5) X(1, 3) X(1, 5) X(3, 1) X(5, 1)
+
 enum {
-	BP_WINOGRAD_OUT = 4,    /* outputs along a side of a tile */
-	BP_WINOGRAD_IN = 6,     /* inputs along a side, and places */
-	BP_WINOGRAD_PLACES = 36 /* of a tile */
+	BP_WINOGRAD_IN = 6,      /* inputs along a side, and places; at most, as all of these */
+	BP_WINOGRAD_OUT = 4,     /* outputs along a side of a tile */
+	BP_WINOGRAD_TAPS = 5,    /* of a kernel along a side */
+	BP_WINOGRAD_PLACES = 36, /* of a tile */
 };
+
+/* Inputs and places, and outputs, along an axis on which the kernel has so many taps. */
+static inline int bp_winograd_reads(int taps)
+{
+	return taps == 1 ? 1 : BP_WINOGRAD_IN;
+}
+static inline int bp_winograd_makes(int taps)
+{
+	return taps == 1 ? 1 : BP_WINOGRAD_IN + 1 - taps;
+}
 
 /*
  * From a tile of a map to places. rows[i] + j * col_step are the channels of its pixel (i, j), or zeros where the row
@@ -26,6 +42,7 @@ enum {
  * many are panel_step elements apart.
  */
 struct bp_winograd_in {
+	int kh, kw; /* the kernel's taps, as in all of these */
 	size_t channels;
 	const bp_real *rows[BP_WINOGRAD_IN];
 	size_t col_step;
@@ -40,6 +57,7 @@ struct bp_winograd_in {
  * the map.
  */
 struct bp_winograd_out {
+	int kh, kw;
 	size_t channels;
 	const bp_real *src;
 	size_t step;
@@ -52,10 +70,11 @@ struct bp_winograd_out {
 };
 
 /*
- * Weights: of n rows (input channels) and `cols` columns (output channels), tap t = 3 a + b is at w + t * tap_step and
+ * Weights: of n rows (input channels) and `cols` columns (output channels), tap t = kw a + b is at w + t * tap_step and
  * rows are ld apart; transformed, place q is at u + q * step and rows are u_ld apart.
  */
 struct bp_winograd_weights {
+	int kh, kw;
 	size_t n;
 	int cols;
 	bp_real *w;

@@ -2,7 +2,7 @@
 #include "base/status.h"
 #include "layers/conv_map.h"
 
-enum { OUT_CHANNELS, KERNEL_SIZE, STRIDE, PADDING, DILATION, GROUPS, BIAS };
+enum { OUT_CHANNELS, KERNEL_SIZE, STRIDE, PADDING, DILATION, GROUPS, BIAS, ALGORITHM };
 static const struct bp_arg args[] = {
 	{"out_channels", BP_ARG_INT, true, {0}, 1, 65536, NULL, "Number of output channels."},
 	{"kernel_size", BP_ARG_INT, true, {0}, 1, 65536, NULL, "Length of the kernel."},
@@ -12,6 +12,11 @@ static const struct bp_arg args[] = {
 	{"dilation", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Distance between the places a kernel reads."},
 	{"groups", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Parts of the channels that are convolved apart."},
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each channel."},
+	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
+		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
+		"kernel of 3 or 5, stride, dilation and groups of 1, and a padding less than the kernel's size. "
+		"\"auto\" "
+		"takes the faster one."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)
@@ -26,6 +31,7 @@ static struct bp_conv_args read_args(const struct bp_node *node)
 		.out_channels = bp_item_int(&node->item, OUT_CHANNELS),
 		.groups = bp_item_int(&node->item, GROUPS),
 		.bias = bp_item_bool(&node->item, BIAS),
+		.algorithm = (enum bp_conv_algorithm)bp_item_int(&node->item, ALGORITHM),
 	};
 }
 

@@ -12,8 +12,10 @@ static const struct bp_arg args[] = {
 	{"groups", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Parts of the channels that are convolved apart."},
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each map."},
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
-		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a 3x3 "
-		"kernel, stride, dilation and groups of 1, and a padding of at most 2. \"auto\" takes the faster one."},
+		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
+		"kernel of 3x3, 5x5, 1x3, 1x5, 3x1 or 5x1, stride, dilation and groups of 1, and a padding less than "
+		"the "
+		"kernel's size. \"auto\" takes the faster one."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)

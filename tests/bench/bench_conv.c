@@ -1,10 +1,10 @@
 /*
  * bench_conv.c - GFLOP/s of the convolution drivers.
  *
- * bench_conv [threads] [auto|direct|winograd] [n h c oc k stride groups]: without a shape, those of common nets (of
- * which winograd skips what it cannot). Prints, for forward, backward-data and backward-weights, nominal operations (2
- * a multiply-add, padding included) over the median and the best time, each beside its share of the peak of
- * multiply-adds measured in registers at the same time.
+ * bench_conv [threads [auto|direct|winograd] [avx2|baseline] [n h c oc k stride groups]]: without a shape, those of
+ * common nets (of which winograd skips what it cannot); h, k and stride may be pairs, as 1x300. Prints, for forward,
+ * backward-data and backward-weights, nominal operations (2 a multiply-add, padding included) over the median and the
+ * best time, each beside its share of the peak of multiply-adds measured in registers at the same time.
  */
 #include "base/mem.h"
 #include "conv/conv.h"
@@ -141,31 +141,63 @@ static bool run(const struct bench *b, const struct bp_ctx *ctx, double peak)
 	return true;
 }
 
+/* "7" or, rows before columns, "1x7". */
+static void read_pair(const char *word, int *ret_y, int *ret_x)
+{
+	char *end;
+	*ret_y = (int)strtol(word, &end, 10);
+	*ret_x = *end == 'x' ? atoi(end + 1) : *ret_y;
+}
+
+/* The shape of n h c oc k stride groups, padded so that without a stride the output is as large as the input. */
+static struct bench read_shape(char **v)
+{
+	struct bench b = {.n = atoi(v[0])};
+	struct bp_conv_shape *s = &b.s;
+	read_pair(v[1], &s->h, &s->w);
+	s->c = atoi(v[2]);
+	s->oc = atoi(v[3]);
+	read_pair(v[4], &s->kh, &s->kw);
+	read_pair(v[5], &s->sh, &s->sw);
+	s->groups = atoi(v[6]);
+	s->dh = s->dw = 1;
+	s->pt = s->kh / 2;
+	s->pl = s->kw / 2;
+	s->oh = (s->h + 2 * s->pt - s->kh) / s->sh + 1;
+	s->ow = (s->w + 2 * s->pl - s->kw) / s->sw + 1;
+	return b;
+}
+
 int main(int argc, char **argv)
 {
-	static const char *const words[] = {"auto", "direct", "winograd"};
-	const struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), argc > 1 ? atoi(argv[1]) : 1};
+	static const char *const words[] = {"auto", "direct", "winograd"}, *const isas[] = {"baseline", "avx2"};
 	enum bp_conv_algorithm algorithm = BP_CONV_AUTO;
-	for (int i = BP_CONV_AUTO; i <= BP_CONV_WINOGRAD && argc > 2; i++)
-		if (strcmp(argv[2], words[i]) == 0) {
+	unsigned isa_mask = BP_ISA_ALL;
+	int threads = 1;
+	if (argc > 1)
+		threads = atoi(argv[1]), argv++, argc--;
+	for (int i = BP_CONV_AUTO; i <= BP_CONV_WINOGRAD && argc > 1; i++)
+		if (strcmp(argv[1], words[i]) == 0) {
 			algorithm = (enum bp_conv_algorithm)i;
 			argv++, argc--;
 		}
-	if (ctx.threads < 1 || (argc > 2 && argc != 9)) {
-		fprintf(stderr, "usage: bench_conv [threads] [auto|direct|winograd] [n h c oc k stride groups]\n");
+	for (unsigned i = 0; i < 2 && argc > 1; i++)
+		if (strcmp(argv[1], isas[i]) == 0) {
+			isa_mask = (2u << i) - 1;
+			argv++, argc--;
+		}
+	if (threads < 1 || (argc > 1 && argc != 8)) {
+		fprintf(stderr, "usage: bench_conv [threads [auto|direct|winograd] [avx2|baseline] "
+				"[n h c oc k stride groups]]\n");
 		return EXIT_FAILURE;
 	}
+	const struct bp_ctx ctx = {bp_kernels_choose(isa_mask), threads};
 	double peak = tile_peak(ctx.k) * ctx.threads;
 	printf("%s, %d threads, %s, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads,
 		words[algorithm], peak, "", "forward", "backward data", "backward weights");
-	if (argc == 9) {
-		int v[7];
-		for (int i = 0; i < 7; i++)
-			v[i] = atoi(argv[2 + i]);
-		int pad = v[4] / 2, out = (v[1] + 2 * pad - v[4]) / v[5] + 1;
-		struct bench b = {
-			{v[1], v[1], v[2], out, out, v[3], v[4], v[4], v[5], v[5], pad, pad, 1, 1, v[6], algorithm},
-			v[0]};
+	if (argc == 8) {
+		struct bench b = read_shape(argv + 1);
+		b.s.algorithm = algorithm;
 		return run(&b, &ctx, peak) ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++) {

@@ -6,6 +6,7 @@
 
 #include "guard.h"
 #include "kernel_cases.h"
+#include "kernels/winograd.h"
 #include "runner.h"
 
 #include <math.h>
@@ -252,6 +253,11 @@ static const struct {
 	{{4, 4, 300, 4, 4, 129, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 70},
 	{{9, 6, 16, 9, 6, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 150},
 	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 7}, /* each task's own weights */
+	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD}, 20},
+	{{1, 75, 33, 1, 75, 40, 1, 5, 1, 1, 0, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
+	{{37, 9, 32, 37, 9, 35, 3, 1, 1, 1, 1, 0, 1, 1, 1, BP_CONV_AUTO}, 10},
 	/* Cut into zones: a tap a piece, and several. */
 	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT}, 17},
 	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 23},
@@ -277,32 +283,41 @@ START_TEST(large_shapes_agree_with_the_oracle)
 }
 END_TEST
 
-/* Maps that are not made of whole tiles, any padding, channels with and without tails. */
+/* Of an axis, less than k on each side, for an output of at least one. */
+static void draw_padding(struct draw *d, int in, int k, int *ret_before, int *ret_out)
+{
+	const int before = draw_int(d, 0, k - 1), missing = k - in - before;
+	*ret_before = before;
+	*ret_out = extent(in, before, draw_int(d, missing > 0 ? missing : 0, k - 1), k, 1, 1);
+}
+
+/* Maps that are not made of whole tiles, any kernel and padding, channels with and without tails. */
 START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 {
 	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
 	static const int channels[] = {1, 2, 7, 8, 15, 16, 17, 24, 33, 64, 70};
+#define KERNEL_SIZES(h, w) {h, w},
+	static const int kernels[][2] = {BP_WINOGRAD_KERNELS(KERNEL_SIZES)};
 	struct draw d = {(uint64_t)_i + 300};
 	const struct bp_kernels *k;
 	for (size_t m = 0; m < sizeof maps / sizeof maps[0]; m++) {
+		const int *kernel = kernels[(m + (size_t)_i) % (sizeof kernels / sizeof kernels[0])];
 		struct bp_conv_shape s = {
 			.h = maps[m][0],
 			.w = maps[m][1],
 			.c = channels[draw_int(&d, 0, 10)],
 			.oc = channels[draw_int(&d, 0, 10)],
-			.kh = 3,
-			.kw = 3,
+			.kh = kernel[0],
+			.kw = kernel[1],
 			.sh = 1,
 			.sw = 1,
-			.pt = draw_int(&d, maps[m][0] < 3 ? 1 : 0, 2),
-			.pl = draw_int(&d, maps[m][1] < 3 ? 1 : 0, 2),
 			.dh = 1,
 			.dw = 1,
 			.groups = 1,
 			.algorithm = BP_CONV_WINOGRAD,
 		};
-		s.oh = extent(s.h, s.pt, s.h < 3 ? 2 : draw_int(&d, 0, 2), 3, 1, 1);
-		s.ow = extent(s.w, s.pl, s.w < 3 ? 2 : draw_int(&d, 0, 2), 3, 1, 1);
+		draw_padding(&d, s.h, s.kh, &s.pt, &s.oh);
+		draw_padding(&d, s.w, s.kw, &s.pl, &s.ow);
 		struct trial t = {.s = s, .n = draw_int(&d, 1, 5)};
 		trial_start(&t, &d);
 		trial_oracle(&t);

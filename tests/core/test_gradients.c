@@ -153,6 +153,16 @@ START_TEST(winograds_convolution_has_the_gradient_of_its_function)
 		{2, "9x4x6 | Conv2d out_channels=17 kernel_size=3 padding=2,1 algorithm=winograd"},
 		{1, "70x2x3 | Conv2d out_channels=2 kernel_size=3 padding=same algorithm=winograd"},
 		{1, "2x3x2 | Conv2d out_channels=70 kernel_size=3 padding=1 algorithm=winograd"},
+		{1, "1x1x1 | Conv2d out_channels=1 kernel_size=5 padding=4 algorithm=winograd"},
+		{2, "2x6x5 | Conv2d out_channels=3 kernel_size=5 algorithm=winograd"},
+		{2, "5x7x4 | Conv2d out_channels=4 kernel_size=5 padding=2 algorithm=winograd | ReLU"},
+		{1, "9x3x6 | Conv2d out_channels=17 kernel_size=5 padding=4,3 bias=false algorithm=winograd"},
+		{2, "3x4x7 | Conv2d out_channels=5 kernel_size=1,3 padding=0,1 algorithm=winograd"},
+		{2, "3x4x7 | Conv2d out_channels=5 kernel_size=1,5 padding=0,4 algorithm=winograd"},
+		{2, "3x7x4 | Conv2d out_channels=5 kernel_size=3,1 padding=2,0 algorithm=winograd"},
+		{2, "3x7x4 | Conv2d out_channels=5 kernel_size=5,1 algorithm=winograd | ReLU"},
+		{2, "3x11 | Conv1d out_channels=4 kernel_size=3 algorithm=winograd"},
+		{2, "9x7 | Conv1d out_channels=5 kernel_size=5 padding=2 algorithm=winograd"},
 		{2, "3x5x5 | a: Conv2d out_channels=3 kernel_size=3 padding=1 algorithm=winograd | Tanh"
 		    " | Conv2d out_channels=3 kernel_size=3 padding=1 algorithm=winograd | Add < layer2 a input"},
 	};

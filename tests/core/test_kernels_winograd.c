@@ -4,45 +4,106 @@
 
 #include "kernels/winograd.h"
 
-enum { OUT = BP_WINOGRAD_OUT, IN = BP_WINOGRAD_IN, PLACES = BP_WINOGRAD_PLACES, TAPS = 3 };
+#include <math.h>
+#include <string.h>
 
-/* A^T, B^T and G of F(4x4, 3x3) with the points 0, H, -H, R, -R and infinity. */
+enum { OUT = BP_WINOGRAD_OUT, IN = BP_WINOGRAD_IN, PLACES = BP_WINOGRAD_PLACES };
+
+/* The finite points 0, H, -H, R, -R; infinity is the last. */
 #define R 1.41421356237309504880
 #define H (1 / R)
-static const double at[OUT * IN] = {
-	1, 1, 1, 1, 1, 0, 0, H, -H, R, -R, 0, 0, .5, .5, 2, 2, 0, 0, H / 2, -H / 2, 2 * R, -2 * R, 1};
+static const double points[IN - 1] = {0, H, -H, R, -R};
+
 static const double bt[IN * IN] = {1, 0, -2.5, 0, 1, 0, 0, -R, -2, H, 1, 0, 0, R, -2, -H, 1, 0, 0, -H, -.5, R, 1, 0, 0,
 	H, -.5, -R, 1, 0, 0, 1, 0, -2.5, 0, 1};
-static const double g[IN * TAPS] = {1, 0, 0, -2. / 3, -R / 3, -1. / 3, -2. / 3, R / 3, -1. / 3, 1. / 6, R / 6, 1. / 3,
-	1. / 6, -R / 6, 1. / 3, 0, 0, 1};
 
-/* A matrix of rows x cols numbers, or its transposed; and how close sums of its products come. */
+/* A matrix of rows x cols numbers, or its transposed. */
 struct matrix {
-	const double *m;
+	double m[IN * IN];
 	int rows, cols;
 	bool transposed;
 };
+
+/* B^T, and of kernels with so many taps A^T and G: powers of the points, for n coefficients; G's are divided by the
+ * products of the differences of the points. Of one tap all are 1. */
+static struct matrix identity(void)
+{
+	return (struct matrix){.m = {1}, .rows = 1, .cols = 1};
+}
+
+static struct matrix b_of(int taps)
+{
+	struct matrix b = {.rows = IN, .cols = IN};
+	memcpy(b.m, bt, sizeof bt);
+	return taps == 1 ? identity() : b;
+}
+
+/* IN x n; each row times its factor. */
+static struct matrix powers(int n, const double *factors)
+{
+	struct matrix v = {.rows = IN, .cols = n};
+	for (int i = 0; i < IN - 1; i++)
+		for (int k = 0; k < n; k++)
+			v.m[i * n + k] = factors[i] * (k ? pow(points[i], k) : 1);
+	v.m[(IN - 1) * n + n - 1] = 1;
+	return v;
+}
+
+static struct matrix a_of(int taps)
+{
+	static const double ones[IN - 1] = {1, 1, 1, 1, 1};
+	return taps == 1 ? identity() : powers(bp_winograd_makes(taps), ones);
+}
+
+static struct matrix g_of(int taps)
+{
+	static const double factors[IN - 1] = {1, -2. / 3, -2. / 3, 1. / 6, 1. / 6};
+	return taps == 1 ? identity() : powers(taps, factors);
+}
+
+static struct matrix transposed(struct matrix m)
+{
+	m.transposed = true;
+	return m;
+}
+
+static void draw_kernel(struct draw *d, int *ret_h, int *ret_w)
+{
+#define KERNEL_SIZES(h, w) {h, w},
+	static const int kernels[][2] = {BP_WINOGRAD_KERNELS(KERNEL_SIZES)};
+	const int *k = kernels[draw_int(d, 0, (int)(sizeof kernels / sizeof kernels[0]) - 1)];
+	*ret_h = k[0];
+	*ret_w = k[1];
+}
 
 static double element(const struct matrix *m, int i, int j)
 {
 	return m->transposed ? m->m[j * m->cols + i] : m->m[i * m->cols + j];
 }
 
-/* ret = M x M^T, x of side x side numbers; returns the largest of the sums of absolute products. */
-static double sandwich(const struct matrix *m, const double *x, double *ret)
+static int height(const struct matrix *m)
 {
-	const int n = m->transposed ? m->cols : m->rows, side = m->transposed ? m->rows : m->cols;
+	return m->transposed ? m->cols : m->rows;
+}
+static int width(const struct matrix *m)
+{
+	return m->transposed ? m->rows : m->cols;
+}
+
+/* ret = M x N^T; returns the largest of the sums of absolute products. */
+static double sandwich(const struct matrix *m, const double *x, const struct matrix *n, double *ret)
+{
 	double largest = 0;
-	for (int i = 0; i < n; i++)
-		for (int j = 0; j < n; j++) {
+	for (int i = 0; i < height(m); i++)
+		for (int j = 0; j < height(n); j++) {
 			double sum = 0, size = 0;
-			for (int a = 0; a < side; a++)
-				for (int b = 0; b < side; b++) {
-					double v = element(m, i, a) * x[a * side + b] * element(m, j, b);
+			for (int a = 0; a < width(m); a++)
+				for (int b = 0; b < width(n); b++) {
+					double v = element(m, i, a) * x[a * width(n) + b] * element(n, j, b);
 					sum += v;
 					size += v < 0 ? -v : v;
 				}
-			ret[i * n + j] = sum;
+			ret[i * height(n) + j] = sum;
 			largest = size > largest ? size : largest;
 		}
 	return largest;
@@ -53,33 +114,35 @@ static double near(double largest)
 	return (sizeof(bp_real) == 8 ? 1e-15 : 5e-7) * (1 + largest);
 }
 
-/* rows x cols pixels of a map stand for a tile of side x side, of which the first lo columns lie outside. */
-static void check_in(const struct bp_kernels *k, struct draw *d, const struct matrix *m, int side,
-	void (*kernel)(const struct bp_winograd_in *))
+/* A tile of pixels, by M down and N across, of which the first lo columns lie outside. */
+static void check_in(const struct bp_kernels *k, struct draw *d, struct bp_winograd_in p, const struct matrix *m,
+	const struct matrix *n, void (*kernel)(const struct bp_winograd_in *))
 {
-	struct bp_winograd_in p = {.channels = draw_int(d, 1, 5 * k->vlen), .lo = draw_int(d, 0, side)};
-	p.hi = draw_int(d, p.lo, side);
+	const int rows = width(m), cols = width(n), places = height(m) * height(n);
+	p.channels = draw_int(d, 1, 5 * k->vlen);
+	p.lo = draw_int(d, 0, cols);
+	p.hi = draw_int(d, p.lo, cols);
 	p.col_step = p.channels + draw_int(d, 0, 3);
 	p.panel = k->vlen * draw_int(d, 1, 6);
 	p.panel_step = p.panel + draw_int(d, 0, 5);
-	const size_t wide = (p.channels + k->vlen - 1) / k->vlen * k->vlen, line = side * p.col_step;
+	const size_t wide = (p.channels + k->vlen - 1) / k->vlen * k->vlen, line = cols * p.col_step;
 	p.step = (wide + p.panel - 1) / p.panel * p.panel_step + draw_int(d, 0, 5);
-	const size_t size = (side - 1) * line + (side - 1) * p.col_step + p.channels, dst_size = PLACES * p.step;
+	const size_t size = (rows - 1) * line + (cols - 1) * p.col_step + p.channels, dst_size = places * p.step;
 	bp_real *x = guard_new(size), *dst = guard_new(dst_size);
 	draw_reals(d, x, size);
 	guard_freeze(x, size);
-	for (int i = 0; i < side; i++)
+	for (int i = 0; i < rows; i++)
 		p.rows[i] = x + i * line;
 	p.dst = dst;
 	kernel(&p);
 	for (size_t c = 0; c < wide; c++) {
 		double v[IN * IN], want[PLACES];
-		for (int i = 0; i < side * side; i++) {
-			bool inside = i % side >= p.lo && i % side < p.hi && c < p.channels;
-			v[i] = inside ? x[i / side * line + i % side * p.col_step + c] : 0;
+		for (int i = 0; i < rows * cols; i++) {
+			bool inside = i % cols >= p.lo && i % cols < p.hi && c < p.channels;
+			v[i] = inside ? x[i / cols * line + i % cols * p.col_step + c] : 0;
 		}
-		double tolerance = near(sandwich(m, v, want));
-		for (int q = 0; q < PLACES; q++) {
+		double tolerance = near(sandwich(m, v, n, want));
+		for (int q = 0; q < places; q++) {
 			bp_real *got = dst + q * p.step + c / p.panel * p.panel_step + c % p.panel;
 			check_near(k, "winograd, into a place", q, *got, want[q], tolerance);
 			*got = GUARD_POISON;
@@ -93,28 +156,33 @@ static void check_in(const struct bp_kernels *k, struct draw *d, const struct ma
 
 void check_winograd_input(const struct bp_kernels *k, struct draw *d)
 {
-	check_in(k, d, &(struct matrix){bt, IN, IN, false}, IN, k->winograd_input);
+	struct bp_winograd_in p = {0};
+	draw_kernel(d, &p.kh, &p.kw);
+	struct matrix m = b_of(p.kh), n = b_of(p.kw);
+	check_in(k, d, p, &m, &n, k->winograd_input);
 }
 
 void check_winograd_gradient(const struct bp_kernels *k, struct draw *d)
 {
-	check_in(k, d, &(struct matrix){at, OUT, IN, true}, OUT, k->winograd_gradient);
+	struct bp_winograd_in p = {0};
+	draw_kernel(d, &p.kh, &p.kw);
+	struct matrix m = a_of(p.kh), n = a_of(p.kw);
+	check_in(k, d, p, &m, &n, k->winograd_gradient);
 }
 
 void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 {
-	struct bp_winograd_out p = {
-		.channels = draw_int(d, 1, 5 * k->vlen),
-		.rows = draw_int(d, 1, OUT),
-		.cols = draw_int(d, 1, OUT),
-		.acc = draw_bool(d),
-		.relu = draw_bool(d),
-	};
+	struct bp_winograd_out p = {.channels = draw_int(d, 1, 5 * k->vlen), .acc = draw_bool(d), .relu = draw_bool(d)};
+	draw_kernel(d, &p.kh, &p.kw);
+	const struct matrix m = transposed(a_of(p.kh)), mt = transposed(a_of(p.kw));
+	const int places = width(&m) * width(&mt);
+	p.rows = draw_int(d, 1, height(&m));
+	p.cols = draw_int(d, 1, height(&mt));
 	const size_t n = p.channels, wide = (n + k->vlen - 1) / k->vlen * k->vlen;
 	p.step = wide + draw_int(d, 0, 5);
 	p.col_step = n + draw_int(d, 0, 3);
 	p.row_step = p.cols * p.col_step + draw_int(d, 0, 3);
-	const size_t src_size = (PLACES - 1) * p.step + wide;
+	const size_t src_size = (places - 1) * p.step + wide;
 	const size_t size = (p.rows - 1) * p.row_step + (p.cols - 1) * p.col_step + n;
 	bp_real *src = guard_new(src_size), *dst = guard_new(size), *before = guard_new(size), *bias = guard_new(n),
 		*through = guard_new(size);
@@ -133,13 +201,14 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 	k->winograd_output(&p);
 	for (size_t c = 0; c < n; c++) {
 		double v[PLACES], want[OUT * OUT];
-		for (int q = 0; q < PLACES; q++)
+		for (int q = 0; q < places; q++)
 			v[q] = src[q * p.step + c];
-		double tolerance = near(sandwich(&(struct matrix){at, OUT, IN, false}, v, want));
+		double tolerance = near(sandwich(&m, v, &mt, want));
 		for (int i = 0; i < p.rows; i++)
 			for (int j = 0; j < p.cols; j++) {
 				size_t to = i * p.row_step + j * p.col_step + c;
-				double w = want[i * OUT + j] + (p.acc ? before[to] : 0) + (p.bias ? bias[c] : 0);
+				double w =
+					want[i * height(&mt) + j] + (p.acc ? before[to] : 0) + (p.bias ? bias[c] : 0);
 				if ((p.relu && w < 0) || (p.through && through[to] <= 0))
 					w = 0;
 				check_near(k, "winograd, out", to, dst[to], w, tolerance);
@@ -159,13 +228,16 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 {
 	struct bp_winograd_weights p = {.n = draw_int(d, 0, 5), .cols = draw_int(d, 1, 3 * k->vlen)};
+	draw_kernel(d, &p.kh, &p.kw);
+	const struct matrix g = g_of(p.kh), gt = g_of(p.kw), g_back = transposed(g), gt_back = transposed(gt);
+	const int taps = p.kh * p.kw, places = height(&g) * height(&gt);
 	const size_t cols = p.cols, wide = (cols + k->vlen - 1) / k->vlen * k->vlen;
 	p.ld = cols + draw_int(d, 0, 3);
 	p.tap_step = p.n * p.ld + draw_int(d, 0, 3);
 	p.u_ld = wide + draw_int(d, 0, 3);
 	p.step = p.n * p.u_ld + draw_int(d, 0, 3);
-	const size_t w_size = p.n ? (TAPS * TAPS - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
-	const size_t u_size = p.n ? (PLACES - 1) * p.step + (p.n - 1) * p.u_ld + wide : 0;
+	const size_t w_size = p.n ? (taps - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
+	const size_t u_size = p.n ? (places - 1) * p.step + (p.n - 1) * p.u_ld + wide : 0;
 	p.w = guard_new(w_size);
 	p.u = guard_new(u_size);
 	draw_reals(d, back ? p.u : p.w, back ? u_size : w_size);
@@ -174,10 +246,10 @@ static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 	for (size_t i = 0; i < p.n; i++)
 		for (size_t c = 0; c < cols; c++) {
 			double v[PLACES], want[PLACES];
-			for (int t = 0; t < (back ? PLACES : TAPS * TAPS); t++)
+			for (int t = 0; t < (back ? places : taps); t++)
 				v[t] = back ? p.u[t * p.step + i * p.u_ld + c] : p.w[t * p.tap_step + i * p.ld + c];
-			double tolerance = near(sandwich(&(struct matrix){g, IN, TAPS, back}, v, want));
-			for (int t = 0; t < (back ? TAPS * TAPS : PLACES); t++) {
+			double tolerance = near(sandwich(back ? &g_back : &g, v, back ? &gt_back : &gt, want));
+			for (int t = 0; t < (back ? taps : places); t++) {
 				bp_real *got =
 					back ? p.w + t * p.tap_step + i * p.ld + c : p.u + t * p.step + i * p.u_ld + c;
 				check_near(k, "winograd's weights", t, *got, want[t], tolerance);

@@ -37,10 +37,10 @@ static void layer_run(struct layer *l, struct draw *d)
 	const struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), 2};
 	l->x_size = (size_t)l->n * s->h * s->w * s->c;
 	l->y_size = (size_t)l->n * s->oh * s->ow * s->oc;
-	l->w_size = (size_t)9 * s->c * s->oc;
+	l->w_size = (size_t)s->kh * s->kw * s->c * s->oc;
 	l->x = drawn(d, l->x_size, 1);
 	l->dy = drawn(d, l->y_size, 1);
-	l->w = drawn(d, l->w_size, 2. / (9 * s->c));
+	l->w = drawn(d, l->w_size, 2. / (s->kh * s->kw * s->c));
 	l->y = guard_new(l->y_size);
 	l->dx = guard_new(l->x_size);
 	l->dw = guard_new(l->w_size);
@@ -71,8 +71,8 @@ static double exact_y(const struct layer *l, size_t at)
 	const int o = (int)(at % s->oc), x = (int)(at / s->oc % s->ow), y = (int)(at / s->oc / s->ow % s->oh);
 	const size_t image = at / s->oc / s->ow / s->oh;
 	double sum = 0;
-	for (int tap = 0; tap < 9; tap++) {
-		const int iy = y - s->pt + tap / 3, ix = x - s->pl + tap % 3;
+	for (int tap = 0; tap < s->kh * s->kw; tap++) {
+		const int iy = y - s->pt + tap / s->kw, ix = x - s->pl + tap % s->kw;
 		for (int c = 0; c < s->c && iy >= 0 && iy < s->h && ix >= 0 && ix < s->w; c++)
 			sum += (double)l->x[((image * s->h + iy) * s->w + ix) * s->c + c] *
 			       (double)l->w[(tap * s->c + c) * s->oc + o];
@@ -86,8 +86,8 @@ static double exact_dx(const struct layer *l, size_t at)
 	const int c = (int)(at % s->c), x = (int)(at / s->c % s->w), y = (int)(at / s->c / s->w % s->h);
 	const size_t image = at / s->c / s->w / s->h;
 	double sum = 0;
-	for (int tap = 0; tap < 9; tap++) {
-		const int oy = y + s->pt - tap / 3, ox = x + s->pl - tap % 3;
+	for (int tap = 0; tap < s->kh * s->kw; tap++) {
+		const int oy = y + s->pt - tap / s->kw, ox = x + s->pl - tap % s->kw;
 		for (int o = 0; o < s->oc && oy >= 0 && oy < s->oh && ox >= 0 && ox < s->ow; o++)
 			sum += (double)l->dy[((image * s->oh + oy) * s->ow + ox) * s->oc + o] *
 			       (double)l->w[(tap * s->c + c) * s->oc + o];
@@ -101,7 +101,8 @@ static double exact_dw(const struct layer *l, size_t at)
 	const int o = (int)(at % s->oc), c = (int)(at / s->oc % s->c), tap = (int)(at / s->oc / s->c);
 	double sum = 0;
 	for (size_t p = 0; p < (size_t)l->n * s->oh * s->ow; p++) {
-		const int iy = (int)(p / s->ow % s->oh) - s->pt + tap / 3, ix = (int)(p % s->ow) - s->pl + tap % 3;
+		const int iy = (int)(p / s->ow % s->oh) - s->pt + tap / s->kw;
+		const int ix = (int)(p % s->ow) - s->pl + tap % s->kw;
 		if (iy >= 0 && iy < s->h && ix >= 0 && ix < s->w)
 			sum += (double)l->x[((p / s->ow / s->oh * s->h + iy) * s->w + ix) * s->c + c] *
 			       (double)l->dy[p * s->oc + o];
@@ -122,15 +123,21 @@ static void assert_rounding(const struct layer *l, const char *what, const bp_re
 		largest = fmax(largest, fabs(want));
 		error = fmax(error, fabs((double)got[at] - want));
 	}
-	ck_assert_msg(error <= bound * largest, "%s of %d channels: %g of the largest", what, l->s.c, error / largest);
+	ck_assert_msg(error <= bound * largest, "%s of %d channels, %dx%d: %g of the largest", what, l->s.c, l->s.kh,
+		l->s.kw, error / largest);
 }
+
+static const struct {
+	int h, w, c, kh, kw;
+} layers[] = {{16, 16, 16, 3, 3}, {16, 16, 64, 3, 3}, {8, 8, 256, 3, 3}, {4, 4, 512, 3, 3}, {16, 16, 16, 5, 5},
+	{16, 16, 64, 5, 5}, {8, 8, 256, 5, 5}, {1, 256, 64, 1, 3}, {1, 256, 64, 1, 5}, {32, 4, 128, 3, 1}};
+enum { LAYERS = sizeof layers / sizeof layers[0] };
 
 START_TEST(winograd_rounds_little_on_layers_as_they_are_trained)
 {
-	static const int channels[] = {16, 64, 256, 512}, sizes[] = {16, 16, 8, 4};
 	struct draw d = {(uint64_t)_i + 1};
-	const int c = channels[_i], size = sizes[_i];
-	struct layer l = {.s = {size, size, c, size, size, c, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, .n = 8};
+	const int h = layers[_i].h, w = layers[_i].w, c = layers[_i].c, kh = layers[_i].kh, kw = layers[_i].kw;
+	struct layer l = {.s = {h, w, c, h, w, c, kh, kw, 1, 1, kh / 2, kw / 2, 1, 1, 1, BP_CONV_WINOGRAD}, .n = 8};
 	layer_run(&l, &d);
 	assert_rounding(&l, "y", l.y, l.y_size, exact_y);
 	assert_rounding(&l, "dx", l.dx, l.x_size, exact_dx);
@@ -143,7 +150,7 @@ END_TEST
 TEST_SUITE(winograd, 60)
 {
 #ifndef BP_DOUBLE
-	tcase_add_loop_test(tc, winograd_rounds_little_on_layers_as_they_are_trained, 0, 4);
+	tcase_add_loop_test(tc, winograd_rounds_little_on_layers_as_they_are_trained, 0, LAYERS);
 #else
 	(void)tc;
 #endif
