@@ -33,7 +33,7 @@ enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
 struct bp_conv;
 
 /* Whether it is a convolution that has transforms (kernels/winograd.h: 3x3, 5x5, and 3 or 5 taps along one axis),
- * without stride, dilation or groups, and padded by less than the kernel's size. */
+ * without stride or groups, and padded by less than the kernel spans. */
 bool bp_conv_can_winograd(const struct bp_conv_shape *s);
 
 /* max_batch: the largest n of any call. The plan owns no large memory (index tables only). NULL when out of memory. */

@@ -31,6 +31,7 @@ struct winograd_plan {
 	int down, across;                 /* tiles of an image */
 	int out_h, out_w, in_h, in_w;     /* targets of a tile, and sources that it reads; */
 	size_t places;                    /* ... of it, as many as sources */
+	int step_h, step_w;               /* from pixel to pixel of a tile: the kernel's dilation */
 	size_t block;                     /* tiles of a task */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
@@ -340,10 +341,15 @@ size_t bp_winograd_step(size_t elements);
 /* Fills in what a map of h x w targets is as tiles. */
 void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret);
 
-/* Tiles of a batch in their order: image by image, line by line. */
+/* Bytes of the zeros that rows of tiles outside a map of so many channels are read from. */
+size_t bp_winograd_zeros(const struct winograd_plan *p, int channels);
+
+/* Tiles of a batch in their order: image by image, line by line. With a dilation, neighbours in a line begin side by
+ * side, as many as it is, and lie between each other's pixels. */
 struct bp_tile {
 	size_t image;
-	int y, x;
+	int line, column;
+	int y, x; /* its first target */
 };
 struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i);
 void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t);
@@ -353,9 +359,10 @@ struct bp_map {
 	const bp_real *at, *zeros;
 	int h, w, c;
 };
-/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
+/* Where a tile of rows x cols of the plan's pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
 struct bp_winograd_in;
-void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int rows, int cols, struct bp_winograd_in *ret);
+void bp_tile_rows(const struct winograd_plan *p, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
+	int cols, struct bp_winograd_in *ret);
 
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);

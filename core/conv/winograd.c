@@ -1,7 +1,7 @@
 /*
  * winograd.c - one direction of a 3x3 or 5x5 convolution of stride 1 (forward, or backward-data), or of such a one
- * along one axis, in Winograd's way: with 3x3 a quarter of the multiplications of the direct way, with 5x5 9 of 25
- * (kernels/winograd.h). Called by conv.c on the trainer's thread; its tasks run on any.
+ * along one axis, dilated or not, in Winograd's way: with 3x3 a quarter of the multiplications of the direct way, with
+ * 5x5 9 of 25 (kernels/winograd.h). Called by conv.c on the trainer's thread; its tasks run on any.
  *
  * First the weights are transformed into panels of nr target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
@@ -43,14 +43,20 @@ bool bp_conv_can_winograd(const struct bp_conv_shape *s)
 #define KERNEL_KNOWN(h, w) known = known || (s->kh == (h) && s->kw == (w));
 	BP_WINOGRAD_KERNELS(KERNEL_KNOWN)
 #undef KERNEL_KNOWN
-	return known && s->sh == 1 && s->sw == 1 && s->dh == 1 && s->dw == 1 && s->groups == 1 && s->pt < s->kh &&
-	       s->pl < s->kw;
+	return known && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->pt <= (int64_t)(s->kh - 1) * s->dh &&
+	       s->pl <= (int64_t)(s->kw - 1) * s->dw;
 }
 
 size_t bp_winograd_step(size_t elements)
 {
 	const size_t line = BP_ALIGN / sizeof(bp_real);
 	return (divide_up(elements, line) | 1) * line;
+}
+
+/* Tiles along an axis: as many for each residue modulo the dilation. */
+static int tiles_along(int targets, int step, int out)
+{
+	return (int)divide_up(divide_up((size_t)targets, (size_t)step), (size_t)out) * least(step, targets);
 }
 
 void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret)
@@ -60,8 +66,16 @@ void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winog
 	ret->in_h = bp_winograd_reads(s->kh);
 	ret->in_w = bp_winograd_reads(s->kw);
 	ret->places = (size_t)ret->in_h * ret->in_w;
-	ret->down = (h + ret->out_h - 1) / ret->out_h;
-	ret->across = (w + ret->out_w - 1) / ret->out_w;
+	ret->step_h = s->kh == 1 ? 1 : s->dh;
+	ret->step_w = s->kw == 1 ? 1 : s->dw;
+	ret->down = tiles_along(h, ret->step_h, ret->out_h);
+	ret->across = tiles_along(w, ret->step_w, ret->out_w);
+}
+
+size_t bp_winograd_zeros(const struct winograd_plan *p, int channels)
+{
+	const size_t span = p->in_h == 1 ? 0 : (size_t)(p->in_w - 1) * p->step_w + 1; /* maps have a row 0 */
+	return round_up(span * channels * sizeof(bp_real), BP_ALIGN);
 }
 
 static size_t kernel_taps(const struct bp_conv *cv)
@@ -103,15 +117,10 @@ static size_t ahead_bytes(const struct side *sd)
 	return sd->winograd.own_step ? 0 : sd->winograd.u_step * sd->winograd.places * sizeof(bp_real);
 }
 
-static size_t zeros_bytes(const struct side *sd)
-{
-	return round_up((size_t)BP_WINOGRAD_IN * sd->in_c * sizeof(bp_real), BP_ALIGN);
-}
-
 static size_t side_workspace(const struct side *sd, int threads)
 {
 	const struct winograd_plan *p = &sd->winograd;
-	return ahead_bytes(sd) + zeros_bytes(sd) + (size_t)threads * p->scratch;
+	return ahead_bytes(sd) + bp_winograd_zeros(p, sd->in_c) + (size_t)threads * p->scratch;
 }
 
 static size_t pack_pieces(const struct side *sd)
@@ -156,31 +165,49 @@ static void pack_task(const void *job, size_t i, void *scratch)
 	pack_rows(j, panel, row, left < PACK_ROWS ? left : PACK_ROWS, &w, scratch);
 }
 
+/* Of tile i along an axis. */
+static int first_target(int i, int step, int out)
+{
+	return step == 1 ? i * out : i % step + i / step * step * out;
+}
+
 struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i)
 {
 	const size_t line = i / p->across;
-	return (struct bp_tile){line / p->down, (int)(line % p->down), (int)(i % p->across)};
+	struct bp_tile t = {line / p->down, (int)(line % p->down), (int)(i % p->across), 0, 0};
+	t.y = first_target(t.line, p->step_h, p->out_h);
+	t.x = first_target(t.column, p->step_w, p->out_w);
+	return t;
 }
 
 void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t)
 {
-	if (++t->x < p->across)
-		return;
-	t->x = 0;
-	if (++t->y < p->down)
-		return;
-	t->y = 0;
-	t->image++;
+	if (++t->column == p->across) {
+		t->column = 0;
+		if (++t->line == p->down) {
+			t->line = 0;
+			t->image++;
+		}
+		t->y = first_target(t->line, p->step_h, p->out_h);
+	}
+	t->x = first_target(t->column, p->step_w, p->out_w);
 }
 
-void bp_tile_rows(const struct bp_map *m, size_t image, int y, int x, int rows, int cols, struct bp_winograd_in *ret)
+/* Pixels of a tile before the one that lies at `end` of an axis or past it, when the first is at `from`: up to n. */
+static int pixels_before(int64_t end, int64_t from, int step, int n)
+{
+	const int64_t before = end <= from ? 0 : step == 1 ? end - from : (end - from + step - 1) / step;
+	return before < n ? (int)before : n;
+}
+
+void bp_tile_rows(const struct winograd_plan *p, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
+	int cols, struct bp_winograd_in *ret)
 {
 	const bp_real *map = m->at + image * m->h * m->w * m->c;
-	ret->lo = most(-x, 0);
-	ret->hi = least(m->w - x, cols);
-	for (int i = 0; i < rows; i++)
-		ret->rows[i] =
-			y + i < 0 || y + i >= m->h ? m->zeros : map + ((ptrdiff_t)(y + i) * m->w + x) * (ptrdiff_t)m->c;
+	ret->lo = pixels_before(0, x, p->step_w, cols);
+	ret->hi = pixels_before(m->w, x, p->step_w, cols);
+	for (int i = 0; i < rows; i++, y += p->step_h)
+		ret->rows[i] = y < 0 || y >= m->h ? m->zeros : map + (y * m->w + x) * m->c;
 }
 
 /* A task's block: rows of transformed sources at v and of sums at m, for panels [panel, end). */
@@ -204,14 +231,13 @@ static void block_sources(const struct block *b)
 		.kh = j->cv->s.kh,
 		.kw = j->cv->s.kw,
 		.channels = sd->kg,
-		.col_step = sd->in_c,
+		.col_step = (size_t)p->step_w * sd->in_c,
 		.step = p->in_step,
 		.panel = p->in_ld,
 	};
 	struct bp_tile t = bp_tile_at(p, b->first);
 	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
-		bp_tile_rows(&map, t.image, t.y * p->out_h + sd->lattices->iy, t.x * p->out_w + sd->lattices->ix,
-			p->in_h, p->in_w, &in);
+		bp_tile_rows(p, &map, t.image, t.y + sd->lattices->iy, t.x + sd->lattices->ix, p->in_h, p->in_w, &in);
 		in.dst = b->v + i * p->in_ld;
 		j->cv->k->winograd_input(&in);
 	}
@@ -283,19 +309,18 @@ static void block_targets(const struct block *b)
 		.kw = j->cv->s.kw,
 		.channels = (end < c ? end : c) - first,
 		.step = p->out_step,
-		.row_step = w * c,
-		.col_step = c,
+		.row_step = p->step_h * w * c,
+		.col_step = p->step_w * c,
 		.bias = j->call.bias ? j->call.bias + first : NULL,
 		.acc = j->call.acc,
 		.relu = j->call.relu,
 	};
 	struct bp_tile t = bp_tile_at(p, b->first);
 	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
-		const size_t y = (size_t)t.y * p->out_h, x = (size_t)t.x * p->out_w;
 		out.src = b->m + i * b->out_ld;
-		out.rows = least(sd->out_h - (int)y, p->out_h);
-		out.cols = least(sd->out_w - (int)x, p->out_w);
-		const size_t at = ((t.image * sd->out_h + y) * w + x) * c + first;
+		out.rows = pixels_before(sd->out_h, t.y, p->step_h, p->out_h);
+		out.cols = pixels_before(sd->out_w, t.x, p->step_w, p->out_w);
+		const size_t at = ((t.image * sd->out_h + t.y) * w + t.x) * c + first;
 		out.dst = j->call.out + at;
 		out.through = j->call.through ? j->call.through + at : NULL;
 		j->cv->k->winograd_output(&out);
@@ -360,14 +385,14 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	const struct winograd_plan *p = &sd->winograd;
 	struct job j = {.cv = cv, .sd = sd, .call = *call, .u = ws};
 	j.zeros = (bp_real *)((char *)ws + ahead_bytes(sd));
-	memset(j.zeros, 0, zeros_bytes(sd));
+	memset(j.zeros, 0, bp_winograd_zeros(p, sd->in_c));
 	j.tiles = call->n * p->down * p->across;
 	const size_t work = j.tiles * p->places * sd->kg * sd->ng;
 	cut_work(&j, work);
 	const struct phase phases[] = {
 		{pack_pieces(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
 	const int own = p->own_step > 0;
-	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + zeros_bytes(sd), p->scratch};
+	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + bp_winograd_zeros(p, sd->in_c), p->scratch};
 	bp_work_run(ctx, work, &w);
 }
 

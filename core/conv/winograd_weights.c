@@ -78,7 +78,7 @@ static size_t part_bytes(const struct bp_conv *cv, size_t elements)
 
 static size_t zeros_bytes(const struct bp_conv *cv)
 {
-	return round_up((size_t)BP_WINOGRAD_IN * most(cv->s.c, cv->s.oc) * sizeof(bp_real), BP_ALIGN);
+	return bp_winograd_zeros(&cv->winograd_weights.tiles, most(cv->s.c, cv->s.oc));
 }
 
 size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
@@ -108,7 +108,7 @@ static void block_transform(const struct place *pl)
 		.kh = s->kh,
 		.kw = s->kw,
 		.channels = pl->end - pl->from,
-		.col_step = s->c,
+		.col_step = (size_t)tiles->step_w * s->c,
 		.step = p->x_step,
 		.panel = p->x_ld,
 	};
@@ -116,20 +116,19 @@ static void block_transform(const struct place *pl)
 		.kh = s->kh,
 		.kw = s->kw,
 		.channels = s->oc,
-		.col_step = s->oc,
+		.col_step = (size_t)tiles->step_w * s->oc,
 		.step = p->dy_step,
 		.panel = k->nr,
 		.panel_step = p->panel_step,
 	};
 	struct bp_tile t = bp_tile_at(tiles, pl->first);
 	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(tiles, &t)) {
-		const int top = t.y * tiles->out_h, left = t.x * tiles->out_w;
-		bp_tile_rows(&x, t.image, top - s->pt, left - s->pl, tiles->in_h, tiles->in_w, &xs);
+		bp_tile_rows(tiles, &x, t.image, t.y - s->pt, t.x - s->pl, tiles->in_h, tiles->in_w, &xs);
 		for (int row = 0; row < tiles->in_h; row++)
 			xs.rows[row] += pl->from;
 		xs.dst = pl->v + i * p->x_ld;
 		k->winograd_input(&xs);
-		bp_tile_rows(&dy, t.image, top, left, tiles->out_h, tiles->out_w, &ys);
+		bp_tile_rows(tiles, &dy, t.image, t.y, t.x, tiles->out_h, tiles->out_w, &ys);
 		ys.dst = pl->m + i * k->nr;
 		k->winograd_gradient(&ys);
 	}

@@ -13,9 +13,9 @@ static const struct bp_arg args[] = {
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each map."},
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
 		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
-		"kernel of 3x3, 5x5, 1x3, 1x5, 3x1 or 5x1, stride, dilation and groups of 1, and a padding less than "
-		"the "
-		"kernel's size. \"auto\" takes the faster one."},
+		"kernel of 3x3, 5x5, 1x3, 1x5, 3x1 or 5x1, a stride and groups of 1, and a padding less than the "
+		"kernel "
+		"spans. \"auto\" takes the faster one."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)

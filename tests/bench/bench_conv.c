@@ -1,10 +1,11 @@
 /*
  * bench_conv.c - GFLOP/s of the convolution drivers.
  *
- * bench_conv [threads [auto|direct|winograd] [avx2|baseline] [n h c oc k stride groups]]: without a shape, those of
- * common nets (of which winograd skips what it cannot); h, k and stride may be pairs, as 1x300. Prints, for forward,
- * backward-data and backward-weights, nominal operations (2 a multiply-add, padding included) over the median and the
- * best time, each beside its share of the peak of multiply-adds measured in registers at the same time.
+ * bench_conv [threads [auto|direct|winograd] [avx2|baseline] [n h c oc k stride groups [dilation]]]: without a shape,
+ * those of common nets (of which winograd skips what it cannot); h, k, stride and dilation may be pairs, as 1x300.
+ * Prints, for forward, backward-data and backward-weights, nominal operations (2 a multiply-add, padding included) over
+ * the median and the best time, each beside its share of the peak of multiply-adds measured in registers at the same
+ * time.
  */
 #include "base/mem.h"
 #include "conv/conv.h"
@@ -149,7 +150,8 @@ static void read_pair(const char *word, int *ret_y, int *ret_x)
 	*ret_x = *end == 'x' ? atoi(end + 1) : *ret_y;
 }
 
-/* The shape of n h c oc k stride groups, padded so that without a stride the output is as large as the input. */
+/* The shape of n h c oc k stride groups dilation (or NULL), padded so that without a stride the output is as large as
+ * the input. */
 static struct bench read_shape(char **v)
 {
 	struct bench b = {.n = atoi(v[0])};
@@ -160,11 +162,11 @@ static struct bench read_shape(char **v)
 	read_pair(v[4], &s->kh, &s->kw);
 	read_pair(v[5], &s->sh, &s->sw);
 	s->groups = atoi(v[6]);
-	s->dh = s->dw = 1;
-	s->pt = s->kh / 2;
-	s->pl = s->kw / 2;
-	s->oh = (s->h + 2 * s->pt - s->kh) / s->sh + 1;
-	s->ow = (s->w + 2 * s->pl - s->kw) / s->sw + 1;
+	read_pair(v[7] ? v[7] : "1", &s->dh, &s->dw);
+	s->pt = s->kh / 2 * s->dh;
+	s->pl = s->kw / 2 * s->dw;
+	s->oh = (s->h + 2 * s->pt - (s->kh - 1) * s->dh - 1) / s->sh + 1;
+	s->ow = (s->w + 2 * s->pl - (s->kw - 1) * s->dw - 1) / s->sw + 1;
 	return b;
 }
 
@@ -186,16 +188,16 @@ int main(int argc, char **argv)
 			isa_mask = (2u << i) - 1;
 			argv++, argc--;
 		}
-	if (threads < 1 || (argc > 1 && argc != 8)) {
+	if (threads < 1 || (argc > 1 && argc != 8 && argc != 9)) {
 		fprintf(stderr, "usage: bench_conv [threads [auto|direct|winograd] [avx2|baseline] "
-				"[n h c oc k stride groups]]\n");
+				"[n h c oc k stride groups [dilation]]]\n");
 		return EXIT_FAILURE;
 	}
 	const struct bp_ctx ctx = {bp_kernels_choose(isa_mask), threads};
 	double peak = tile_peak(ctx.k) * ctx.threads;
 	printf("%s, %d threads, %s, tile in L1: %.1f GFLOP/s\n%-36s %18s %20s %22s\n", ctx.k->name, ctx.threads,
 		words[algorithm], peak, "", "forward", "backward data", "backward weights");
-	if (argc == 8) {
+	if (argc > 1) {
 		struct bench b = read_shape(argv + 1);
 		b.s.algorithm = algorithm;
 		return run(&b, &ctx, peak) ? EXIT_SUCCESS : EXIT_FAILURE;

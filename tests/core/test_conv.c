@@ -255,6 +255,8 @@ static const struct {
 	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 7}, /* each task's own weights */
 	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
 	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	{{23, 21, 33, 23, 21, 40, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 9},
+	{{1, 300, 33, 1, 300, 70, 1, 3, 1, 1, 0, 16, 1, 16, 1, BP_CONV_AUTO}, 9},
 	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD}, 20},
 	{{1, 75, 33, 1, 75, 40, 1, 5, 1, 1, 0, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
 	{{37, 9, 32, 37, 9, 35, 3, 1, 1, 1, 1, 0, 1, 1, 1, BP_CONV_AUTO}, 10},
@@ -283,15 +285,15 @@ START_TEST(large_shapes_agree_with_the_oracle)
 }
 END_TEST
 
-/* Of an axis, less than k on each side, for an output of at least one. */
-static void draw_padding(struct draw *d, int in, int k, int *ret_before, int *ret_out)
+/* Of an axis, less than the kernel spans on each side, for an output of at least one. */
+static void draw_padding(struct draw *d, int in, int k, int dilation, int *ret_before, int *ret_out)
 {
-	const int before = draw_int(d, 0, k - 1), missing = k - in - before;
+	const int most = (k - 1) * dilation, before = draw_int(d, 0, most), missing = most + 1 - in - before;
 	*ret_before = before;
-	*ret_out = extent(in, before, draw_int(d, missing > 0 ? missing : 0, k - 1), k, 1, 1);
+	*ret_out = extent(in, before, draw_int(d, missing > 0 ? missing : 0, most), k, 1, dilation);
 }
 
-/* Maps that are not made of whole tiles, any kernel and padding, channels with and without tails. */
+/* Maps that are not made of whole tiles, any kernel, dilation and padding, channels with and without tails. */
 START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 {
 	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
@@ -311,13 +313,13 @@ START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 			.kw = kernel[1],
 			.sh = 1,
 			.sw = 1,
-			.dh = 1,
-			.dw = 1,
 			.groups = 1,
 			.algorithm = BP_CONV_WINOGRAD,
 		};
-		draw_padding(&d, s.h, s.kh, &s.pt, &s.oh);
-		draw_padding(&d, s.w, s.kw, &s.pl, &s.ow);
+		s.dh = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
+		s.dw = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
+		draw_padding(&d, s.h, s.kh, s.dh, &s.pt, &s.oh);
+		draw_padding(&d, s.w, s.kw, s.dw, &s.pl, &s.ow);
 		struct trial t = {.s = s, .n = draw_int(&d, 1, 5)};
 		trial_start(&t, &d);
 		trial_oracle(&t);

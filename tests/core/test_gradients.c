@@ -161,6 +161,10 @@ START_TEST(winograds_convolution_has_the_gradient_of_its_function)
 		{2, "3x4x7 | Conv2d out_channels=5 kernel_size=1,5 padding=0,4 algorithm=winograd"},
 		{2, "3x7x4 | Conv2d out_channels=5 kernel_size=3,1 padding=2,0 algorithm=winograd"},
 		{2, "3x7x4 | Conv2d out_channels=5 kernel_size=5,1 algorithm=winograd | ReLU"},
+		{2, "3x9x8 | Conv2d out_channels=4 kernel_size=3 dilation=2 padding=2 algorithm=winograd"},
+		{1, "2x7x6 | Conv2d out_channels=3 kernel_size=5 dilation=3,2 padding=12,3 algorithm=winograd | ReLU"},
+		{2, "2x2x30 | Conv2d out_channels=3 kernel_size=1,3 dilation=7,5 padding=0,10 algorithm=winograd"},
+		{2, "3x30 | Conv1d out_channels=4 kernel_size=5 dilation=6 padding=same algorithm=winograd"},
 		{2, "3x11 | Conv1d out_channels=4 kernel_size=3 algorithm=winograd"},
 		{2, "9x7 | Conv1d out_channels=5 kernel_size=5 padding=2 algorithm=winograd"},
 		{2, "3x5x5 | a: Conv2d out_channels=3 kernel_size=3 padding=1 algorithm=winograd | Tanh"
