@@ -349,7 +349,7 @@ size_t bp_winograd_zeros(const struct winograd_plan *p, int channels);
 struct bp_tile {
 	size_t image;
 	int line, column;
-	int y, x; /* its first target */
+	int64_t y, x; /* its first target; those of a dilated one may lie past the map */
 };
 struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i);
 void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t);

@@ -15,6 +15,7 @@
 enum {
 	PARALLEL = 32768,        /* elements of a batch; below, starting threads costs more than they save */
 	PARALLEL_CHANGED = 4096, /* the same where augmentations make each cost more */
+	TURNED = 8,              /* channels of floats, from which on they are turned by tiles */
 	PIECE = 4096             /* elements that are worth a call: short samples are gathered several at a time */
 };
 
@@ -64,24 +65,28 @@ static void gather_bytes(const struct bp_feed *f, const uint8_t *from, bp_real *
 			to[p * f->channels + c] = f->table[c * 256 + from[p]];
 }
 
-static void gather_floats(const struct bp_feed *f, const float *from, bp_real *restrict to)
+/* A sweep for each channel; many channels are turned by tiles and then normalised as they lie: with 64 it takes a
+ * quarter of the time. */
+static void gather_floats(const struct bp_feed *f, const struct bp_kernels *k, const float *from, bp_real *restrict to)
 {
-	if (f->area == 1 && !f->data.mean && !f->data.std) {
-		for (int64_t c = 0; c < f->channels; c++)
-			to[c] = (bp_real)from[c];
+	const int64_t channels = f->channels;
+	const float *mean = f->data.mean, *std = f->data.std;
+	if (channels < TURNED || sizeof(*to) != sizeof(*from)) {
+		for (int64_t c = 0; c < channels; c++, from += f->area)
+			for (int64_t p = 0; p < f->area; p++)
+				to[p * channels + c] = bp_normal((bp_real)from[p], mean, std, c);
 		return;
 	}
-	for (int64_t c = 0; c < f->channels; c++, from += f->area) {
-		bp_real mean = f->data.mean ? (bp_real)f->data.mean[c] : 0,
-			std = f->data.std ? (bp_real)f->data.std[c] : 1;
-		for (int64_t p = 0; p < f->area; p++)
-			to[p * f->channels + c] = ((bp_real)from[p] - mean) / std;
-	}
+	k->transpose((size_t)channels, (size_t)f->area, (const bp_real *)from, false, to);
+	for (int64_t p = 0; p < f->area && (mean || std); p++, to += channels)
+		for (int64_t c = 0; c < channels; c++)
+			to[c] = bp_normal(to[c], mean, std, c);
 }
 
 struct gather {
 	const struct bp_feed *feed;
 	const struct bp_pick *pick;
+	const struct bp_kernels *k;
 	bp_real *x;
 };
 
@@ -110,7 +115,7 @@ static void gather_samples(const struct gather *g, int first, int end, int threa
 		if (bytes)
 			gather_bytes(f, (const uint8_t *)f->data.samples + from, to);
 		else
-			gather_floats(f, (const float *)f->data.samples + from, to);
+			gather_floats(f, g->k, (const float *)f->data.samples + from, to);
 	}
 }
 
@@ -123,7 +128,7 @@ static void gather_piece(const void *arg, int64_t i, int thread)
 
 void bp_batcher_gather(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick)
 {
-	const struct gather g = {feed, pick, bp_exec_input(b->exec)};
+	const struct gather g = {feed, pick, b->ctx.k, bp_exec_input(b->exec)};
 	const int64_t each = PIECE / feed->size > 1 ? PIECE / feed->size : 1;
 	if (pick->n * feed->size < (feed->chain ? PARALLEL_CHANGED : PARALLEL))
 		gather_samples(&g, 0, pick->n, 0);

@@ -3,6 +3,7 @@
 #include "spec_text.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static void predict(const char *text, const struct bp_data *data, bp_real *ret)
 {
@@ -34,26 +35,36 @@ START_TEST(outputs_come_in_the_order_of_the_samples)
 }
 END_TEST
 
+/* Few channels and many go different ways; with and without a mean and a deviation. */
 START_TEST(sequences_are_normalised_by_channel_as_bytes_and_as_floats)
 {
-	static const float mean[] = {0.5f, 0.25f}, std[] = {2, 0.5f};
-	uint8_t bytes[2 * 2 * 3];
-	float floats[2 * 2 * 3];
-	bp_real y[2][2 * 2 * 3];
-	for (int i = 0; i < 12; i++) {
-		bytes[i] = (uint8_t)(i * 20);
+	enum { MOST = 19, LENGTH = 21, COUNT = 2 };
+	static const int channels[] = {1, 2, 7, 8, MOST};
+	static uint8_t bytes[COUNT * MOST * LENGTH];
+	static float floats[COUNT * MOST * LENGTH], mean[MOST], std[MOST];
+	static bp_real y[2][COUNT * MOST * LENGTH];
+	const int n = channels[_i / 2], size = COUNT * n * LENGTH;
+	char net[60];
+	snprintf(net, sizeof net, "%dx%d | LeakyReLU negative_slope=1", n, LENGTH);
+	for (int c = 0; c < n; c++) {
+		mean[c] = 0.5f / (float)(c + 1);
+		std[c] = 2 + (float)c;
+	}
+	for (int i = 0; i < size; i++) {
+		bytes[i] = (uint8_t)(i * 37);
 		floats[i] = (float)bytes[i] / 255;
 	}
-	struct bp_data data = {.shape = {2, {2, 3}}, .dtype = BP_U8, .samples = bytes, .count = 2};
-	data.mean = mean;
-	data.std = std;
-	predict("2x3 | LeakyReLU negative_slope=1", &data, y[0]);
+	struct bp_data data = {.shape = {2, {n, LENGTH}}, .dtype = BP_U8, .samples = bytes, .count = COUNT};
+	data.mean = _i % 2 ? mean : NULL;
+	data.std = _i % 2 ? std : NULL;
+	predict(net, &data, y[0]);
 	data.dtype = BP_F32;
 	data.samples = floats;
-	predict("2x3 | LeakyReLU negative_slope=1", &data, y[1]);
-	for (int i = 0; i < 12; i++) {
-		int c = i / 3 % 2;
-		double want = (bytes[i] / 255.0 - (double)mean[c]) / (double)std[c];
+	predict(net, &data, y[1]);
+	for (int i = 0; i < size; i++) {
+		int c = i / LENGTH % n;
+		double want = bytes[i] / 255.0;
+		want = data.mean ? (want - (double)mean[c]) / (double)std[c] : want;
 		ck_assert(fabs((double)y[0][i] - want) < 1e-6);
 		ck_assert(fabs((double)y[1][i] - want) < 1e-6);
 	}
@@ -63,5 +74,5 @@ END_TEST
 TEST_SUITE(predictor, 30)
 {
 	tcase_add_test(tc, outputs_come_in_the_order_of_the_samples);
-	tcase_add_test(tc, sequences_are_normalised_by_channel_as_bytes_and_as_floats);
+	tcase_add_loop_test(tc, sequences_are_normalised_by_channel_as_bytes_and_as_floats, 0, 10);
 }
