@@ -26,12 +26,19 @@ struct lattice {
 	size_t first_tap, tap_line, packed_taps;
 };
 
-/* One direction of a convolution in Winograd's way: its targets as tiles. */
+/* Winograd's way (winograd_tiles.c): a piece of a kernel that has transforms, and the targets of a map as its tiles. */
+enum { BP_WINOGRAD_PIECES = 9 };
+struct winograd_tiles {
+	int kh, kw, top, left;        /* taps of the piece; where it begins in the kernel */
+	int down, across;             /* tiles of an image */
+	int out_h, out_w, in_h, in_w; /* targets of a tile, and sources that it reads; */
+	size_t places;                /* ... of it, as many as sources */
+	int step_h, step_w;           /* from pixel to pixel of a tile: the kernel's dilation */
+};
+
+/* One direction of a piece. */
 struct winograd_plan {
-	int down, across;                 /* tiles of an image */
-	int out_h, out_w, in_h, in_w;     /* targets of a tile, and sources that it reads; */
-	size_t places;                    /* ... of it, as many as sources */
-	int step_h, step_w;               /* from pixel to pixel of a tile: the kernel's dilation */
+	struct winograd_tiles tiles;
 	size_t block;                     /* tiles of a task */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
@@ -57,7 +64,8 @@ struct side {
 	size_t packed;  /* elements of packed weights */
 	size_t unit;    /* of them, those that a task packs for itself; 0: all are packed ahead of the tasks */
 	size_t scratch; /* bytes of each thread */
-	struct winograd_plan winograd;
+	size_t pieces;  /* of the kernel, in Winograd's way */
+	struct winograd_plan winograd[BP_WINOGRAD_PIECES];
 };
 
 /* Backward-weights, over the forward lattice: dW as tiles of (tap, source channel) x target channel, pixels innermost.
@@ -74,8 +82,10 @@ struct weights_plan {
 /* Backward-weights in Winograd's way. Steps are from place to place: of transformed sources and output gradients, and
  * of the sums; ld is from row to row. */
 struct winograd_weights_plan {
-	struct winograd_plan tiles; /* down, across, block */
-	size_t ranges;              /* of source channels */
+	size_t pieces;
+	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
+	size_t block;  /* tiles of a sweep */
+	size_t ranges; /* of source channels */
 	size_t x_ld, x_step;
 	size_t panel_step, dy_step;
 	size_t u_ld, u_step;
@@ -334,15 +344,19 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 		.out = c->dx};
 }
 
+/* winograd_tiles.c */
+
+/* The pieces of a kernel, for a map of h x w targets; 0: it cannot be cut into such that have transforms. */
+size_t bp_winograd_pieces(const struct bp_conv_shape *s, int h, int w, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
+/* Tiles of an image. */
+static inline size_t winograd_tiles_of(const struct winograd_tiles *t)
+{
+	return (size_t)t->down * t->across;
+}
+
 /* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
  * the same sets of the cache. */
 size_t bp_winograd_step(size_t elements);
-
-/* Fills in what a map of h x w targets is as tiles. */
-void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret);
-
-/* Bytes of the zeros that rows of tiles outside a map of so many channels are read from. */
-size_t bp_winograd_zeros(const struct winograd_plan *p, int channels);
 
 /* Tiles of a batch in their order: image by image, line by line. With a dilation, neighbours in a line begin side by
  * side, as many as it is, and lie between each other's pixels. */
@@ -351,17 +365,21 @@ struct bp_tile {
 	int line, column;
 	int64_t y, x; /* its first target; those of a dilated one may lie past the map */
 };
-struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i);
-void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t);
+struct bp_tile bp_tile_at(const struct winograd_tiles *w, size_t i);
+void bp_tile_next(const struct winograd_tiles *w, struct bp_tile *t);
+/* Targets of a tile along an axis, the first at `from`, that lie before `end`. */
+int bp_tile_inside(int64_t end, int64_t from, int step, int n);
 
 /* A batch of maps, and zeros for a row of a tile. */
 struct bp_map {
 	const bp_real *at, *zeros;
 	int h, w, c;
 };
-/* Where a tile of rows x cols of the plan's pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
+/* Bytes of such zeros for a map of so many channels. */
+size_t bp_winograd_zeros(const struct winograd_tiles *w, int channels);
+/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
 struct bp_winograd_in;
-void bp_tile_rows(const struct winograd_plan *p, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
+void bp_tile_rows(const struct winograd_tiles *w, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
 	int cols, struct bp_winograd_in *ret);
 
 /* weights.c: backward-weights of bp_way_gemm. */

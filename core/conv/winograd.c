@@ -1,7 +1,7 @@
 /*
- * winograd.c - one direction of a 3x3 or 5x5 convolution of stride 1 (forward, or backward-data), or of such a one
- * along one axis, dilated or not, in Winograd's way: with 3x3 a quarter of the multiplications of the direct way, with
- * 5x5 9 of 25 (kernels/winograd.h). Called by conv.c on the trainer's thread; its tasks run on any.
+ * winograd.c - one direction of a convolution without stride (forward, or backward-data) in Winograd's way: with 3x3
+ * kernels a quarter of the multiplications of the direct way, with 5x5 9 of 25 (kernels/winograd.h). Called by conv.c
+ * on the trainer's thread; its tasks run on any. Of a large kernel, all of what follows is done for each of its pieces.
  *
  * First the weights are transformed into panels of nr target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
@@ -32,125 +32,105 @@ enum {
 struct job {
 	const struct bp_conv *cv;
 	const struct side *sd;
+	const struct winograd_plan *p; /* of the piece */
 	struct gemm_call call;
 	bp_real *u, *zeros;
 	size_t tiles, block, cuts; /* of the batch, of a task; ranges of panels */
 };
 
-bool bp_conv_can_winograd(const struct bp_conv_shape *s)
+static size_t piece_taps(const struct winograd_plan *p)
 {
-	bool known = false;
-#define KERNEL_KNOWN(h, w) known = known || (s->kh == (h) && s->kw == (w));
-	BP_WINOGRAD_KERNELS(KERNEL_KNOWN)
-#undef KERNEL_KNOWN
-	return known && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->pt <= (int64_t)(s->kh - 1) * s->dh &&
-	       s->pl <= (int64_t)(s->kw - 1) * s->dw;
+	return (size_t)p->tiles.kh * p->tiles.kw;
 }
 
-size_t bp_winograd_step(size_t elements)
-{
-	const size_t line = BP_ALIGN / sizeof(bp_real);
-	return (divide_up(elements, line) | 1) * line;
-}
-
-/* Tiles along an axis: as many for each residue modulo the dilation. */
-static int tiles_along(int targets, int step, int out)
-{
-	return (int)divide_up(divide_up((size_t)targets, (size_t)step), (size_t)out) * least(step, targets);
-}
-
-void bp_winograd_tiles(const struct bp_conv_shape *s, int h, int w, struct winograd_plan *ret)
-{
-	ret->out_h = bp_winograd_makes(s->kh);
-	ret->out_w = bp_winograd_makes(s->kw);
-	ret->in_h = bp_winograd_reads(s->kh);
-	ret->in_w = bp_winograd_reads(s->kw);
-	ret->places = (size_t)ret->in_h * ret->in_w;
-	ret->step_h = s->kh == 1 ? 1 : s->dh;
-	ret->step_w = s->kw == 1 ? 1 : s->dw;
-	ret->down = tiles_along(h, ret->step_h, ret->out_h);
-	ret->across = tiles_along(w, ret->step_w, ret->out_w);
-}
-
-size_t bp_winograd_zeros(const struct winograd_plan *p, int channels)
-{
-	const size_t span = p->in_h == 1 ? 0 : (size_t)(p->in_w - 1) * p->step_w + 1; /* maps have a row 0 */
-	return round_up(span * channels * sizeof(bp_real), BP_ALIGN);
-}
-
-static size_t kernel_taps(const struct bp_conv *cv)
-{
-	return (size_t)cv->s.kh * cv->s.kw;
-}
-
-/* K of the products is summed in pieces of a panel that stay in L1. */
-static size_t piece_length(const struct side *sd)
+/* K of the products is summed in parts of a panel that stay in L1. */
+static size_t part_length(const struct side *sd)
 {
 	return divide_up(sd->kg, divide_up(sd->kg, sd->depth));
 }
 
-static void side_plan(const struct bp_conv *cv, struct side *sd)
+static void piece_plan(const struct bp_conv *cv, const struct side *sd, struct winograd_plan *p)
 {
-	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr;
-	struct winograd_plan *p = &sd->winograd;
-	bp_winograd_tiles(&cv->s, sd->out_h, sd->out_w, p);
-	const size_t tiles = cv->max_batch * p->down * p->across;
+	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr, places = p->tiles.places;
+	const size_t tiles = cv->max_batch * winograd_tiles_of(&p->tiles);
 	p->u_step = bp_winograd_step((size_t)sd->panels * sd->kg * nr);
-	const bool large = p->u_step * p->places * sizeof(bp_real) > LARGE_BYTES;
+	const bool large = p->u_step * places * sizeof(bp_real) > LARGE_BYTES;
 	size_t block = round_up(large ? LARGE_BLOCK : BLOCK, mr);
 	p->block = block < tiles ? block : tiles;
 	p->in_ld = round_up(sd->kg, vlen);
 	p->in_step = bp_winograd_step(p->block * p->in_ld);
 	p->out_step = bp_winograd_step(p->block * round_up(sd->ng, vlen));
-	p->own_step = large && tiles <= BLOCK ? bp_winograd_step(piece_length(sd) * nr) : 0;
-	size_t transform = kernel_taps(cv) * PACK_ROWS * nr * sizeof(bp_real);
-	size_t block_bytes = (p->in_step + p->out_step) * p->places * sizeof(bp_real) + 2 * p->block * sizeof(void *);
+	p->own_step = large && tiles <= BLOCK ? bp_winograd_step(part_length(sd) * nr) : 0;
+	size_t transform = piece_taps(p) * PACK_ROWS * nr * sizeof(bp_real);
+	size_t block_bytes = (p->in_step + p->out_step) * places * sizeof(bp_real) + 2 * p->block * sizeof(void *);
 	if (p->own_step)
-		p->scratch = round_up(block_bytes, BP_ALIGN) + p->places * p->own_step * sizeof(bp_real) + transform;
+		p->scratch = round_up(block_bytes, BP_ALIGN) + places * p->own_step * sizeof(bp_real) + transform;
 	else
 		p->scratch = round_up(transform > block_bytes ? transform : block_bytes, BP_ALIGN);
 }
 
-/* Of the weights that are transformed ahead. */
-static size_t ahead_bytes(const struct side *sd)
+static void side_plan(const struct bp_conv *cv, struct side *sd)
 {
-	return sd->winograd.own_step ? 0 : sd->winograd.u_step * sd->winograd.places * sizeof(bp_real);
+	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
+	sd->pieces = bp_winograd_pieces(&cv->s, sd->out_h, sd->out_w, tiles);
+	for (size_t i = 0; i < sd->pieces; i++) {
+		sd->winograd[i].tiles = tiles[i];
+		piece_plan(cv, sd, &sd->winograd[i]);
+	}
+}
+
+/* Of the weights that are transformed ahead. */
+static size_t ahead_bytes(const struct winograd_plan *p)
+{
+	return p->own_step ? 0 : p->u_step * p->tiles.places * sizeof(bp_real);
 }
 
 static size_t side_workspace(const struct side *sd, int threads)
 {
-	const struct winograd_plan *p = &sd->winograd;
-	return ahead_bytes(sd) + bp_winograd_zeros(p, sd->in_c) + (size_t)threads * p->scratch;
+	size_t bytes = 0;
+	for (const struct winograd_plan *p = sd->winograd; p < sd->winograd + sd->pieces; p++) {
+		const size_t own =
+			ahead_bytes(p) + bp_winograd_zeros(&p->tiles, sd->in_c) + (size_t)threads * p->scratch;
+		bytes = own > bytes ? own : bytes;
+	}
+	return bytes;
 }
 
-static size_t pack_pieces(const struct side *sd)
+static size_t pack_parts(const struct side *sd)
 {
 	return divide_up(sd->kg, PACK_ROWS);
 }
 
-/* n rows of a panel of transformed weights, from `row` on, to u; taps is room for them before. */
+/* n rows of a panel of transformed weights, from `row` on, to u; taps is room for them before. Backward-data takes the
+ * kernel's taps in reverse. */
 static void pack_rows(
 	const struct job *j, size_t panel, size_t row, size_t n, struct bp_winograd_weights *w, bp_real *taps)
 {
 	const struct side *sd = j->sd;
 	const struct bp_kernels *k = j->cv->k;
-	const size_t oc = j->cv->s.oc, all = kernel_taps(j->cv);
+	const struct winograd_tiles *piece = &j->p->tiles;
+	const size_t oc = j->cv->s.oc, kw = j->cv->s.kw, all = kw * j->cv->s.kh, tap_size = (size_t)sd->kg * sd->ng;
+	const size_t corner = piece->top * kw + piece->left;
 	const int first = (int)panel * k->nr;
-	w->kh = j->cv->s.kh;
-	w->kw = j->cv->s.kw;
+	w->kh = piece->kh;
+	w->kw = piece->kw;
 	w->n = n;
 	w->u_ld = k->nr;
 	w->cols = least(sd->ng - first, k->nr);
-	w->w = (bp_real *)j->call.w + row * oc + first;
-	w->tap_step = sd->kg * oc;
+	w->w = (bp_real *)j->call.w + corner * tap_size + row * oc + first;
+	w->tap_step = tap_size;
+	w->line_step = kw * tap_size;
 	w->ld = oc;
 	if (sd->transposed) {
-		for (size_t t = 0; t < all; t++)
-			k->pack_transposed(taps + t * n * k->nr,
-				j->call.w + ((all - 1 - t) * sd->ng + first) * oc + row, oc, n, w->cols);
+		for (size_t t = 0; t < piece_taps(j->p); t++) {
+			const size_t tap = all - 1 - (corner + t / piece->kw * kw + t % piece->kw);
+			k->pack_transposed(
+				taps + t * n * k->nr, j->call.w + tap * tap_size + first * oc + row, oc, n, w->cols);
+		}
 		w->w = taps;
 		w->cols = k->nr;
 		w->tap_step = n * k->nr;
+		w->line_step = piece->kw * w->tap_step;
 		w->ld = k->nr;
 	}
 	k->winograd_weights(w);
@@ -160,54 +140,9 @@ static void pack_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const size_t panel = i / pack_pieces(sd), row = i % pack_pieces(sd) * PACK_ROWS, left = sd->kg - row;
-	struct bp_winograd_weights w = {.u = j->u + (panel * sd->kg + row) * j->cv->k->nr, .step = sd->winograd.u_step};
+	const size_t panel = i / pack_parts(sd), row = i % pack_parts(sd) * PACK_ROWS, left = sd->kg - row;
+	struct bp_winograd_weights w = {.u = j->u + (panel * sd->kg + row) * j->cv->k->nr, .step = j->p->u_step};
 	pack_rows(j, panel, row, left < PACK_ROWS ? left : PACK_ROWS, &w, scratch);
-}
-
-/* Of tile i along an axis. */
-static int64_t first_target(int i, int step, int out)
-{
-	return step == 1 ? (int64_t)i * out : i % step + (int64_t)(i / step) * step * out;
-}
-
-struct bp_tile bp_tile_at(const struct winograd_plan *p, size_t i)
-{
-	const size_t line = i / p->across;
-	struct bp_tile t = {line / p->down, (int)(line % p->down), (int)(i % p->across), 0, 0};
-	t.y = first_target(t.line, p->step_h, p->out_h);
-	t.x = first_target(t.column, p->step_w, p->out_w);
-	return t;
-}
-
-void bp_tile_next(const struct winograd_plan *p, struct bp_tile *t)
-{
-	if (++t->column == p->across) {
-		t->column = 0;
-		if (++t->line == p->down) {
-			t->line = 0;
-			t->image++;
-		}
-		t->y = first_target(t->line, p->step_h, p->out_h);
-	}
-	t->x = first_target(t->column, p->step_w, p->out_w);
-}
-
-/* Pixels of a tile before the one that lies at `end` of an axis or past it, when the first is at `from`: up to n. */
-static int pixels_before(int64_t end, int64_t from, int step, int n)
-{
-	const int64_t before = end <= from ? 0 : step == 1 ? end - from : (end - from + step - 1) / step;
-	return before < n ? (int)before : n;
-}
-
-void bp_tile_rows(const struct winograd_plan *p, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
-	int cols, struct bp_winograd_in *ret)
-{
-	const bp_real *map = m->at + image * m->h * m->w * m->c;
-	ret->lo = pixels_before(0, x, p->step_w, cols);
-	ret->hi = pixels_before(m->w, x, p->step_w, cols);
-	for (int i = 0; i < rows; i++, y += p->step_h)
-		ret->rows[i] = y < 0 || y >= m->h ? m->zeros : map + (y * m->w + x) * m->c;
 }
 
 /* A task's block: rows of transformed sources at v and of sums at m, for panels [panel, end). */
@@ -225,29 +160,32 @@ static void block_sources(const struct block *b)
 {
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
-	const struct winograd_plan *p = &sd->winograd;
+	const struct winograd_plan *p = j->p;
+	const struct winograd_tiles *w = &p->tiles;
 	const struct bp_map map = {j->call.in, j->zeros, sd->in_h, sd->in_w, sd->in_c};
+	const int64_t iy = sd->lattices->iy + (int64_t)w->top * w->step_h;
+	const int64_t ix = sd->lattices->ix + (int64_t)w->left * w->step_w;
 	struct bp_winograd_in in = {
-		.kh = j->cv->s.kh,
-		.kw = j->cv->s.kw,
+		.kh = w->kh,
+		.kw = w->kw,
 		.channels = sd->kg,
-		.col_step = (size_t)p->step_w * sd->in_c,
+		.col_step = (size_t)w->step_w * sd->in_c,
 		.step = p->in_step,
 		.panel = p->in_ld,
 	};
-	struct bp_tile t = bp_tile_at(p, b->first);
-	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
-		bp_tile_rows(p, &map, t.image, t.y + sd->lattices->iy, t.x + sd->lattices->ix, p->in_h, p->in_w, &in);
+	struct bp_tile t = bp_tile_at(w, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(w, &t)) {
+		bp_tile_rows(w, &map, t.image, t.y + iy, t.x + ix, w->in_h, w->in_w, &in);
 		in.dst = b->v + i * p->in_ld;
 		j->cv->k->winograd_input(&in);
 	}
 }
 
-/* M = or += V U at one place: a piece of a panel, rows [k0, k0 + kc) of U, which lie at b. */
-static void block_piece(const struct block *bl, size_t place, size_t panel, size_t k0, size_t kc, const bp_real *b)
+/* M = or += V U at one place: a part of a panel, rows [k0, k0 + kc) of U, which lie at b. */
+static void block_part(const struct block *bl, size_t place, size_t panel, size_t k0, size_t kc, const bp_real *b)
 {
 	const struct side *sd = bl->j->sd;
-	const struct winograd_plan *p = &sd->winograd;
+	const struct winograd_plan *p = bl->j->p;
 	const struct bp_kernels *k = bl->j->cv->k;
 	const size_t nr = k->nr, tall = divide_up(bl->tiles, k->mr), rows = bl->tiles / tall, longer = bl->tiles % tall;
 	struct bp_igemm g = {
@@ -272,29 +210,31 @@ static void block_piece(const struct block *bl, size_t place, size_t panel, size
 static void block_products(const struct block *b)
 {
 	const struct side *sd = b->j->sd;
-	const size_t kg = sd->kg, length = piece_length(sd), nr = b->j->cv->k->nr;
-	for (size_t place = 0; place < sd->winograd.places; place++)
+	const struct winograd_plan *p = b->j->p;
+	const size_t kg = sd->kg, length = part_length(sd), nr = b->j->cv->k->nr;
+	for (size_t place = 0; place < p->tiles.places; place++)
 		for (size_t panel = b->panel; panel < b->end; panel++)
 			for (size_t k0 = 0; k0 < kg; k0 += length)
-				block_piece(b, place, panel, k0, kg - k0 < length ? kg - k0 : length,
-					b->j->u + place * sd->winograd.u_step + (panel * kg + k0) * nr);
+				block_part(b, place, panel, k0, kg - k0 < length ? kg - k0 : length,
+					b->j->u + place * p->u_step + (panel * kg + k0) * nr);
 }
 
-/* By weights that the task transforms piece by piece. */
+/* By weights that the task transforms part by part. */
 static void block_own_products(const struct block *b)
 {
 	const struct side *sd = b->j->sd;
-	const size_t kg = sd->kg, length = piece_length(sd), nr = b->j->cv->k->nr, step = sd->winograd.own_step;
+	const size_t kg = sd->kg, length = part_length(sd), nr = b->j->cv->k->nr, step = b->j->p->own_step;
+	const size_t places = b->j->p->tiles.places;
 	for (size_t panel = b->panel; panel < b->end; panel++)
 		for (size_t k0 = 0; k0 < kg; k0 += length) {
 			const size_t kc = kg - k0 < length ? kg - k0 : length;
 			for (size_t row = 0; row < kc; row += PACK_ROWS) {
 				struct bp_winograd_weights w = {.u = b->own + row * nr, .step = step};
 				pack_rows(b->j, panel, k0 + row, kc - row < PACK_ROWS ? kc - row : PACK_ROWS, &w,
-					b->own + sd->winograd.places * step);
+					b->own + places * step);
 			}
-			for (size_t place = 0; place < sd->winograd.places; place++)
-				block_piece(b, place, panel, k0, kc, b->own + place * step);
+			for (size_t place = 0; place < places; place++)
+				block_part(b, place, panel, k0, kc, b->own + place * step);
 		}
 }
 
@@ -302,24 +242,25 @@ static void block_targets(const struct block *b)
 {
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
-	const struct winograd_plan *p = &sd->winograd;
+	const struct winograd_plan *p = j->p;
+	const struct winograd_tiles *tw = &p->tiles;
 	const size_t first = b->panel * j->cv->k->nr, end = b->end * j->cv->k->nr, c = sd->out_c, w = sd->out_w;
 	struct bp_winograd_out out = {
-		.kh = j->cv->s.kh,
-		.kw = j->cv->s.kw,
+		.kh = tw->kh,
+		.kw = tw->kw,
 		.channels = (end < c ? end : c) - first,
 		.step = p->out_step,
-		.row_step = p->step_h * w * c,
-		.col_step = p->step_w * c,
+		.row_step = tw->step_h * w * c,
+		.col_step = tw->step_w * c,
 		.bias = j->call.bias ? j->call.bias + first : NULL,
 		.acc = j->call.acc,
 		.relu = j->call.relu,
 	};
-	struct bp_tile t = bp_tile_at(p, b->first);
-	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(p, &t)) {
+	struct bp_tile t = bp_tile_at(tw, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(tw, &t)) {
 		out.src = b->m + i * b->out_ld;
-		out.rows = pixels_before(sd->out_h, t.y, p->step_h, p->out_h);
-		out.cols = pixels_before(sd->out_w, t.x, p->step_w, p->out_w);
+		out.rows = bp_tile_inside(sd->out_h, t.y, tw->step_h, tw->out_h);
+		out.cols = bp_tile_inside(sd->out_w, t.x, tw->step_w, tw->out_w);
 		const size_t at = ((t.image * sd->out_h + t.y) * w + t.x) * c + first;
 		out.dst = j->call.out + at;
 		out.through = j->call.through ? j->call.through + at : NULL;
@@ -331,7 +272,7 @@ static void block_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const struct winograd_plan *p = &sd->winograd;
+	const struct winograd_plan *p = j->p;
 	const size_t cut = i % j->cuts, first = i / j->cuts * j->block, left = j->tiles - first, panels = sd->panels;
 	struct block b = {
 		.j = j,
@@ -340,11 +281,11 @@ static void block_task(const void *job, size_t i, void *scratch)
 		.panel = cut * panels / j->cuts,
 		.end = (cut + 1) * panels / j->cuts,
 		.v = scratch,
-		.m = (bp_real *)scratch + p->places * p->in_step,
+		.m = (bp_real *)scratch + p->tiles.places * p->in_step,
 	};
 	const size_t cols = (b.end - b.panel) * j->cv->k->nr, all = round_up(sd->ng, j->cv->k->vlen);
 	b.out_ld = cols < all ? cols : all;
-	b.a = (const bp_real **)(b.m + p->places * p->out_step);
+	b.a = (const bp_real **)(b.m + p->tiles.places * p->out_step);
 	b.c = (bp_real **)(b.a + p->block);
 	for (size_t t = 0; t < b.tiles; t++) {
 		b.a[t] = b.v + t * p->in_ld;
@@ -352,8 +293,8 @@ static void block_task(const void *job, size_t i, void *scratch)
 	}
 	block_sources(&b);
 	if (p->own_step) {
-		b.own = (bp_real *)((char *)scratch + p->scratch) - p->places * p->own_step -
-			kernel_taps(j->cv) * PACK_ROWS * j->cv->k->nr;
+		b.own = (bp_real *)((char *)scratch + p->scratch) - p->tiles.places * p->own_step -
+			piece_taps(p) * PACK_ROWS * j->cv->k->nr;
 		block_own_products(&b);
 	} else {
 		block_products(&b);
@@ -365,7 +306,7 @@ static void block_task(const void *job, size_t i, void *scratch)
  * transforms the block's sources again. */
 static void cut_work(struct job *j, size_t multiply_adds)
 {
-	const struct winograd_plan *p = &j->sd->winograd;
+	const struct winograd_plan *p = j->p;
 	const size_t panels = j->sd->panels, half = divide_up(p->block, 2);
 	size_t want = multiply_adds / TASK_WORK, blocks = divide_up(j->tiles, p->block), most_blocks = j->tiles / half;
 	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
@@ -379,21 +320,36 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	j->cuts = j->cuts < panels ? j->cuts : panels;
 }
 
+static void run_piece(const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p,
+	const struct bp_ctx *ctx, const struct gemm_call *call, void *ws)
+{
+	struct job j = {.cv = cv, .sd = sd, .p = p, .call = *call, .u = ws};
+	const size_t zeros = bp_winograd_zeros(&p->tiles, sd->in_c);
+	j.zeros = (bp_real *)((char *)ws + ahead_bytes(p));
+	memset(j.zeros, 0, zeros);
+	j.tiles = call->n * winograd_tiles_of(&p->tiles);
+	const size_t work = j.tiles * p->tiles.places * sd->kg * sd->ng;
+	cut_work(&j, work);
+	const struct phase phases[] = {
+		{pack_parts(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
+	const int own = p->own_step > 0;
+	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + zeros, p->scratch};
+	bp_work_run(ctx, work, &w);
+}
+
+/* The pieces' results are added; what else is done to a sum is done once. */
 static void run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx, const struct gemm_call *call,
 	void *ws)
 {
-	const struct winograd_plan *p = &sd->winograd;
-	struct job j = {.cv = cv, .sd = sd, .call = *call, .u = ws};
-	j.zeros = (bp_real *)((char *)ws + ahead_bytes(sd));
-	memset(j.zeros, 0, bp_winograd_zeros(p, sd->in_c));
-	j.tiles = call->n * p->down * p->across;
-	const size_t work = j.tiles * p->places * sd->kg * sd->ng;
-	cut_work(&j, work);
-	const struct phase phases[] = {
-		{pack_pieces(sd) * sd->panels, pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
-	const int own = p->own_step > 0;
-	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + bp_winograd_zeros(p, sd->in_c), p->scratch};
-	bp_work_run(ctx, work, &w);
+	for (size_t i = 0; i < sd->pieces; i++) {
+		struct gemm_call piece = *call;
+		const bool last = i + 1 == sd->pieces;
+		piece.acc = call->acc || i > 0;
+		piece.bias = last ? call->bias : NULL;
+		piece.relu = last && call->relu;
+		piece.through = last ? call->through : NULL;
+		run_piece(cv, sd, &sd->winograd[i], ctx, &piece, ws);
+	}
 }
 
 /*
@@ -401,11 +357,12 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
  * 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more; less where tiles reach beyond a small map, because direct skips
  * the taps there (zone.c): with 64 channels forward 0.3 times on 2x2, 0.85 on 3x3, 1.65 on 4x4, 0.9 on 5x5, 1.4 on 6x6.
  * These follow the multiplications that it saves. Backward-weights gains sooner: 1.4 times on 3x3, 1.1 on 5x5. With 8
- * to 12 channels it is 1.3 to 1.6 times as fast. With 8 to 12 channels it is 1.3 to 1.6 times as fast. Narrower layers,
- * little work in any net, keep the smaller rounding. 5x5, AVX-512 and AVX2, forward and backward-weights: 1.4 and 1.3
- * times with 16 channels, 1.65 and 1.55 with 32, 1.75 and 1.55 with 64; on small maps 1.2 and 1.05 on 7x7, 0.93 on
- * 5x5, 1.13 and 1.35 on 4x4. On one axis, 3 taps: 0.9 times with 16 channels, 1.1 with 32, 1.5 with 64, 1.7 with 128; 5
- * taps: 1.05 with 32, 1.3 with 64.
+ * to 12 channels it is 1.3 to 1.6 times as fast. Narrower layers, little work in any net, keep the smaller rounding.
+ * 5x5, AVX-512 and AVX2, forward and backward-weights: 1.4 and 1.3 times with 16 channels, 1.65 and 1.55 with 32, 1.75
+ * and 1.55 with 64; on small maps 1.2 and 1.05 on 7x7, 0.93 on 5x5, 1.13 and 1.35 on 4x4. With 64 channels on 17x17,
+ * 4x4 2.5 and 2.2, 6x6, 7x7, 9x9 and 11x11 1.75 to 1.95 and 1.7 to 1.9; on small maps again where it saves more than a
+ * fifth. On one axis, 3 taps: 0.9 times with 16 channels, 1.1 with 32, 1.5 with 64, 1.7 with 128; 5 taps: 1.05 with 32,
+ * 1.3 with 64; 7 and 9 taps 1.35 with 50 and 64.
  */
 static bool fits(const struct bp_conv *cv, enum pass pass)
 {
@@ -413,17 +370,19 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 	static const struct from {
 		int channels, products;
 		size_t percent[PASSES];
-	} three = {8, 64, {150, 150, 110}}, five = {8, 128, {125, 125, 125}}, line = {32, 1024, {150, 150, 150}};
+	} three = {8, 64, {150, 150, 110}}, large = {8, 128, {125, 125, 125}}, line = {32, 1024, {150, 150, 150}};
 	const struct bp_conv_shape *s = &cv->s;
 	const struct side *sd = pass == PASS_DATA ? &cv->backward : &cv->forward;
 	if (s->algorithm != BP_CONV_AUTO)
 		return s->algorithm == BP_CONV_WINOGRAD;
-	const struct from *from = s->kh == 1 || s->kw == 1 ? &line : s->kh == 3 ? &three : &five;
+	const struct from *from = s->kh == 1 || s->kw == 1 ? &line : s->kh == 3 ? &three : &large;
 	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || (int64_t)sd->kg * sd->ng < from->products)
 		return false;
-	struct winograd_plan tiles;
-	bp_winograd_tiles(s, sd->out_h, sd->out_w, &tiles);
-	return sd->inside * 100 > tiles.places * tiles.down * tiles.across * from->percent[pass];
+	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
+	size_t products = 0;
+	for (size_t i = bp_winograd_pieces(s, sd->out_h, sd->out_w, tiles); i-- > 0;)
+		products += tiles[i].places * winograd_tiles_of(&tiles[i]);
+	return sd->inside * 100 > products * from->percent[pass];
 }
 
 static void plan(struct bp_conv *cv)

@@ -34,7 +34,6 @@ enum {
 struct job {
 	const struct bp_conv *cv;
 	struct bp_conv_call call;
-	size_t tiles, chunk, block; /* of the batch, of a chunk, of a sweep */
 	struct chunks chunks;
 	bp_real *zeros;
 };
@@ -49,8 +48,9 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	const struct side *sd = &cv->forward;
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
 	struct winograd_weights_plan *p = &cv->winograd_weights;
-	bp_winograd_tiles(&cv->s, sd->out_h, sd->out_w, &p->tiles);
-	const size_t places = p->tiles.places, tiles = cv->max_batch * p->tiles.down * p->tiles.across;
+	p->pieces = bp_winograd_pieces(&cv->s, sd->out_h, sd->out_w, p->tiles);
+	/* All pieces have as many places; the first, of the fewest taps, the fewest tiles. */
+	const size_t places = p->tiles[0].places, tiles = cv->max_batch * winograd_tiles_of(&p->tiles[0]);
 	p->u_ld = round_up(oc, vlen);
 	size_t fit = PARTIAL_BYTES / (weights_size(cv) * sizeof(bp_real));
 	p->max_chunks = 1;
@@ -61,11 +61,11 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
 	p->ranges = p->ranges < c ? p->ranges : c;
 	const size_t rows = divide_up(c, p->ranges);
-	p->tiles.block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
-	p->tiles.block = p->tiles.block < tiles ? p->tiles.block : tiles;
+	p->block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
+	p->block = p->block < tiles ? p->block : tiles;
 	p->x_ld = round_up(rows, vlen);
-	p->x_step = bp_winograd_step(p->tiles.block * p->x_ld);
-	p->panel_step = p->tiles.block * nr;
+	p->x_step = bp_winograd_step(p->block * p->x_ld);
+	p->panel_step = p->block * nr;
 	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
 	p->scratch = (p->x_step + p->dy_step + p->u_step) * places * sizeof(bp_real);
@@ -78,7 +78,7 @@ static size_t part_bytes(const struct bp_conv *cv, size_t elements)
 
 static size_t zeros_bytes(const struct bp_conv *cv)
 {
-	return bp_winograd_zeros(&cv->winograd_weights.tiles, most(cv->s.c, cv->s.oc));
+	return bp_winograd_zeros(&cv->winograd_weights.tiles[0], most(cv->s.c, cv->s.oc));
 }
 
 size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
@@ -90,6 +90,7 @@ size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
 /* What a task works on: source channels [from, end), tiles [first, first + tiles) of the sweep. */
 struct place {
 	const struct job *j;
+	const struct winograd_tiles *piece;
 	size_t from, end;
 	size_t first, tiles;
 	bp_real *v, *m, *u;
@@ -103,18 +104,20 @@ static void block_transform(const struct place *pl)
 	const struct bp_kernels *k = j->cv->k;
 	const struct bp_map x = {j->call.x, j->zeros, s->h, s->w, s->c},
 			    dy = {j->call.dy, j->zeros, s->oh, s->ow, s->oc};
-	const struct winograd_plan *tiles = &p->tiles;
+	const struct winograd_tiles *tiles = pl->piece;
+	const int64_t iy = (int64_t)tiles->top * tiles->step_h - s->pt,
+		      ix = (int64_t)tiles->left * tiles->step_w - s->pl;
 	struct bp_winograd_in xs = {
-		.kh = s->kh,
-		.kw = s->kw,
+		.kh = tiles->kh,
+		.kw = tiles->kw,
 		.channels = pl->end - pl->from,
 		.col_step = (size_t)tiles->step_w * s->c,
 		.step = p->x_step,
 		.panel = p->x_ld,
 	};
 	struct bp_winograd_in ys = {
-		.kh = s->kh,
-		.kw = s->kw,
+		.kh = tiles->kh,
+		.kw = tiles->kw,
 		.channels = s->oc,
 		.col_step = (size_t)tiles->step_w * s->oc,
 		.step = p->dy_step,
@@ -123,7 +126,7 @@ static void block_transform(const struct place *pl)
 	};
 	struct bp_tile t = bp_tile_at(tiles, pl->first);
 	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(tiles, &t)) {
-		bp_tile_rows(tiles, &x, t.image, t.y - s->pt, t.x - s->pl, tiles->in_h, tiles->in_w, &xs);
+		bp_tile_rows(tiles, &x, t.image, t.y + iy, t.x + ix, tiles->in_h, tiles->in_w, &xs);
 		for (int row = 0; row < tiles->in_h; row++)
 			xs.rows[row] += pl->from;
 		xs.dst = pl->v + i * p->x_ld;
@@ -141,7 +144,7 @@ static void block_sums(const struct place *pl, bool acc)
 	const struct bp_kernels *k = cv->k;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t rows = pl->end - pl->from, tall = divide_up(rows, k->mr);
-	for (size_t place = 0; place < p->tiles.places; place++)
+	for (size_t place = 0; place < pl->piece->places; place++)
 		for (int panel = 0; panel < cv->forward.panels; panel++) {
 			const struct bp_run run = {pl->v + place * p->x_step, 0, pl->tiles};
 			struct bp_outer o = {
@@ -177,23 +180,32 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 	const struct job *j = job;
 	const struct bp_conv *cv = j->cv;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t chunk = i / p->ranges, range = i % p->ranges, c = cv->s.c, oc = cv->s.oc;
-	const size_t first = chunk * j->chunk, end = first + j->chunk < j->tiles ? first + j->chunk : j->tiles;
-	bp_real *dw = chunk_dw(&j->chunks, chunk);
-	struct place pl = {.j = j, .from = range * c / p->ranges, .end = (range + 1) * c / p->ranges, .v = scratch};
-	pl.m = pl.v + p->tiles.places * p->x_step;
-	pl.u = pl.m + p->tiles.places * p->dy_step;
-	for (pl.first = first; pl.first < end; pl.first += j->block) {
-		pl.tiles = end - pl.first < j->block ? end - pl.first : j->block;
+	const size_t range = i % p->ranges, chunk = i / p->ranges % j->chunks.n, piece = i / p->ranges / j->chunks.n;
+	const size_t c = cv->s.c, oc = cv->s.oc, kw = cv->s.kw;
+	struct place pl = {
+		.j = j,
+		.piece = &p->tiles[piece],
+		.from = range * c / p->ranges,
+		.end = (range + 1) * c / p->ranges,
+		.v = scratch,
+	};
+	const size_t tiles = j->call.n * winograd_tiles_of(pl.piece), each = divide_up(tiles, j->chunks.n);
+	const size_t end = (chunk + 1) * each < tiles ? (chunk + 1) * each : tiles;
+	const size_t block = divide_up(each, divide_up(each, p->block));
+	pl.m = pl.v + pl.piece->places * p->x_step;
+	pl.u = pl.m + pl.piece->places * p->dy_step;
+	for (pl.first = chunk * each; pl.first < end; pl.first += block) {
+		pl.tiles = end - pl.first < block ? end - pl.first : block;
 		block_transform(&pl);
-		block_sums(&pl, pl.first > first);
+		block_sums(&pl, pl.first > chunk * each);
 	}
 	const struct bp_winograd_weights w = {
-		.kh = cv->s.kh,
-		.kw = cv->s.kw,
+		.kh = pl.piece->kh,
+		.kw = pl.piece->kw,
 		.n = pl.end - pl.from,
 		.cols = (int)oc,
-		.w = dw + pl.from * oc,
+		.w = chunk_dw(&j->chunks, chunk) + ((pl.piece->top * kw + pl.piece->left) * c + pl.from) * oc,
+		.line_step = kw * c * oc,
 		.tap_step = c * oc,
 		.ld = oc,
 		.u = pl.u,
@@ -201,7 +213,7 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 		.u_ld = p->u_ld,
 	};
 	cv->k->winograd_weights_gradient(&w);
-	if (j->call.db && range == 0)
+	if (j->call.db && range == 0 && piece == 0)
 		chunk_bias(j, chunk, chunk_db(&j->chunks, chunk));
 }
 
@@ -212,34 +224,36 @@ static void sum_task(const void *job, size_t i, void *scratch)
 	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
-/* Chunks as even as can be, and even sweeps of each. */
-static void cut_work(struct job *j, size_t multiply_adds)
+/* As many chunks as are worth it, none of them empty: pieces of more taps have more tiles. */
+static size_t count_chunks(const struct winograd_weights_plan *p, size_t tiles, size_t multiply_adds)
 {
-	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
-	size_t want = multiply_adds / TASK_WORK;
-	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges);
-	j->chunks.n = 1;
-	while (j->chunks.n < want && j->chunks.n < p->max_chunks && 2 * j->chunks.n * SHORT_CHUNK <= j->tiles)
-		j->chunks.n *= 2;
-	j->chunk = divide_up(j->tiles, j->chunks.n);
-	j->chunks.n = divide_up(j->tiles, j->chunk);
-	j->block = divide_up(j->chunk, divide_up(j->chunk, p->tiles.block));
+	size_t want = multiply_adds / TASK_WORK, n = 1;
+	want = divide_up(want < 1 ? 1 : want > TASKS ? TASKS : want, p->ranges * p->pieces);
+	while (n < want && n < p->max_chunks && 2 * n * SHORT_CHUNK <= tiles)
+		n *= 2;
+	return n;
 }
 
 void bp_winograd_weights_run(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t size = weights_size(cv);
-	struct job j = {.cv = cv, .call = *call, .tiles = (size_t)call->n * p->tiles.down * p->tiles.across};
-	j.chunks =
-		(struct chunks){.size = size, .channels = cv->s.oc, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};
+	const size_t size = weights_size(cv), tiles = (size_t)call->n * winograd_tiles_of(&p->tiles[0]);
+	const size_t work = tiles * p->pieces * p->tiles[0].places * cv->s.c * cv->s.oc;
+	struct job j = {.cv = cv, .call = *call};
+	j.chunks = (struct chunks){
+		.n = count_chunks(p, tiles, work),
+		.size = size,
+		.channels = cv->s.oc,
+		.dw = ws,
+		.ret_dw = call->dw,
+		.ret_db = call->db,
+	};
 	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, size));
 	j.zeros = (bp_real *)((char *)j.chunks.db + part_bytes(cv, cv->s.oc));
 	memset(j.zeros, 0, zeros_bytes(cv));
-	const size_t work = j.tiles * p->tiles.places * cv->s.c * cv->s.oc;
-	cut_work(&j, work);
-	const struct phase phases[] = {{j.chunks.n * p->ranges, chunk_task}, {bp_chunks_tasks(&j.chunks), sum_task}};
+	const struct phase phases[] = {
+		{p->pieces * j.chunks.n * p->ranges, chunk_task}, {bp_chunks_tasks(&j.chunks), sum_task}};
 	struct work w = {&j, phases, 2, (char *)j.zeros + zeros_bytes(cv), p->scratch};
 	bp_work_run(ctx, work, &w);
 }

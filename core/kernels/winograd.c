@@ -231,7 +231,7 @@ VEC_INLINE void weights_in(
 	for (int b = 0; b < kw; b++) {
 #pragma GCC unroll 5
 		for (int a = 0; a < kh; a++)
-			w[a] = vec_load_part(src + (size_t)(a * kw + b) * p->tap_step, left);
+			w[a] = vec_load_part(src + (size_t)a * p->line_step + (size_t)b * p->tap_step, left);
 		along(weight_line, kh, w, kh, y);
 #pragma GCC unroll 6
 		for (int i = 0; i < in_h; i++)
@@ -270,7 +270,7 @@ VEC_INLINE void weights_out(
 	vec t[TAPS][IN], u[IN], y[TAPS];
 	const int in_h = bp_winograd_reads(kh), in_w = bp_winograd_reads(kw);
 	const bp_real *src = p->u + row * p->u_ld + col;
-	const size_t step = p->step, tap_step = p->tap_step;
+	const size_t step = p->step, line_step = p->line_step, tap_step = p->tap_step;
 	for (int j = 0; j < in_w; j++, src += step) {
 #pragma GCC unroll 6
 		for (int i = 0; i < in_h; i++)
@@ -286,7 +286,7 @@ VEC_INLINE void weights_out(
 		along(weight_gradient_line, kw, t[a], kw, y);
 #pragma GCC unroll 5
 		for (int b = 0; b < kw; b++)
-			vec_store_part(dst + (size_t)(a * kw + b) * tap_step, y[b], left);
+			vec_store_part(dst + (size_t)a * line_step + (size_t)b * tap_step, y[b], left);
 	}
 }
 

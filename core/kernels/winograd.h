@@ -16,7 +16,7 @@
 #include "backprop.h"
 
 /* Kernels, rows x columns, that have transforms. */
-#define BP_WINOGRAD_KERNELS(X) X(3, 3) X(5, 5) X(1, 3) X(1, 5) X(3, 1) X(5, 1)
+#define BP_WINOGRAD_KERNELS(X) X(3, 3) X(3, 4) X(4, 3) X(4, 4) X(5, 5) X(1, 3) X(1, 4) X(1, 5) X(3, 1) X(4, 1) X(5, 1)
 
 enum {
 	BP_WINOGRAD_IN = 6,      /* inputs along a side, and places; at most, as all of these */
@@ -70,15 +70,15 @@ struct bp_winograd_out {
 };
 
 /*
- * Weights: of n rows (input channels) and `cols` columns (output channels), tap t = kw a + b is at w + t * tap_step and
- * rows are ld apart; transformed, place q is at u + q * step and rows are u_ld apart.
+ * Weights: of n rows (input channels) and `cols` columns (output channels), tap (a, b) is at w + a * line_step + b *
+ * tap_step and rows are ld apart; transformed, place q is at u + q * step and rows are u_ld apart.
  */
 struct bp_winograd_weights {
 	int kh, kw;
 	size_t n;
 	int cols;
 	bp_real *w;
-	size_t tap_step, ld;
+	size_t line_step, tap_step, ld;
 	bp_real *u;
 	size_t step, u_ld;
 };

@@ -14,7 +14,7 @@ static const struct bp_arg args[] = {
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each channel."},
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
 		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
-		"kernel of 3 or 5, a stride and groups of 1, and a padding less than the kernel spans. \"auto\" takes "
+		"stride and groups of 1, a padding less than the kernel spans, and a kernel of 3 to 11. \"auto\" takes "
 		"the faster one."},
 };
 

@@ -13,9 +13,8 @@ static const struct bp_arg args[] = {
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each map."},
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
 		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
-		"kernel of 3x3, 5x5, 1x3, 1x5, 3x1 or 5x1, a stride and groups of 1, and a padding less than the "
-		"kernel "
-		"spans. \"auto\" takes the faster one."},
+		"stride and groups of 1, a padding less than the kernel spans, and a kernel of 3, 4 or 6 to 11 on both "
+		"sides, 5x5, or 3 to 11 on one side and 1 on the other. \"auto\" takes the faster one."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)

@@ -6,7 +6,6 @@
 
 #include "guard.h"
 #include "kernel_cases.h"
-#include "kernels/winograd.h"
 #include "runner.h"
 
 #include <math.h>
@@ -255,6 +254,9 @@ static const struct {
 	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 7}, /* each task's own weights */
 	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
 	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	{{13, 15, 33, 13, 15, 70, 7, 7, 1, 1, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{12, 12, 20, 11, 11, 40, 4, 4, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 12},
+	{{1, 200, 40, 1, 200, 33, 1, 9, 1, 1, 0, 4, 1, 1, 1, BP_CONV_AUTO}, 20},
 	{{23, 21, 33, 23, 21, 40, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 9},
 	{{1, 300, 33, 1, 300, 70, 1, 3, 1, 1, 0, 16, 1, 16, 1, BP_CONV_AUTO}, 9},
 	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD}, 20},
@@ -298,8 +300,8 @@ START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 {
 	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
 	static const int channels[] = {1, 2, 7, 8, 15, 16, 17, 24, 33, 64, 70};
-#define KERNEL_SIZES(h, w) {h, w},
-	static const int kernels[][2] = {BP_WINOGRAD_KERNELS(KERNEL_SIZES)};
+	static const int kernels[][2] = {{3, 3}, {3, 4}, {4, 3}, {4, 4}, {5, 5}, {6, 6}, {7, 7}, {8, 8}, {9, 9},
+		{10, 3}, {4, 11}, {1, 3}, {1, 4}, {1, 5}, {1, 7}, {1, 11}, {3, 1}, {5, 1}, {8, 1}};
 	struct draw d = {(uint64_t)_i + 300};
 	const struct bp_kernels *k;
 	for (size_t m = 0; m < sizeof maps / sizeof maps[0]; m++) {

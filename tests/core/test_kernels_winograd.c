@@ -224,6 +224,11 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 	guard_free(through, size);
 }
 
+static size_t tap_at(const struct bp_winograd_weights *p, int t)
+{
+	return t / p->kw * p->line_step + t % p->kw * p->tap_step;
+}
+
 /* Weights into places, or the gradient of places into that of weights. */
 static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 {
@@ -234,9 +239,10 @@ static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 	const size_t cols = p.cols, wide = (cols + k->vlen - 1) / k->vlen * k->vlen;
 	p.ld = cols + draw_int(d, 0, 3);
 	p.tap_step = p.n * p.ld + draw_int(d, 0, 3);
+	p.line_step = p.kw * p.tap_step + draw_int(d, 0, 3);
 	p.u_ld = wide + draw_int(d, 0, 3);
 	p.step = p.n * p.u_ld + draw_int(d, 0, 3);
-	const size_t w_size = p.n ? (taps - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
+	const size_t w_size = p.n ? (p.kh - 1) * p.line_step + (p.kw - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
 	const size_t u_size = p.n ? (places - 1) * p.step + (p.n - 1) * p.u_ld + wide : 0;
 	p.w = guard_new(w_size);
 	p.u = guard_new(u_size);
@@ -247,11 +253,11 @@ static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 		for (size_t c = 0; c < cols; c++) {
 			double v[PLACES], want[PLACES];
 			for (int t = 0; t < (back ? places : taps); t++)
-				v[t] = back ? p.u[t * p.step + i * p.u_ld + c] : p.w[t * p.tap_step + i * p.ld + c];
+				v[t] = back ? p.u[t * p.step + i * p.u_ld + c] : p.w[tap_at(&p, t) + i * p.ld + c];
 			double tolerance = near(sandwich(back ? &g_back : &g, v, back ? &gt_back : &gt, want));
 			for (int t = 0; t < (back ? taps : places); t++) {
 				bp_real *got =
-					back ? p.w + t * p.tap_step + i * p.ld + c : p.u + t * p.step + i * p.u_ld + c;
+					back ? p.w + tap_at(&p, t) + i * p.ld + c : p.u + t * p.step + i * p.u_ld + c;
 				check_near(k, "winograd's weights", t, *got, want[t], tolerance);
 				*got = GUARD_POISON;
 			}

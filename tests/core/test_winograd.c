@@ -130,7 +130,8 @@ static void assert_rounding(const struct layer *l, const char *what, const bp_re
 static const struct {
 	int h, w, c, kh, kw;
 } layers[] = {{16, 16, 16, 3, 3}, {16, 16, 64, 3, 3}, {8, 8, 256, 3, 3}, {4, 4, 512, 3, 3}, {16, 16, 16, 5, 5},
-	{16, 16, 64, 5, 5}, {8, 8, 256, 5, 5}, {1, 256, 64, 1, 3}, {1, 256, 64, 1, 5}, {32, 4, 128, 3, 1}};
+	{16, 16, 64, 5, 5}, {8, 8, 256, 5, 5}, {16, 16, 64, 4, 4}, {16, 16, 64, 7, 7}, {16, 16, 32, 9, 9},
+	{1, 256, 64, 1, 3}, {1, 256, 64, 1, 5}, {1, 256, 64, 1, 7}, {32, 4, 128, 3, 1}};
 enum { LAYERS = sizeof layers / sizeof layers[0] };
 
 START_TEST(winograd_rounds_little_on_layers_as_they_are_trained)
