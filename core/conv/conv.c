@@ -16,6 +16,7 @@ static const struct way *const ways[] = {
 	&bp_way_grouped,
 	&bp_way_pointwise,
 	&bp_way_winograd,
+	&bp_way_narrow,
 	&bp_way_gemm,
 };
 
@@ -60,7 +61,7 @@ static void fold_pixels(struct bp_conv *cv)
 	cv->linear = s->groups == 1;
 }
 
-struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch)
+static struct bp_conv *plan_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch)
 {
 	struct bp_conv *cv = calloc(1, sizeof *cv);
 	if (!cv)
@@ -71,7 +72,18 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	cv->max_batch = (size_t)max_batch;
 	if (!bp_depthwise_fits(s, k))
 		fold_pixels(cv);
-	if (!bp_sides_new(cv)) {
+	if (bp_sides_new(cv))
+		return cv;
+	bp_conv_free(cv);
+	return NULL;
+}
+
+struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch)
+{
+	struct bp_conv *cv = plan_new(s, k, max_batch);
+	if (!cv)
+		return NULL;
+	if (!bp_narrow_new(cv)) {
 		bp_conv_free(cv);
 		return NULL;
 	}
@@ -79,10 +91,20 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	return cv;
 }
 
+struct bp_conv *bp_conv_plain_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch)
+{
+	struct bp_conv *cv = plan_new(s, k, max_batch);
+	if (cv)
+		bp_way_gemm.plan(cv);
+	return cv;
+}
+
 void bp_conv_free(struct bp_conv *cv)
 {
 	if (!cv)
 		return;
+	for (enum pass p = 0; p < PASSES; p++)
+		bp_conv_free(cv->wide[p]);
 	bp_zones_free(&cv->forward);
 	bp_zones_free(&cv->backward);
 	free(cv->forward.lattices);

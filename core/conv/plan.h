@@ -140,7 +140,7 @@ struct way {
 };
 
 extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_grouped, bp_way_pointwise,
-	bp_way_winograd, bp_way_gemm;
+	bp_way_winograd, bp_way_narrow, bp_way_gemm;
 
 /* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
 struct choice {
@@ -160,7 +160,8 @@ struct bp_conv {
 	struct winograd_weights_plan winograd_weights;
 	struct bands_plan bands;
 	struct rows_plan rows;
-	int *bounds; /* memory of lattices' lo and hi */
+	struct bp_conv *wide[PASSES]; /* of the narrow way; or NULL */
+	int *bounds;                  /* memory of lattices' lo and hi */
 };
 
 enum { WORK_SMALL = 50000 /* multiply-adds: below, a parallel region costs more than it gives */ };
@@ -316,6 +317,13 @@ void bp_grouped_turn_back(const struct bp_conv *cv, size_t i, const bp_real *dw,
 /* What the kernels of depthwise convolutions do, with such weights. */
 void bp_grouped_forward(const struct bp_conv *cv, const struct bp_depthwise *d);
 void bp_grouped_backward(const struct bp_conv *cv, const struct bp_depthwise_backward *d);
+
+/* narrow.c: makes cv->wide, where that is worth it; false when out of memory. */
+bool bp_narrow_new(struct bp_conv *cv);
+/* conv.c: a plan of the indirect GEMM alone. gemm.c: its forward. */
+struct bp_conv *bp_conv_plain_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch);
+struct gemm_call;
+void bp_gemm_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct gemm_call *call, void *ws);
 
 /* The operands of one direction. */
 struct gemm_call {

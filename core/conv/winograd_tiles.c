@@ -12,7 +12,8 @@
 
 enum { AXIS_PIECES = 3 };
 
-/* Taps of the pieces of an axis; their number, 0: it is too long, or of two taps, where little is saved. */
+/* Taps of the pieces of an axis; their number, 0: it is too long, or of two taps. Five stay whole: pieces of 3 and 2
+ * would make a fifth fewer multiplications, but were 5 to 10 % slower, for each piece transforms the map again. */
 static int cut_axis(int taps, int ret[AXIS_PIECES])
 {
 	if (taps <= 5) {

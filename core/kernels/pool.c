@@ -10,23 +10,39 @@
 
 typedef uint16_t taps_memory __attribute__((vector_size(2 * VLEN), aligned(2), may_alias));
 
+/* One by one, where there are no masks: with 6 channels of 16 a tenth of a step of LeNet. */
 VEC_INLINE void store_taps(uint16_t *p, vint tap, int n)
 {
+	const taps_memory t = __builtin_convertvector(tap, taps_memory);
 	if (n == VLEN)
-		*(taps_memory *)p = __builtin_convertvector(tap, taps_memory);
+		*(taps_memory *)p = t;
 	else
+#if !defined BP_VEC_BYTES && defined __AVX512F__ && !defined BP_DOUBLE
+		_mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)t);
+#elif !defined BP_VEC_BYTES && defined __AVX512F__
+		_mm_mask_storeu_epi16(p, (__mmask8)((1u << n) - 1), (__m128i)t);
+#else
 		for (int i = 0; i < n; i++)
-			p[i] = (uint16_t)tap[i];
+			p[i] = t[i];
+#endif
 }
 
 VEC_INLINE vint load_taps(const uint16_t *p, int n)
 {
 	if (n == VLEN)
 		return __builtin_convertvector(*(const taps_memory *)p, vint);
+#if !defined BP_VEC_BYTES && defined __AVX512F__ && !defined BP_DOUBLE
+	const taps_memory t = (taps_memory)_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p);
+	return __builtin_convertvector(t, vint);
+#elif !defined BP_VEC_BYTES && defined __AVX512F__
+	const taps_memory t = (taps_memory)_mm_maskz_loadu_epi16((__mmask8)((1u << n) - 1), p);
+	return __builtin_convertvector(t, vint);
+#else
 	vint t = vint_splat(0);
 	for (int i = 0; i < n; i++)
 		t[i] = p[i];
 	return t;
+#endif
 }
 
 /* Calls fn for each vector of c channels: j its first, n its channels, which are known when compiled but for the last.

@@ -254,6 +254,12 @@ static const struct {
 	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 7}, /* each task's own weights */
 	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
 	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	/* Few channels, whose neighbours go together: forward, and backward-data of few input channels. */
+	{{28, 28, 1, 28, 28, 6, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{14, 14, 6, 10, 10, 16, 5, 5, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 12},
+	{{20, 24, 19, 20, 24, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 7},
+	{{33, 64, 3, 17, 32, 3, 3, 5, 2, 2, 2, 2, 2, 1, 1, BP_CONV_AUTO}, 5},
+	{{17, 16, 4, 17, 16, 20, 5, 3, 1, 1, 4, 1, 2, 1, 1, BP_CONV_AUTO}, 5},
 	{{13, 15, 33, 13, 15, 70, 7, 7, 1, 1, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
 	{{12, 12, 20, 11, 11, 40, 4, 4, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 12},
 	{{1, 200, 40, 1, 200, 33, 1, 9, 1, 1, 0, 4, 1, 1, 1, BP_CONV_AUTO}, 20},
