@@ -11,7 +11,7 @@
  */
 #include "kernels/update.h"
 
-#include "kernels/vec.h"
+#include "kernels/lanes.h"
 
 #include <float.h>
 #include <math.h>
@@ -58,7 +58,8 @@ static double squares_checked(bp_real sum, const bp_real *g, int64_t n)
 }
 
 /* squares: of the whole block g; the other lanes went through all its strips. */
-static void grad_sums(const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
+VEC_INLINE void grad_sums(
+	const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 {
 	ret->max_abs = (double)vec_largest(l->max);
 	ret->nonfinite = (n + VLEN - 1) / VLEN * VLEN; /* lanes past the end count as finite */
