@@ -7,7 +7,8 @@
  *
  * Squares are summed by lane in bp_real, over short strips and then over the block, so that no sum has many terms; the
  * caller adds blocks in double. Gradients whose squares do not fit in bp_real do occur in a training that goes wrong:
- * the sum shows it, and is then taken again in double.
+ * the sum shows it, and is then taken again in double. It shows too whether any is not finite; only then are they
+ * counted.
  */
 #include "kernels/update.h"
 
@@ -29,44 +30,39 @@ enum { STRIP = 16 }; /* vectors */
 struct grad_lanes {
 	vec squares; /* of the strip */
 	vec max;
-	vint finite; /* minus their number */
 };
 
 /* Each field by itself: gcc clears a structure by a slow string instruction. */
 VEC_INLINE struct grad_lanes grad_lanes_zero(void)
 {
-	return (struct grad_lanes){.squares = vec_zero(), .max = vec_zero(), .finite = {0}};
+	return (struct grad_lanes){.squares = vec_zero(), .max = vec_zero()};
 }
 
 VEC_INLINE void see_gradient(vec g, struct grad_lanes *l)
 {
-	vec a = vec_abs(g);
 	l->squares += g * g;
-	l->max = vec_max(l->max, a);
-	l->finite += a <= vec_splat(REAL_MAX);
+	l->max = vec_max(l->max, vec_abs(g));
 }
 
-/* sum, or the same in double when it has overflowed or was all but lost to underflow. */
-static double squares_checked(bp_real sum, const bp_real *g, int64_t n)
+/* What a sum of squares in bp_real did not show: it has overflowed, or was all but lost to underflow, or there are
+ * elements that are not finite, and only then. */
+static void look_closer(const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 {
-	if (sum >= SQUARES_MIN && sum <= REAL_MAX)
-		return (double)sum;
-	double squares = 0;
-	for (int64_t i = 0; i < n; i++)
-		squares += (double)g[i] * (double)g[i];
-	return squares;
+	for (int64_t i = 0; i < n; i++) {
+		ret->squares += (double)g[i] * (double)g[i];
+		ret->nonfinite += !isfinite(g[i]);
+	}
 }
 
 /* squares: of the whole block g; the other lanes went through all its strips. */
 VEC_INLINE void grad_sums(
 	const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 {
-	ret->max_abs = (double)vec_largest(l->max);
-	ret->nonfinite = (n + VLEN - 1) / VLEN * VLEN; /* lanes past the end count as finite */
-	for (int j = 0; j < VLEN; j++)
-		ret->nonfinite += l->finite[j];
-	bool zeros = ret->max_abs == 0 && ret->nonfinite == 0; /* a layer that learns nothing */
-	ret->squares = zeros ? 0 : squares_checked(vec_sum(squares), g, n);
+	const bp_real sum = vec_sum(squares);
+	const bool good = sum >= SQUARES_MIN && sum <= REAL_MAX;
+	*ret = (struct bp_grad_sums){.squares = good ? (double)sum : 0, .max_abs = (double)vec_largest(l->max)};
+	if (!good && !(sum == 0 && ret->max_abs == 0)) /* else a layer that learns nothing */
+		look_closer(g, n, ret);
 }
 
 void KERNEL_NAME(grad_stats)(const bp_real *g, int64_t n, struct bp_grad_sums *ret)
