@@ -26,14 +26,22 @@ struct lattice {
 	size_t first_tap, tap_line, packed_taps;
 };
 
-/* Winograd's way (winograd_tiles.c): a piece of a kernel that has transforms, and the targets of a map as its tiles. */
+/* Winograd's way (winograd_tiles.c): one axis of a piece of a kernel that has transforms, and of the targets as tiles.
+ */
 enum { BP_WINOGRAD_PIECES = 9 };
+struct winograd_axis {
+	int taps, tap, tap_step;  /* of the piece; which of the kernel's is the first, and from one to the next */
+	int targets, from, scale; /* target i is pixel from + i scale, and reads ... */
+	int64_t at;               /* ... its first tap at pixel at + i mul of the sources */
+	int mul;
+	int makes, reads; /* targets and sources of a tile */
+	int step;         /* from target to target of it, a dilation; its sources are mul step apart */
+	int tiles;
+};
 struct winograd_tiles {
-	int kh, kw, top, left;        /* taps of the piece; where it begins in the kernel */
-	int down, across;             /* tiles of an image */
-	int out_h, out_w, in_h, in_w; /* targets of a tile, and sources that it reads; */
-	size_t places;                /* ... of it, as many as sources */
-	int step_h, step_w;           /* from pixel to pixel of a tile: the kernel's dilation */
+	struct winograd_axis y, x;
+	size_t places;    /* of a tile, as many as sources */
+	bool first, last; /* of the pieces with the same targets, which are added */
 };
 
 /* One direction of a piece. */
@@ -84,6 +92,7 @@ struct weights_plan {
 struct winograd_weights_plan {
 	size_t pieces;
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
+	size_t least;  /* tiles of an image, of the piece that has the fewest */
 	size_t block;  /* tiles of a sweep */
 	size_t ranges; /* of source channels */
 	size_t x_ld, x_step;
@@ -354,12 +363,12 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 
 /* winograd_tiles.c */
 
-/* The pieces of a kernel, for a map of h x w targets; 0: it cannot be cut into such that have transforms. */
-size_t bp_winograd_pieces(const struct bp_conv_shape *s, int h, int w, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
+/* The pieces of a direction. */
+size_t bp_winograd_pieces(const struct side *sd, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
 /* Tiles of an image. */
 static inline size_t winograd_tiles_of(const struct winograd_tiles *t)
 {
-	return (size_t)t->down * t->across;
+	return (size_t)t->y.tiles * t->x.tiles;
 }
 
 /* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
@@ -371,24 +380,25 @@ size_t bp_winograd_step(size_t elements);
 struct bp_tile {
 	size_t image;
 	int line, column;
-	int64_t y, x; /* its first target; those of a dilated one may lie past the map */
+	int64_t y, x; /* its first target, of all of both axes; those of a dilated one may lie past the last */
 };
 struct bp_tile bp_tile_at(const struct winograd_tiles *w, size_t i);
 void bp_tile_next(const struct winograd_tiles *w, struct bp_tile *t);
-/* Targets of a tile along an axis, the first at `from`, that lie before `end`. */
-int bp_tile_inside(int64_t end, int64_t from, int step, int n);
+/* Of n pixels along an axis, the first at `from` and so many apart, those that lie before `end`. */
+int bp_tile_inside(int64_t end, int64_t from, int64_t step, int n);
 
-/* A batch of maps, and zeros for a row of a tile. */
+/* A batch of maps, how far apart pixels of a tile are in it, and zeros for a row of a tile. */
 struct bp_map {
 	const bp_real *at, *zeros;
 	int h, w, c;
+	int64_t step_y, step_x;
 };
-/* Bytes of such zeros for a map of so many channels. */
+/* Bytes of such zeros for sources or targets of so many channels. */
 size_t bp_winograd_zeros(const struct winograd_tiles *w, int channels);
-/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, lo and hi. */
+/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, col_step, lo and hi. */
 struct bp_winograd_in;
-void bp_tile_rows(const struct winograd_tiles *w, const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows,
-	int cols, struct bp_winograd_in *ret);
+void bp_tile_rows(
+	const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows, int cols, struct bp_winograd_in *ret);
 
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);

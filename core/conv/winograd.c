@@ -1,7 +1,7 @@
 /*
- * winograd.c - one direction of a convolution without stride (forward, or backward-data) in Winograd's way: with 3x3
- * kernels a quarter of the multiplications of the direct way, with 5x5 9 of 25 (kernels/winograd.h). Called by conv.c
- * on the trainer's thread; its tasks run on any. Of a large kernel, all of what follows is done for each of its pieces.
+ * winograd.c - one direction of a convolution (forward, or backward-data) in Winograd's way: with 3x3 kernels a quarter
+ * of the multiplications of the direct way, with 5x5 9 of 25 (kernels/winograd.h). Called by conv.c on the trainer's
+ * thread; its tasks run on any. What follows is done for each piece of the kernel (winograd_tiles.c).
  *
  * First the weights are transformed into panels of nr target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
@@ -40,7 +40,7 @@ struct job {
 
 static size_t piece_taps(const struct winograd_plan *p)
 {
-	return (size_t)p->tiles.kh * p->tiles.kw;
+	return (size_t)p->tiles.y.taps * p->tiles.x.taps;
 }
 
 /* K of the products is summed in parts of a panel that stay in L1. */
@@ -72,7 +72,7 @@ static void piece_plan(const struct bp_conv *cv, const struct side *sd, struct w
 static void side_plan(const struct bp_conv *cv, struct side *sd)
 {
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
-	sd->pieces = bp_winograd_pieces(&cv->s, sd->out_h, sd->out_w, tiles);
+	sd->pieces = bp_winograd_pieces(sd, tiles);
 	for (size_t i = 0; i < sd->pieces; i++) {
 		sd->winograd[i].tiles = tiles[i];
 		piece_plan(cv, sd, &sd->winograd[i]);
@@ -101,36 +101,35 @@ static size_t pack_parts(const struct side *sd)
 	return divide_up(sd->kg, PACK_ROWS);
 }
 
-/* n rows of a panel of transformed weights, from `row` on, to u; taps is room for them before. Backward-data takes the
- * kernel's taps in reverse. */
+/* n rows of a panel of transformed weights, from `row` on, to u; taps is room for them before. */
 static void pack_rows(
 	const struct job *j, size_t panel, size_t row, size_t n, struct bp_winograd_weights *w, bp_real *taps)
 {
 	const struct side *sd = j->sd;
 	const struct bp_kernels *k = j->cv->k;
-	const struct winograd_tiles *piece = &j->p->tiles;
-	const size_t oc = j->cv->s.oc, kw = j->cv->s.kw, all = kw * j->cv->s.kh, tap_size = (size_t)sd->kg * sd->ng;
-	const size_t corner = piece->top * kw + piece->left;
-	const int first = (int)panel * k->nr;
-	w->kh = piece->kh;
-	w->kw = piece->kw;
+	const struct winograd_axis *y = &j->p->tiles.y, *x = &j->p->tiles.x;
+	const size_t oc = j->cv->s.oc, tap_size = (size_t)sd->kg * sd->ng;
+	const int first = (int)panel * k->nr, kw = j->cv->s.kw;
+	w->kh = y->taps;
+	w->kw = x->taps;
 	w->n = n;
 	w->u_ld = k->nr;
 	w->cols = least(sd->ng - first, k->nr);
-	w->w = (bp_real *)j->call.w + corner * tap_size + row * oc + first;
-	w->tap_step = tap_size;
-	w->line_step = kw * tap_size;
-	w->ld = oc;
-	if (sd->transposed) {
-		for (size_t t = 0; t < piece_taps(j->p); t++) {
-			const size_t tap = all - 1 - (corner + t / piece->kw * kw + t % piece->kw);
+	if (!sd->transposed) {
+		w->w = (bp_real *)j->call.w + (size_t)(y->tap * kw + x->tap) * tap_size + row * oc + first;
+		w->tap_step = x->tap_step * tap_size;
+		w->line_step = (size_t)y->tap_step * kw * tap_size;
+		w->ld = oc;
+	} else {
+		for (int t = 0; t < y->taps * x->taps; t++) {
+			const int tap = (y->tap + t / x->taps * y->tap_step) * kw + x->tap + t % x->taps * x->tap_step;
 			k->pack_transposed(
 				taps + t * n * k->nr, j->call.w + tap * tap_size + first * oc + row, oc, n, w->cols);
 		}
 		w->w = taps;
 		w->cols = k->nr;
 		w->tap_step = n * k->nr;
-		w->line_step = piece->kw * w->tap_step;
+		w->line_step = x->taps * w->tap_step;
 		w->ld = k->nr;
 	}
 	k->winograd_weights(w);
@@ -161,21 +160,26 @@ static void block_sources(const struct block *b)
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
 	const struct winograd_plan *p = j->p;
-	const struct winograd_tiles *w = &p->tiles;
-	const struct bp_map map = {j->call.in, j->zeros, sd->in_h, sd->in_w, sd->in_c};
-	const int64_t iy = sd->lattices->iy + (int64_t)w->top * w->step_h;
-	const int64_t ix = sd->lattices->ix + (int64_t)w->left * w->step_w;
+	const struct winograd_axis *y = &p->tiles.y, *x = &p->tiles.x;
+	const struct bp_map map = {
+		.at = j->call.in,
+		.zeros = j->zeros,
+		.h = sd->in_h,
+		.w = sd->in_w,
+		.c = sd->in_c,
+		.step_y = (int64_t)y->mul * y->step,
+		.step_x = (int64_t)x->mul * x->step,
+	};
 	struct bp_winograd_in in = {
-		.kh = w->kh,
-		.kw = w->kw,
+		.kh = y->taps,
+		.kw = x->taps,
 		.channels = sd->kg,
-		.col_step = (size_t)w->step_w * sd->in_c,
 		.step = p->in_step,
 		.panel = p->in_ld,
 	};
-	struct bp_tile t = bp_tile_at(w, b->first);
-	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(w, &t)) {
-		bp_tile_rows(w, &map, t.image, t.y + iy, t.x + ix, w->in_h, w->in_w, &in);
+	struct bp_tile t = bp_tile_at(&p->tiles, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(&p->tiles, &t)) {
+		bp_tile_rows(&map, t.image, y->at + t.y * y->mul, x->at + t.x * x->mul, y->reads, x->reads, &in);
 		in.dst = b->v + i * p->in_ld;
 		j->cv->k->winograd_input(&in);
 	}
@@ -243,25 +247,26 @@ static void block_targets(const struct block *b)
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
 	const struct winograd_plan *p = j->p;
-	const struct winograd_tiles *tw = &p->tiles;
+	const struct winograd_axis *y = &p->tiles.y, *x = &p->tiles.x;
 	const size_t first = b->panel * j->cv->k->nr, end = b->end * j->cv->k->nr, c = sd->out_c, w = sd->out_w;
 	struct bp_winograd_out out = {
-		.kh = tw->kh,
-		.kw = tw->kw,
+		.kh = y->taps,
+		.kw = x->taps,
 		.channels = (end < c ? end : c) - first,
 		.step = p->out_step,
-		.row_step = tw->step_h * w * c,
-		.col_step = tw->step_w * c,
+		.row_step = (size_t)y->scale * y->step * w * c,
+		.col_step = (size_t)x->scale * x->step * c,
 		.bias = j->call.bias ? j->call.bias + first : NULL,
 		.acc = j->call.acc,
 		.relu = j->call.relu,
 	};
-	struct bp_tile t = bp_tile_at(tw, b->first);
-	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(tw, &t)) {
+	struct bp_tile t = bp_tile_at(&p->tiles, b->first);
+	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(&p->tiles, &t)) {
 		out.src = b->m + i * b->out_ld;
-		out.rows = bp_tile_inside(sd->out_h, t.y, tw->step_h, tw->out_h);
-		out.cols = bp_tile_inside(sd->out_w, t.x, tw->step_w, tw->out_w);
-		const size_t at = ((t.image * sd->out_h + t.y) * w + t.x) * c + first;
+		out.rows = bp_tile_inside(y->targets, t.y, y->step, y->makes);
+		out.cols = bp_tile_inside(x->targets, t.x, x->step, x->makes);
+		const size_t line = t.image * sd->out_h + y->from + t.y * y->scale;
+		const size_t at = (line * w + x->from + t.x * x->scale) * c + first;
 		out.dst = j->call.out + at;
 		out.through = j->call.through ? j->call.through + at : NULL;
 		j->cv->k->winograd_output(&out);
@@ -337,18 +342,17 @@ static void run_piece(const struct bp_conv *cv, const struct side *sd, const str
 	bp_work_run(ctx, work, &w);
 }
 
-/* The pieces' results are added; what else is done to a sum is done once. */
+/* Results of pieces with the same targets are added; what else is done to a sum is done once. */
 static void run(const struct bp_conv *cv, const struct side *sd, const struct bp_ctx *ctx, const struct gemm_call *call,
 	void *ws)
 {
-	for (size_t i = 0; i < sd->pieces; i++) {
+	for (const struct winograd_plan *p = sd->winograd; p < sd->winograd + sd->pieces; p++) {
 		struct gemm_call piece = *call;
-		const bool last = i + 1 == sd->pieces;
-		piece.acc = call->acc || i > 0;
-		piece.bias = last ? call->bias : NULL;
-		piece.relu = last && call->relu;
-		piece.through = last ? call->through : NULL;
-		run_piece(cv, sd, &sd->winograd[i], ctx, &piece, ws);
+		piece.acc = call->acc || !p->tiles.first;
+		piece.bias = p->tiles.last ? call->bias : NULL;
+		piece.relu = p->tiles.last && call->relu;
+		piece.through = p->tiles.last ? call->through : NULL;
+		run_piece(cv, sd, p, ctx, &piece, ws);
 	}
 }
 
@@ -362,7 +366,9 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
  * and 1.55 with 64; on small maps 1.2 and 1.05 on 7x7, 0.93 on 5x5, 1.13 and 1.35 on 4x4. With 64 channels on 17x17,
  * 4x4 2.5 and 2.2, 6x6, 7x7, 9x9 and 11x11 1.75 to 1.95 and 1.7 to 1.9; on small maps again where it saves more than a
  * fifth. On one axis, 3 taps: 0.9 times with 16 channels, 1.1 with 32, 1.5 with 64, 1.7 with 128; 5 taps: 1.05 with 32,
- * 1.3 with 64; 7 and 9 taps 1.35 with 50 and 64.
+ * 1.3 with 64; 7 and 9 taps 1.35 with 50 and 64. With a stride of 2, 16 to 64 channels: 7x7 1.8 to 2.4, 5x5 1.5 (16
+ * channels on AVX2 1.0), 4x4 1.4 where tiles fit and 0.9 where not; 3x3, of which nothing remains but pieces of one and
+ * two taps, 0.8 to 1.1.
  */
 static bool fits(const struct bp_conv *cv, enum pass pass)
 {
@@ -370,17 +376,22 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 	static const struct from {
 		int channels, products;
 		size_t percent[PASSES];
-	} three = {8, 64, {150, 150, 110}}, large = {8, 128, {125, 125, 125}}, line = {32, 1024, {150, 150, 150}};
+	} three = {8, 64, {150, 150, 110}}, other = {8, 128, {125, 125, 125}}, strided = {16, 256, {200, 200, 200}},
+	  line = {32, 1024, {150, 150, 150}};
 	const struct bp_conv_shape *s = &cv->s;
 	const struct side *sd = pass == PASS_DATA ? &cv->backward : &cv->forward;
 	if (s->algorithm != BP_CONV_AUTO)
 		return s->algorithm == BP_CONV_WINOGRAD;
-	const struct from *from = s->kh == 1 || s->kw == 1 ? &line : s->kh == 3 ? &three : &large;
+	const bool three_by_three = s->kh == 3 && s->kw == 3;
+	const struct from *from = s->kh == 1 || s->kw == 1 ? &line
+				  : s->sh > 1 || s->sw > 1 ? &strided
+				  : three_by_three         ? &three
+							   : &other;
 	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || (int64_t)sd->kg * sd->ng < from->products)
 		return false;
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
 	size_t products = 0;
-	for (size_t i = bp_winograd_pieces(s, sd->out_h, sd->out_w, tiles); i-- > 0;)
+	for (size_t i = bp_winograd_pieces(sd, tiles); i-- > 0;)
 		products += tiles[i].places * winograd_tiles_of(&tiles[i]);
 	return sd->inside * 100 > products * from->percent[pass];
 }

@@ -48,9 +48,14 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	const struct side *sd = &cv->forward;
 	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
 	struct winograd_weights_plan *p = &cv->winograd_weights;
-	p->pieces = bp_winograd_pieces(&cv->s, sd->out_h, sd->out_w, p->tiles);
-	/* All pieces have as many places; the first, of the fewest taps, the fewest tiles. */
-	const size_t places = p->tiles[0].places, tiles = cv->max_batch * winograd_tiles_of(&p->tiles[0]);
+	size_t places = 0, tiles = SIZE_MAX; /* of a tile, at most; of a piece, at least */
+	p->pieces = bp_winograd_pieces(sd, p->tiles);
+	for (size_t i = 0; i < p->pieces; i++) {
+		places = p->tiles[i].places > places ? p->tiles[i].places : places;
+		tiles = winograd_tiles_of(&p->tiles[i]) < tiles ? winograd_tiles_of(&p->tiles[i]) : tiles;
+	}
+	p->least = tiles;
+	tiles *= cv->max_batch;
 	p->u_ld = round_up(oc, vlen);
 	size_t fit = PARTIAL_BYTES / (weights_size(cv) * sizeof(bp_real));
 	p->max_chunks = 1;
@@ -78,7 +83,12 @@ static size_t part_bytes(const struct bp_conv *cv, size_t elements)
 
 static size_t zeros_bytes(const struct bp_conv *cv)
 {
-	return bp_winograd_zeros(&cv->winograd_weights.tiles[0], most(cv->s.c, cv->s.oc));
+	size_t bytes = 0;
+	for (size_t i = 0; i < cv->winograd_weights.pieces; i++) {
+		const size_t own = bp_winograd_zeros(&cv->winograd_weights.tiles[i], most(cv->s.c, cv->s.oc));
+		bytes = own > bytes ? own : bytes;
+	}
+	return bytes;
 }
 
 size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
@@ -101,37 +111,34 @@ static void block_transform(const struct place *pl)
 	const struct job *j = pl->j;
 	const struct bp_conv_shape *s = &j->cv->s;
 	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
+	const struct winograd_axis *y = &pl->piece->y, *x = &pl->piece->x;
 	const struct bp_kernels *k = j->cv->k;
-	const struct bp_map x = {j->call.x, j->zeros, s->h, s->w, s->c},
-			    dy = {j->call.dy, j->zeros, s->oh, s->ow, s->oc};
-	const struct winograd_tiles *tiles = pl->piece;
-	const int64_t iy = (int64_t)tiles->top * tiles->step_h - s->pt,
-		      ix = (int64_t)tiles->left * tiles->step_w - s->pl;
+	const struct bp_map from = {
+		j->call.x, j->zeros, s->h, s->w, s->c, (int64_t)y->mul * y->step, (int64_t)x->mul * x->step};
+	const struct bp_map to = {j->call.dy, j->zeros, s->oh, s->ow, s->oc, y->step, x->step};
 	struct bp_winograd_in xs = {
-		.kh = tiles->kh,
-		.kw = tiles->kw,
+		.kh = y->taps,
+		.kw = x->taps,
 		.channels = pl->end - pl->from,
-		.col_step = (size_t)tiles->step_w * s->c,
 		.step = p->x_step,
 		.panel = p->x_ld,
 	};
 	struct bp_winograd_in ys = {
-		.kh = tiles->kh,
-		.kw = tiles->kw,
+		.kh = y->taps,
+		.kw = x->taps,
 		.channels = s->oc,
-		.col_step = (size_t)tiles->step_w * s->oc,
 		.step = p->dy_step,
 		.panel = k->nr,
 		.panel_step = p->panel_step,
 	};
-	struct bp_tile t = bp_tile_at(tiles, pl->first);
-	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(tiles, &t)) {
-		bp_tile_rows(tiles, &x, t.image, t.y + iy, t.x + ix, tiles->in_h, tiles->in_w, &xs);
-		for (int row = 0; row < tiles->in_h; row++)
+	struct bp_tile t = bp_tile_at(pl->piece, pl->first);
+	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(pl->piece, &t)) {
+		bp_tile_rows(&from, t.image, y->at + t.y * y->mul, x->at + t.x * x->mul, y->reads, x->reads, &xs);
+		for (int row = 0; row < y->reads; row++)
 			xs.rows[row] += pl->from;
 		xs.dst = pl->v + i * p->x_ld;
 		k->winograd_input(&xs);
-		bp_tile_rows(tiles, &dy, t.image, t.y, t.x, tiles->out_h, tiles->out_w, &ys);
+		bp_tile_rows(&to, t.image, t.y, t.x, y->makes, x->makes, &ys);
 		ys.dst = pl->m + i * k->nr;
 		k->winograd_gradient(&ys);
 	}
@@ -200,13 +207,13 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 		block_sums(&pl, pl.first > chunk * each);
 	}
 	const struct bp_winograd_weights w = {
-		.kh = pl.piece->kh,
-		.kw = pl.piece->kw,
+		.kh = pl.piece->y.taps,
+		.kw = pl.piece->x.taps,
 		.n = pl.end - pl.from,
 		.cols = (int)oc,
-		.w = chunk_dw(&j->chunks, chunk) + ((pl.piece->top * kw + pl.piece->left) * c + pl.from) * oc,
-		.line_step = kw * c * oc,
-		.tap_step = c * oc,
+		.w = chunk_dw(&j->chunks, chunk) + ((pl.piece->y.tap * kw + pl.piece->x.tap) * c + pl.from) * oc,
+		.line_step = pl.piece->y.tap_step * kw * c * oc,
+		.tap_step = pl.piece->x.tap_step * c * oc,
 		.ld = oc,
 		.u = pl.u,
 		.step = p->u_step,
@@ -224,7 +231,7 @@ static void sum_task(const void *job, size_t i, void *scratch)
 	bp_chunks_sum(j->cv->k, &j->chunks, i);
 }
 
-/* As many chunks as are worth it, none of them empty: pieces of more taps have more tiles. */
+/* As many chunks as are worth it, none of them empty: `tiles` are the fewest of a piece. */
 static size_t count_chunks(const struct winograd_weights_plan *p, size_t tiles, size_t multiply_adds)
 {
 	size_t want = multiply_adds / TASK_WORK, n = 1;
@@ -238,11 +245,13 @@ void bp_winograd_weights_run(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t size = weights_size(cv), tiles = (size_t)call->n * winograd_tiles_of(&p->tiles[0]);
-	const size_t work = tiles * p->pieces * p->tiles[0].places * cv->s.c * cv->s.oc;
+	const size_t size = weights_size(cv);
+	size_t work = 0;
+	for (size_t i = 0; i < p->pieces; i++)
+		work += call->n * winograd_tiles_of(&p->tiles[i]) * p->tiles[i].places * cv->s.c * cv->s.oc;
 	struct job j = {.cv = cv, .call = *call};
 	j.chunks = (struct chunks){
-		.n = count_chunks(p, tiles, work),
+		.n = count_chunks(p, (size_t)call->n * p->least, work),
 		.size = size,
 		.channels = cv->s.oc,
 		.dw = ws,

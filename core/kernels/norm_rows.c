@@ -7,7 +7,7 @@
  */
 #include "kernels/norm_rows.h"
 
-#include "kernels/lanes.h"
+#include "kernels/vec.h"
 
 #include <math.h>
 

@@ -12,7 +12,7 @@
  */
 #include "kernels/update.h"
 
-#include "kernels/lanes.h"
+#include "kernels/vec.h"
 
 #include <float.h>
 #include <math.h>
@@ -55,8 +55,7 @@ static void look_closer(const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 }
 
 /* squares: of the whole block g; the other lanes went through all its strips. */
-VEC_INLINE void grad_sums(
-	const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
+static void grad_sums(const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 {
 	const bp_real sum = vec_sum(squares);
 	const bool good = sum >= SQUARES_MIN && sum <= REAL_MAX;

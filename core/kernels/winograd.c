@@ -155,7 +155,9 @@ VEC_INLINE void all_channels(
 /* The same for all kernels with more than one tap on the same axes. */
 void KERNEL_NAME(winograd_input)(const struct bp_winograd_in *p)
 {
-	if (p->kh == 1)
+	if (p->kh == 1 && p->kw == 1)
+		all_channels(p, 1, 1, 1, 1, input_line);
+	else if (p->kh == 1)
 		all_channels(p, 1, 3, 1, IN, input_line);
 	else if (p->kw == 1)
 		all_channels(p, 3, 1, IN, 1, input_line);
@@ -182,7 +184,7 @@ VEC_INLINE void tile_out(
 		for (int i = 0; i < in_h; i++)
 			m[i] = vec_load(src + (size_t)(i * in_w) * step);
 		along(output_line, kh, m, out_h, y);
-#pragma GCC unroll 4
+#pragma GCC unroll 5
 		for (int i = 0; i < out_h; i++)
 			t[i][j] = y[i];
 	}
@@ -192,7 +194,7 @@ VEC_INLINE void tile_out(
 	for (int i = 0; i < rows; i++) {
 		size_t at = (size_t)i * row_step + c;
 		along(output_line, kw, t[i], out_w, y);
-#pragma GCC unroll 4
+#pragma GCC unroll 5
 		for (int j = 0; j < out_w; j++, at += col_step) {
 			if (j >= cols)
 				break;

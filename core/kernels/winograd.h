@@ -2,8 +2,8 @@
  * winograd.h - the arguments of the transforms of Winograd's convolutions F(4x4, 3x3), F(2x2, 5x5) and their like on
  * one axis (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015).
  *
- * A tile is the outputs that 6x6 inputs d give: with a 3x3 kernel 4x4, with a 5x5 kernel 2x2. With constant matrices
- * A^T, B^T (6x6, the same for both kernels) and G they are A^T [ (G w G^T) * (B^T d B) ] A, where * multiplies place by
+ * A tile is the outputs that 6x6 inputs d give: with a 3x3 kernel 4x4, with a 2x2 kernel 5x5. With constant matrices
+ * A^T, B^T (6x6, the same for all kernels) and G they are A^T [ (G w G^T) * (B^T d B) ] A, where * multiplies place by
  * place: 36 products instead of 144, or of 100. Along an axis on which the kernel has one tap nothing is transformed: a
  * 1x3 kernel has tiles of 1x4 outputs, 1x6 inputs and 6 places. Summed over channels, each of the places is a matrix
  * product of tiles x channels with channels x channels. Its adjoints give the gradients: with M' = A dy A^T, U' = V^T
@@ -16,11 +16,12 @@
 #include "backprop.h"
 
 /* Kernels, rows x columns, that have transforms. */
-#define BP_WINOGRAD_KERNELS(X) X(3, 3) X(3, 4) X(4, 3) X(4, 4) X(5, 5) X(1, 3) X(1, 4) X(1, 5) X(3, 1) X(4, 1) X(5, 1)
+#define BP_WINOGRAD_LINES(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(2, 1) X(3, 1) X(4, 1) X(5, 1)
+#define BP_WINOGRAD_KERNELS(X) BP_WINOGRAD_LINES(X) X(2, 2) X(2, 3) X(3, 2) X(3, 3) X(3, 4) X(4, 3) X(4, 4) X(5, 5)
 
 enum {
 	BP_WINOGRAD_IN = 6,      /* inputs along a side, and places; at most, as all of these */
-	BP_WINOGRAD_OUT = 4,     /* outputs along a side of a tile */
+	BP_WINOGRAD_OUT = 5,     /* outputs along a side of a tile */
 	BP_WINOGRAD_TAPS = 5,    /* of a kernel along a side */
 	BP_WINOGRAD_PLACES = 36, /* of a tile */
 };

@@ -12,9 +12,11 @@ static const struct bp_arg args[] = {
 	{"groups", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Parts of the channels that are convolved apart."},
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each map."},
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
-		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it needs a "
-		"stride and groups of 1, a padding less than the kernel spans, and a kernel of 3, 4 or 6 to 11 on both "
-		"sides, 5x5, or 3 to 11 on one side and 1 on the other. \"auto\" takes the faster one."},
+		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it serves "
+		"groups of 1, "
+		"a padding less than the kernel spans, a stride of at most 3, and most kernels of up to 11 a side. "
+		"\"auto\" "
+		"takes it wherever it is faster."},
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)

@@ -122,11 +122,8 @@ enum bp_status bp_conv_map_shape(struct bp_node *node, const struct bp_conv_args
 	struct bp_conv_shape cs = conv_shape(node, a);
 	if (cs.algorithm == BP_CONV_WINOGRAD && !bp_conv_can_winograd(&cs))
 		return bp_fail(err, BP_EINVAL, -1, "algorithm",
-			"\"winograd\" needs a stride and groups of 1, a padding less than the kernel spans, and %s",
-			a->axes == 1
-				? "a kernel of 3 to 11"
-				: "a kernel of 3, 4 or 6 to 11 on both sides, 5x5, or 3 to 11 on one side and 1 on "
-				  "the other");
+			"\"winograd\" does not serve this kernel with this stride, dilation, padding and groups; "
+			"\"auto\" takes it wherever it is faster");
 	return BP_OK;
 }
 

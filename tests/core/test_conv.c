@@ -261,6 +261,9 @@ static const struct {
 	{{33, 64, 3, 17, 32, 3, 3, 5, 2, 2, 2, 2, 2, 1, 1, BP_CONV_AUTO}, 5},
 	{{17, 16, 4, 17, 16, 20, 5, 3, 1, 1, 4, 1, 2, 1, 1, BP_CONV_AUTO}, 5},
 	{{13, 15, 33, 13, 15, 70, 7, 7, 1, 1, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{27, 33, 20, 14, 17, 40, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{32, 30, 20, 16, 15, 40, 5, 5, 2, 2, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 9},
+	{{20, 20, 33, 10, 10, 20, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
 	{{12, 12, 20, 11, 11, 40, 4, 4, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 12},
 	{{1, 200, 40, 1, 200, 33, 1, 9, 1, 1, 0, 4, 1, 1, 1, BP_CONV_AUTO}, 20},
 	{{23, 21, 33, 23, 21, 40, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 9},
@@ -294,14 +297,14 @@ START_TEST(large_shapes_agree_with_the_oracle)
 END_TEST
 
 /* Of an axis, less than the kernel spans on each side, for an output of at least one. */
-static void draw_padding(struct draw *d, int in, int k, int dilation, int *ret_before, int *ret_out)
+static void draw_padding(struct draw *d, int in, int k, int stride, int dilation, int *ret_before, int *ret_out)
 {
 	const int most = (k - 1) * dilation, before = draw_int(d, 0, most), missing = most + 1 - in - before;
 	*ret_before = before;
-	*ret_out = extent(in, before, draw_int(d, missing > 0 ? missing : 0, most), k, 1, dilation);
+	*ret_out = extent(in, before, draw_int(d, missing > 0 ? missing : 0, most), k, stride, dilation);
 }
 
-/* Maps that are not made of whole tiles, any kernel, dilation and padding, channels with and without tails. */
+/* Maps that are not made of whole tiles, any kernel, stride, dilation and padding, channels with and without tails. */
 START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 {
 	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
@@ -319,15 +322,17 @@ START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 			.oc = channels[draw_int(&d, 0, 10)],
 			.kh = kernel[0],
 			.kw = kernel[1],
-			.sh = 1,
-			.sw = 1,
 			.groups = 1,
 			.algorithm = BP_CONV_WINOGRAD,
 		};
-		s.dh = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
-		s.dw = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
-		draw_padding(&d, s.h, s.kh, s.dh, &s.pt, &s.oh);
-		draw_padding(&d, s.w, s.kw, s.dw, &s.pl, &s.ow);
+		do {
+			s.dh = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
+			s.dw = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 5);
+			s.sh = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 3);
+			s.sw = draw_int(&d, 0, 2) ? 1 : draw_int(&d, 1, 3);
+			draw_padding(&d, s.h, s.kh, s.sh, s.dh, &s.pt, &s.oh);
+			draw_padding(&d, s.w, s.kw, s.sw, s.dw, &s.pl, &s.ow);
+		} while (!bp_conv_can_winograd(&s));
 		struct trial t = {.s = s, .n = draw_int(&d, 1, 5)};
 		trial_start(&t, &d);
 		trial_oracle(&t);
