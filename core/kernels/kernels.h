@@ -8,8 +8,9 @@
  * declared below and defined in a header of its own; (2) its code, in a file of this folder that includes vec.h, as
  *	ret KERNEL_NAME(name)(args) { ... }
  * every *.c here but kernels.c is compiled once for each instruction set, table.c gathers them, and helpers in them are
- * static; (3) a function check_name in tests/core/test_kernels_*.c (see tests/core/kernel_cases.h): without it the
- *tests do not link. Drivers call it as ctx->k->name(...). Kernels have no threads, no allocation, and no state.
+ * static, and VEC_INLINE when vectors go in or out; (3) a function check_name in tests/core/test_kernels_*.c (see
+ * tests/core/kernel_cases.h): without it the tests do not link. Drivers call it as ctx->k->name(...). Kernels have
+ * no threads, no allocation, and no state.
  */
 #ifndef BP_KERNELS_H
 #define BP_KERNELS_H
