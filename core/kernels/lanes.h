@@ -49,7 +49,7 @@ VEC_INLINE vec vec_twice_high(vec v)
 #undef LANE
 }
 
-/* Lane l gets what lane l ^ by had; by is 1, 2 or 4, less than VLEN, and known when compiled. */
+/* Lane l gets what lane l ^ by had; by is 1, 2, 4 or 8, less than VLEN, and known when compiled. */
 VEC_INLINE vec vec_swap(vec v, const int by)
 {
 #define LANE(l) (((l) ^ 1) % LANES)
@@ -61,8 +61,30 @@ VEC_INLINE vec vec_swap(vec v, const int by)
 		return __builtin_shufflevector(v, v, EACH_LANE(LANE));
 #undef LANE
 #define LANE(l) (((l) ^ 4) % LANES)
+	if (by == 4)
+		return __builtin_shufflevector(v, v, EACH_LANE(LANE));
+#undef LANE
+#define LANE(l) (((l) ^ 8) % LANES)
 	return __builtin_shufflevector(v, v, EACH_LANE(LANE));
 #undef LANE
+}
+
+/* Sum of the lanes, halves onto halves: always in this order. */
+VEC_INLINE bp_real vec_sum(vec v)
+{
+#pragma GCC unroll 4
+	for (int half = VLEN / 2; half; half /= 2)
+		v += vec_swap(v, half);
+	return v[0];
+}
+
+/* Largest of the lanes; a NaN may be lost. */
+VEC_INLINE bp_real vec_largest(vec v)
+{
+#pragma GCC unroll 4
+	for (int half = VLEN / 2; half; half /= 2)
+		v = vec_max(v, vec_swap(v, half));
+	return v[0];
 }
 
 #endif

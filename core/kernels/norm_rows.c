@@ -7,7 +7,7 @@
  */
 #include "kernels/norm_rows.h"
 
-#include "kernels/vec.h"
+#include "kernels/lanes.h"
 
 #include <math.h>
 

@@ -8,6 +8,7 @@
 #define BP_SOFTMAX_H
 
 #include "kernels/exp.h"
+#include "kernels/lanes.h"
 
 /* The vector at x + i of a row of n, and in ret_count its lanes. */
 VEC_INLINE vec row_load(const bp_real *x, int64_t n, int64_t i, int *ret_count)

@@ -12,7 +12,7 @@
  */
 #include "kernels/update.h"
 
-#include "kernels/vec.h"
+#include "kernels/lanes.h"
 
 #include <float.h>
 #include <math.h>
@@ -55,7 +55,8 @@ static void look_closer(const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 }
 
 /* squares: of the whole block g; the other lanes went through all its strips. */
-static void grad_sums(const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
+VEC_INLINE void grad_sums(
+	const struct grad_lanes *l, vec squares, const bp_real *g, int64_t n, struct bp_grad_sums *ret)
 {
 	const bp_real sum = vec_sum(squares);
 	const bool good = sum >= SQUARES_MIN && sum <= REAL_MAX;

@@ -21,6 +21,11 @@ for f in $(sources '*.c' '*.h'); do
 	head -1 "$f" | grep -q '^/\*' || say "$f:1: does not open with what it is for"
 done
 
+# ---- vectors go in and out of inline functions alone (VEC_INLINE in core/kernels/vec.h says why) ----
+grep -nE '^static .*[(, ](vec|vint) [a-z]' $(sources 'core/kernels/*.[ch]') | while IFS=: read -r f no _; do
+	say "$f:$no: a function with vectors is VEC_INLINE"
+done
+
 # ---- who may include whom: room, then the rooms it may reach ----
 allow() {
 	case $1 in
