@@ -21,6 +21,7 @@
 
 enum {
 	MOST = 16,     /* neighbours */
+	LINE = 7,      /* targets that must be left of a line in backward-weights, which goes line by line */
 	OVERHEAD = 40, /* of a target in terms of vectors times taps and channels: its pointers, loads and stores */
 	PERCENT = 95   /* of the cost, at most, for it to be worth it */
 };
@@ -30,6 +31,7 @@ struct narrow {
 	int sources, targets, width; /* channels; targets of a line */
 	int kh, kw, step;            /* step: from what a target reads to what its neighbour does */
 	double slim;                 /* what a tile of one vector costs in terms of half a tile of two */
+	int line;                    /* targets that must be left of a line */
 };
 
 static int wide_columns(const struct narrow *n, int neighbours)
@@ -48,8 +50,8 @@ static double cost(const struct narrow *n, const struct bp_kernels *k, int neigh
 static int choose(const struct narrow *n, const struct bp_kernels *k)
 {
 	int best = 1;
-	for (int i = 2; i <= MOST && i * n->targets <= k->nr && n->width % i == 0; i *= 2)
-		best = cost(n, k, i) < cost(n, k, best) ? i : best;
+	for (int i = 2; i <= MOST && i * n->targets <= k->nr && i * n->line <= n->width; i++)
+		best = n->width % i == 0 && cost(n, k, i) < cost(n, k, best) ? i : best;
 	return cost(n, k, best) * 100 <= cost(n, k, 1) * PERCENT ? best : 1;
 }
 
@@ -75,10 +77,11 @@ bool bp_narrow_new(struct bp_conv *cv)
 		return true;
 	/* Forward's slim tile waits for its broadcasts, and of few rows for its own sums; not backward-weights'. */
 	const double slim = cv->k->mr > 8 ? 1.2 : 1.45;
-	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim};
+	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
 	if (!wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
 		return false;
 	n.slim = 1;
+	n.line = LINE;
 	if (!wide_new(cv, &n, *s, &cv->wide[PASS_WEIGHTS]))
 		return false;
 	const int64_t pt = (int64_t)(s->kh - 1) * s->dh - s->pt, pl = s->kw - 1 - s->pl;
@@ -88,7 +91,7 @@ bool bp_narrow_new(struct bp_conv *cv)
 	turned.h = s->oh, turned.w = s->ow, turned.c = s->oc;
 	turned.oh = s->h;
 	turned.pt = (int)pt, turned.pl = (int)pl;
-	n = (struct narrow){s->oc, s->c, s->w, s->kh, s->kw, 1, slim};
+	n = (struct narrow){s->oc, s->c, s->w, s->kh, s->kw, 1, slim, 1};
 	return wide_new(cv, &n, turned, &cv->wide[PASS_DATA]);
 }
 
