@@ -28,41 +28,25 @@ static int cut_taps(int taps, int ret[AXIS_PIECES])
 	return n <= AXIS_PIECES ? n : 0;
 }
 
-static bool has_transforms(int kh, int kw)
+/* Whether an axis can be cut: each phase, into AXIS_PIECES in all. */
+static bool can_cut(int taps, int stride, int dilation)
 {
-	bool known = false;
-#define KERNEL_KNOWN(h, w) known = known || (kh == (h) && kw == (w));
-	BP_WINOGRAD_KERNELS(KERNEL_KNOWN)
-#undef KERNEL_KNOWN
-	return known;
-}
-
-/* Taps of all pieces of an axis, phase by phase; 0: it cannot be cut. */
-static int cut_axis(int taps, int stride, int dilation, int ret[AXIS_PIECES])
-{
-	int n = 0;
+	int n = 0, pieces[AXIS_PIECES];
 	if (stride > taps || stride > AXIS_PIECES || (stride > 1 && dilation > 1))
-		return 0;
+		return false;
 	for (int phase = 0; phase < stride; phase++) {
-		int own[AXIS_PIECES];
-		const int more = cut_taps((taps - phase + stride - 1) / stride, own);
-		if (!more || n + more > AXIS_PIECES)
-			return 0;
-		for (int i = 0; i < more; i++)
-			ret[n++] = own[i];
+		const int more = cut_taps((taps - phase + stride - 1) / stride, pieces);
+		if (!more)
+			return false;
+		n += more;
 	}
-	return n;
+	return n <= AXIS_PIECES;
 }
 
 bool bp_conv_can_winograd(const struct bp_conv_shape *s)
 {
-	int rows[AXIS_PIECES], cols[AXIS_PIECES];
-	const int down = cut_axis(s->kh, s->sh, s->dh, rows), across = cut_axis(s->kw, s->sw, s->dw, cols);
-	bool can = down && across && s->kh * s->kw > 1 && s->groups == 1 && s->pt <= (int64_t)(s->kh - 1) * s->dh &&
-		   s->pl <= (int64_t)(s->kw - 1) * s->dw;
-	for (int i = 0; i < down * across; i++)
-		can = can && has_transforms(rows[i / across], cols[i % across]);
-	return can;
+	return can_cut(s->kh, s->sh, s->dh) && can_cut(s->kw, s->sw, s->dw) && s->kh * s->kw > 1 && s->groups == 1 &&
+	       s->pt <= (int64_t)(s->kh - 1) * s->dh && s->pl <= (int64_t)(s->kw - 1) * s->dw;
 }
 
 /* An axis of a lattice (plan.h): target i is pixel from + i scale, and reads source at + i step + t tap_step by tap t,

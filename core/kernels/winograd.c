@@ -105,40 +105,94 @@ VEC_INLINE void along(line *f, const int taps, const vec *from, const int n, vec
 		f(from, n, to);
 }
 
-/* What a function on tiles wants to know when compiled: body with the kernel's taps as constants. */
-#define KERNEL_CASE(h, w)                                                                                              \
-	if (p->kh == (h) && p->kw == (w))                                                                              \
-		BODY(h, w);
+/* f(taps, ...) with the taps known when it is compiled. */
+#define BY_TAPS(taps, f, ...)                                                                                          \
+	do {                                                                                                           \
+		switch (taps) {                                                                                        \
+		case 1:                                                                                                \
+			f(1, __VA_ARGS__);                                                                             \
+			break;                                                                                         \
+		case 2:                                                                                                \
+			f(2, __VA_ARGS__);                                                                             \
+			break;                                                                                         \
+		case 3:                                                                                                \
+			f(3, __VA_ARGS__);                                                                             \
+			break;                                                                                         \
+		case 4:                                                                                                \
+			f(4, __VA_ARGS__);                                                                             \
+			break;                                                                                         \
+		default:                                                                                               \
+			f(5, __VA_ARGS__);                                                                             \
+		}                                                                                                      \
+	} while (0)
 
-/* One vector of channels of a tile of rows x cols pixels. What stays the same is read before anything is stored, so
- * that it need not be read again. */
-VEC_INLINE void tile_in(const struct bp_winograd_in *p, size_t c, bp_real *dst, const int left, const int kh,
-	const int kw, const int rows, const int cols, line *f)
+/* Where one transform leaves a tile for the other: row by row. */
+struct between {
+	vec at[IN][IN];
+};
+
+/* The columns of a tile of pixels, by a kernel of so many taps down. */
+VEC_INLINE void columns_in(const int taps, const struct bp_winograd_in *p, size_t c, const int left, const bool pixels,
+	int cols, line *f, struct between *t)
 {
-	vec t[IN][IN], d[IN], y[IN];
-	const int in_h = bp_winograd_reads(kh), in_w = bp_winograd_reads(kw);
-	const size_t step = p->step;
+	const int rows = pixels ? bp_winograd_reads(taps) : bp_winograd_makes(taps);
+	vec d[IN], y[IN];
 	for (int j = 0; j < cols; j++) {
 		const bool inside = j >= p->lo && j < p->hi;
 		const size_t at = (size_t)j * p->col_step + c;
 #pragma GCC unroll 6
 		for (int i = 0; i < rows; i++)
 			d[i] = inside ? vec_load_part(p->rows[i] + at, left) : vec_zero();
-		along(f, kh, d, rows, y);
+		along(f, taps, d, rows, y);
 #pragma GCC unroll 6
-		for (int i = 0; i < in_h; i++)
-			t[i][j] = y[i];
+		for (int i = 0; i < bp_winograd_reads(taps); i++)
+			t->at[i][j] = y[i];
 	}
-	for (int i = 0; i < in_h; i++, dst += (size_t)in_w * step) {
-		along(f, kw, t[i], cols, y);
+}
+
+/* Rows of a tile, n numbers each, to places. */
+VEC_INLINE void rows_to_places(
+	const int taps, const int n, int rows, line *f, const struct between *t, bp_real *dst, size_t step)
+{
+	vec y[IN];
+	for (int i = 0; i < rows; i++, dst += (size_t)bp_winograd_reads(taps) * step) {
+		along(f, taps, t->at[i], n, y);
 #pragma GCC unroll 6
-		for (int j = 0; j < in_w; j++)
+		for (int j = 0; j < bp_winograd_reads(taps); j++)
 			vec_store(dst + (size_t)j * step, y[j]);
 	}
 }
 
-VEC_INLINE void all_channels(
-	const struct bp_winograd_in *p, const int kh, const int kw, const int rows, const int cols, line *f)
+/* B needs only know whether there is more than one tap. */
+VEC_INLINE void tile_in(const struct bp_winograd_in *p, size_t c, const int left, bp_real *dst)
+{
+	struct between t;
+	const int in_h = bp_winograd_reads(p->kh), in_w = bp_winograd_reads(p->kw);
+	if (p->kh == 1)
+		columns_in(1, p, c, left, true, in_w, input_line, &t);
+	else
+		columns_in(TAPS, p, c, left, true, in_w, input_line, &t);
+	if (p->kw == 1)
+		rows_to_places(1, 1, in_h, input_line, &t, dst, p->step);
+	else
+		rows_to_places(TAPS, IN, in_h, input_line, &t, dst, p->step);
+}
+
+VEC_INLINE void gradient_rows(const int taps, int rows, const struct between *t, bp_real *dst, size_t step)
+{
+	rows_to_places(taps, bp_winograd_makes(taps), rows, gradient_line, t, dst, step);
+}
+
+VEC_INLINE void gradient_in(const struct bp_winograd_in *p, size_t c, const int left, bp_real *dst)
+{
+	struct between t;
+	BY_TAPS(p->kh, columns_in, p, c, left, false, bp_winograd_makes(p->kw), gradient_line, &t);
+	BY_TAPS(p->kw, gradient_rows, bp_winograd_reads(p->kh), &t, dst, p->step);
+}
+
+/* Each vector of channels of a tile. */
+VEC_INLINE void all_channels(const struct bp_winograd_in *p,
+	void (*const tile)(const struct bp_winograd_in *p, size_t c, int left, bp_real *dst))
 {
 	bp_real *group = p->dst;
 	for (size_t first = 0; first < p->channels; first += p->panel, group += p->panel_step) {
@@ -146,56 +200,57 @@ VEC_INLINE void all_channels(
 		bp_real *dst = group;
 		size_t c = first;
 		for (; c + VLEN <= end; c += VLEN, dst += VLEN)
-			tile_in(p, c, dst, VLEN, kh, kw, rows, cols, f);
+			tile(p, c, VLEN, dst);
 		if (c < end)
-			tile_in(p, c, dst, (int)(end - c), kh, kw, rows, cols, f);
+			tile(p, c, (int)(end - c), dst);
 	}
 }
 
-/* The same for all kernels with more than one tap on the same axes. */
 void KERNEL_NAME(winograd_input)(const struct bp_winograd_in *p)
 {
-	if (p->kh == 1 && p->kw == 1)
-		all_channels(p, 1, 1, 1, 1, input_line);
-	else if (p->kh == 1)
-		all_channels(p, 1, 3, 1, IN, input_line);
-	else if (p->kw == 1)
-		all_channels(p, 3, 1, IN, 1, input_line);
-	else
-		all_channels(p, 3, 3, IN, IN, input_line);
+	all_channels(p, tile_in);
 }
 
-void KERNEL_NAME(winograd_gradient)(const struct bp_winograd_in *p){
-#define BODY(h, w) all_channels(p, h, w, bp_winograd_makes(h), bp_winograd_makes(w), gradient_line)
-	BP_WINOGRAD_KERNELS(KERNEL_CASE)
-#undef BODY
-}
-
-VEC_INLINE void tile_out(
-	const struct bp_winograd_out *p, size_t c, const int left, const bool through, const int kh, const int kw)
+void KERNEL_NAME(winograd_gradient)(const struct bp_winograd_in *p)
 {
-	const int in_h = bp_winograd_reads(kh), in_w = bp_winograd_reads(kw);
-	const int out_h = bp_winograd_makes(kh), out_w = bp_winograd_makes(kw);
-	vec t[OUT][IN], m[IN], y[OUT];
-	const bp_real *src = p->src + c;
-	const size_t step = p->step, row_step = p->row_step, col_step = p->col_step;
-	for (int j = 0; j < in_w; j++, src += step) {
+	all_channels(p, gradient_in);
+}
+
+/* The columns of a tile of places, `cols` of them, to n numbers each. */
+VEC_INLINE void columns_of_places(
+	const int taps, const int n, int cols, line *f, const bp_real *src, size_t step, struct between *t)
+{
+	vec m[IN], y[IN];
+	for (int j = 0; j < cols; j++, src += step) {
 #pragma GCC unroll 6
-		for (int i = 0; i < in_h; i++)
-			m[i] = vec_load(src + (size_t)(i * in_w) * step);
-		along(output_line, kh, m, out_h, y);
+		for (int i = 0; i < bp_winograd_reads(taps); i++)
+			m[i] = vec_load(src + (size_t)(i * cols) * step);
+		along(f, taps, m, n, y);
 #pragma GCC unroll 5
-		for (int i = 0; i < out_h; i++)
-			t[i][j] = y[i];
+		for (int i = 0; i < n; i++)
+			t->at[i][j] = y[i];
 	}
+}
+
+VEC_INLINE void output_columns(const int taps, int cols, const bp_real *src, size_t step, struct between *t)
+{
+	columns_of_places(taps, bp_winograd_makes(taps), cols, output_line, src, step, t);
+}
+
+/* What stays the same is read before anything is stored, so that it need not be read again. */
+VEC_INLINE void output_rows(const int taps, const struct bp_winograd_out *p, size_t c, const int left,
+	const bool through, const struct between *t)
+{
+	const size_t row_step = p->row_step, col_step = p->col_step;
 	const vec bias = p->bias ? vec_load_part(p->bias + c, left) : vec_zero();
 	const int rows = p->rows, cols = p->cols;
 	const bool acc = p->acc, relu = p->relu;
+	vec y[OUT];
 	for (int i = 0; i < rows; i++) {
 		size_t at = (size_t)i * row_step + c;
-		along(output_line, kw, t[i], out_w, y);
+		along(output_line, taps, t->at[i], bp_winograd_makes(taps), y);
 #pragma GCC unroll 5
-		for (int j = 0; j < out_w; j++, at += col_step) {
+		for (int j = 0; j < bp_winograd_makes(taps); j++, at += col_step) {
 			if (j >= cols)
 				break;
 			vec v = acc ? y[j] + vec_load_part(p->dst + at, left) : y[j];
@@ -208,104 +263,103 @@ VEC_INLINE void tile_out(
 	}
 }
 
-VEC_INLINE void channels_out(const struct bp_winograd_out *p, const bool through, const int kh, const int kw)
+VEC_INLINE void tile_out(const struct bp_winograd_out *p, size_t c, const int left, const bool through)
+{
+	struct between t;
+	BY_TAPS(p->kh, output_columns, bp_winograd_reads(p->kw), p->src + c, p->step, &t);
+	BY_TAPS(p->kw, output_rows, p, c, left, through, &t);
+}
+
+VEC_INLINE void channels_out(const struct bp_winograd_out *p, const bool through)
 {
 	size_t c = 0;
 	for (; c + VLEN <= p->channels; c += VLEN)
-		tile_out(p, c, VLEN, through, kh, kw);
+		tile_out(p, c, VLEN, through);
 	if (c < p->channels)
-		tile_out(p, c, (int)(p->channels - c), through, kh, kw);
+		tile_out(p, c, (int)(p->channels - c), through);
 }
 
-void KERNEL_NAME(winograd_output)(const struct bp_winograd_out *p){
-#define BODY(h, w) p->through ? channels_out(p, true, h, w) : channels_out(p, false, h, w)
-	BP_WINOGRAD_KERNELS(KERNEL_CASE)
-#undef BODY
-}
-
-VEC_INLINE void weights_in(
-	const struct bp_winograd_weights *p, size_t row, int col, const int left, const int kh, const int kw)
+void KERNEL_NAME(winograd_output)(const struct bp_winograd_out *p)
 {
-	vec t[IN][TAPS], w[TAPS], y[IN];
-	const int in_h = bp_winograd_reads(kh), in_w = bp_winograd_reads(kw);
-	const bp_real *src = p->w + row * p->ld + col;
+	if (p->through)
+		channels_out(p, true);
+	else
+		channels_out(p, false);
+}
+
+/* The columns of a kernel. */
+VEC_INLINE void weight_columns(
+	const int taps, const struct bp_winograd_weights *p, const bp_real *src, const int left, struct between *t)
+{
+	vec w[TAPS], y[IN];
+	for (int b = 0; b < p->kw; b++) {
 #pragma GCC unroll 5
-	for (int b = 0; b < kw; b++) {
-#pragma GCC unroll 5
-		for (int a = 0; a < kh; a++)
+		for (int a = 0; a < taps; a++)
 			w[a] = vec_load_part(src + (size_t)a * p->line_step + (size_t)b * p->tap_step, left);
-		along(weight_line, kh, w, kh, y);
+		along(weight_line, taps, w, taps, y);
 #pragma GCC unroll 6
-		for (int i = 0; i < in_h; i++)
-			t[i][b] = y[i];
-	}
-	bp_real *dst = p->u + row * p->u_ld + col;
-	const size_t step = p->step;
-	for (int i = 0; i < in_h; i++, dst += (size_t)in_w * step) {
-		along(weight_line, kw, t[i], kw, y);
-#pragma GCC unroll 6
-		for (int j = 0; j < in_w; j++)
-			vec_store(dst + (size_t)j * step, y[j]);
+		for (int i = 0; i < bp_winograd_reads(taps); i++)
+			t->at[i][b] = y[i];
 	}
 }
 
-VEC_INLINE void all_weights_in(const struct bp_winograd_weights *p, const int kh, const int kw)
+VEC_INLINE void weight_rows(const int taps, int rows, const struct between *t, bp_real *dst, size_t step)
 {
-	for (size_t row = 0; row < p->n; row++) {
-		int c = 0;
-		for (; c + VLEN <= p->cols; c += VLEN)
-			weights_in(p, row, c, VLEN, kh, kw);
-		if (c < p->cols)
-			weights_in(p, row, c, p->cols - c, kh, kw);
-	}
+	rows_to_places(taps, taps, rows, weight_line, t, dst, step);
 }
 
-void KERNEL_NAME(winograd_weights)(const struct bp_winograd_weights *p){
-#define BODY(h, w) all_weights_in(p, h, w)
-	BP_WINOGRAD_KERNELS(KERNEL_CASE)
-#undef BODY
-}
-
-VEC_INLINE void weights_out(
-	const struct bp_winograd_weights *p, size_t row, int col, const int left, const int kh, const int kw)
+VEC_INLINE void weights_in(const struct bp_winograd_weights *p, size_t row, int col, const int left)
 {
-	vec t[TAPS][IN], u[IN], y[TAPS];
-	const int in_h = bp_winograd_reads(kh), in_w = bp_winograd_reads(kw);
-	const bp_real *src = p->u + row * p->u_ld + col;
-	const size_t step = p->step, line_step = p->line_step, tap_step = p->tap_step;
-	for (int j = 0; j < in_w; j++, src += step) {
-#pragma GCC unroll 6
-		for (int i = 0; i < in_h; i++)
-			u[i] = vec_load(src + (size_t)(i * in_w) * step);
-		along(weight_gradient_line, kh, u, kh, y);
+	struct between t;
+	BY_TAPS(p->kh, weight_columns, p, p->w + row * p->ld + col, left, &t);
+	BY_TAPS(p->kw, weight_rows, bp_winograd_reads(p->kh), &t, p->u + row * p->u_ld + col, p->step);
+}
+
+VEC_INLINE void weight_gradient_columns(const int taps, int cols, const bp_real *src, size_t step, struct between *t)
+{
+	columns_of_places(taps, taps, cols, weight_gradient_line, src, step, t);
+}
+
+VEC_INLINE void weight_gradient_rows(
+	const int taps, const struct bp_winograd_weights *p, bp_real *dst, const int left, const struct between *t)
+{
+	const size_t line_step = p->line_step, tap_step = p->tap_step;
+	const int rows = p->kh;
+	vec y[TAPS];
+	for (int a = 0; a < rows; a++) {
+		along(weight_gradient_line, taps, t->at[a], taps, y);
 #pragma GCC unroll 5
-		for (int a = 0; a < kh; a++)
-			t[a][j] = y[a];
-	}
-	bp_real *dst = p->w + row * p->ld + col;
-#pragma GCC unroll 5
-	for (int a = 0; a < kh; a++) {
-		along(weight_gradient_line, kw, t[a], kw, y);
-#pragma GCC unroll 5
-		for (int b = 0; b < kw; b++)
+		for (int b = 0; b < taps; b++)
 			vec_store_part(dst + (size_t)a * line_step + (size_t)b * tap_step, y[b], left);
 	}
 }
 
-VEC_INLINE void all_weights_out(const struct bp_winograd_weights *p, const int kh, const int kw)
+VEC_INLINE void weights_out(const struct bp_winograd_weights *p, size_t row, int col, const int left)
+{
+	struct between t;
+	BY_TAPS(p->kh, weight_gradient_columns, bp_winograd_reads(p->kw), p->u + row * p->u_ld + col, p->step, &t);
+	BY_TAPS(p->kw, weight_gradient_rows, p, p->w + row * p->ld + col, left, &t);
+}
+
+/* Each vector of columns of each row. */
+VEC_INLINE void all_weights(const struct bp_winograd_weights *p,
+	void (*const f)(const struct bp_winograd_weights *p, size_t row, int col, int left))
 {
 	for (size_t row = 0; row < p->n; row++) {
 		int c = 0;
 		for (; c + VLEN <= p->cols; c += VLEN)
-			weights_out(p, row, c, VLEN, kh, kw);
+			f(p, row, c, VLEN);
 		if (c < p->cols)
-			weights_out(p, row, c, p->cols - c, kh, kw);
+			f(p, row, c, p->cols - c);
 	}
+}
+
+void KERNEL_NAME(winograd_weights)(const struct bp_winograd_weights *p)
+{
+	all_weights(p, weights_in);
 }
 
 void KERNEL_NAME(winograd_weights_gradient)(const struct bp_winograd_weights *p)
 {
-#define BODY(h, w) all_weights_out(p, h, w)
-	BP_WINOGRAD_KERNELS(KERNEL_CASE)
-#undef BODY
+	all_weights(p, weights_out);
 }

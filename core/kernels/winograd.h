@@ -15,14 +15,10 @@
 
 #include "backprop.h"
 
-/* Kernels, rows x columns, that have transforms. */
-#define BP_WINOGRAD_LINES(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(2, 1) X(3, 1) X(4, 1) X(5, 1)
-#define BP_WINOGRAD_KERNELS(X) BP_WINOGRAD_LINES(X) X(2, 2) X(2, 3) X(3, 2) X(3, 3) X(3, 4) X(4, 3) X(4, 4) X(5, 5)
-
 enum {
 	BP_WINOGRAD_IN = 6,      /* inputs along a side, and places; at most, as all of these */
 	BP_WINOGRAD_OUT = 5,     /* outputs along a side of a tile */
-	BP_WINOGRAD_TAPS = 5,    /* of a kernel along a side */
+	BP_WINOGRAD_TAPS = 5,    /* of a kernel along a side, 1 at least */
 	BP_WINOGRAD_PLACES = 36, /* of a tile */
 };
 

@@ -15,7 +15,7 @@ static const struct bp_arg args[] = {
 	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
 		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it serves "
 		"groups of 1, "
-		"a padding less than the kernel spans, a stride of at most 3, and most kernels of up to 11 a side. "
+		"a padding less than the kernel spans, a stride of at most 3, and kernels of up to 11 a side. "
 		"\"auto\" "
 		"takes it wherever it is faster."},
 };

@@ -310,7 +310,8 @@ START_TEST(winograd_agrees_with_the_oracle_on_any_map)
 	static const int maps[][2] = {{1, 1}, {1, 2}, {3, 5}, {4, 4}, {7, 7}, {8, 8}, {2, 13}};
 	static const int channels[] = {1, 2, 7, 8, 15, 16, 17, 24, 33, 64, 70};
 	static const int kernels[][2] = {{3, 3}, {3, 4}, {4, 3}, {4, 4}, {5, 5}, {6, 6}, {7, 7}, {8, 8}, {9, 9},
-		{10, 3}, {4, 11}, {1, 3}, {1, 4}, {1, 5}, {1, 7}, {1, 11}, {3, 1}, {5, 1}, {8, 1}};
+		{10, 3}, {4, 11}, {1, 3}, {1, 4}, {1, 5}, {1, 7}, {1, 11}, {3, 1}, {5, 1}, {8, 1}, {2, 2}, {2, 3},
+		{3, 5}, {5, 4}, {1, 2}, {2, 1}};
 	struct draw d = {(uint64_t)_i + 300};
 	const struct bp_kernels *k;
 	for (size_t m = 0; m < sizeof maps / sizeof maps[0]; m++) {

@@ -69,11 +69,8 @@ static struct matrix transposed(struct matrix m)
 
 static void draw_kernel(struct draw *d, int *ret_h, int *ret_w)
 {
-#define KERNEL_SIZES(h, w) {h, w},
-	static const int kernels[][2] = {BP_WINOGRAD_KERNELS(KERNEL_SIZES)};
-	const int *k = kernels[draw_int(d, 0, (int)(sizeof kernels / sizeof kernels[0]) - 1)];
-	*ret_h = k[0];
-	*ret_w = k[1];
+	*ret_h = draw_int(d, 1, BP_WINOGRAD_TAPS);
+	*ret_w = draw_int(d, 1, BP_WINOGRAD_TAPS);
 }
 
 static double element(const struct matrix *m, int i, int j)
