@@ -149,29 +149,27 @@ static void widen(const struct bp_conv *cv, const struct bp_conv *wide, bool dat
 		}
 }
 
+/* Forward, or backward-data, by the wide convolution's forward. */
+static void run(const struct bp_conv *cv, enum pass pass, const struct bp_ctx *ctx, struct gemm_call call, void *ws)
+{
+	const struct bp_conv *wide = cv->wide[pass];
+	const struct room r = room_in(wide, ws);
+	widen(cv, wide, pass == PASS_DATA, call.w, r.w);
+	for (int i = 0; i < wide->s.oc && call.bias; i++)
+		r.bias[i] = call.bias[i % cv->s.oc];
+	call.w = r.w;
+	call.bias = call.bias ? r.bias : NULL;
+	bp_gemm_forward(wide, ctx, &call, r.ws);
+}
+
 static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	const struct bp_conv *wide = cv->wide[PASS_FORWARD];
-	const struct room r = room_in(wide, ws);
-	struct gemm_call g = forward_operands(cv, call);
-	widen(cv, wide, false, call->w, r.w);
-	g.w = r.w;
-	if (call->bias) {
-		for (int i = 0; i < wide->s.oc; i++)
-			r.bias[i] = call->bias[i % cv->s.oc];
-		g.bias = r.bias;
-	}
-	bp_gemm_forward(wide, ctx, &g, r.ws);
+	run(cv, PASS_FORWARD, ctx, forward_operands(cv, call), ws);
 }
 
 static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	const struct bp_conv *wide = cv->wide[PASS_DATA];
-	const struct room r = room_in(wide, ws);
-	struct gemm_call g = data_operands(cv, call);
-	widen(cv, wide, true, call->w, r.w);
-	g.w = r.w;
-	bp_gemm_forward(wide, ctx, &g, r.ws);
+	run(cv, PASS_DATA, ctx, data_operands(cv, call), ws);
 }
 
 /* Sums of n elements over the neighbours, whose are `apart` from each other. */

@@ -12,12 +12,7 @@ static const struct bp_arg args[] = {
 	{"dilation", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Distance between the places a kernel reads."},
 	{"groups", BP_ARG_INT, false, {1}, 1, 65536, NULL, "Parts of the channels that are convolved apart."},
 	{"bias", BP_ARG_BOOL, false, {1}, 0, 1, NULL, "Whether a learned bias is added to each channel."},
-	{"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",
-		"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; it serves "
-		"groups of 1, "
-		"a padding less than the kernel spans, a stride of at most 3, and kernels of up to 11 a side. "
-		"\"auto\" "
-		"takes it wherever it is faster."},
+	BP_CONV_ALGORITHM_ARG,
 };
 
 static struct bp_conv_args read_args(const struct bp_node *node)

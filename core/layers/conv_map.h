@@ -15,6 +15,16 @@ struct bp_conv_args {
 	enum bp_conv_algorithm algorithm;
 };
 
+/* The line of both argument tables. */
+#define BP_CONV_ALGORITHM_ARG                                                                                          \
+	{                                                                                                              \
+		"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",                       \
+			"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; "      \
+			"it serves groups of 1, a padding less than the kernel spans, kernels of up to 11 a side, "    \
+			"and a stride of at most 3 that is no larger than the kernel and has no dilation beside "      \
+			"it. \"auto\" takes it wherever it is faster."                                                 \
+	}
+
 enum {
 	BP_CONV_MAX_TAPS = 65536,   /* places of a kernel */
 	BP_CONV_MAX_PHASES = 65536, /* of a stride within a map: the data gradient has a plan for each */
