@@ -1,9 +1,9 @@
 /*
  * mover.h - who moves the weights while backward goes on, and their gradients still lie in a near cache.
  *
- * Layers tell it of as many gradients as they like, from any thread: `move` that n of them are there, and that neither
- * they nor their weights are read or written again in this pass. `ahead`, before, is byte `at` of what that will read,
- * to be asked for; NULL past the end.
+ * Layers tell it of as many gradients as they like, from any thread: `move` that those of the n weights at w are there,
+ * and that neither they nor the weights are read or written again in this pass. Gradients may lie anywhere, and be
+ * forgotten afterwards. `ahead`, before, is byte `at` of what that will read, to be asked for; NULL past the end.
  */
 #ifndef BP_BASE_MOVER_H
 #define BP_BASE_MOVER_H
@@ -11,8 +11,8 @@
 #include "backprop.h"
 
 struct bp_mover {
-	void (*move)(void *arg, const bp_real *grads, size_t n);
-	const void *(*ahead)(void *arg, const bp_real *grads, size_t n, size_t at);
+	void (*move)(void *arg, const bp_real *w, size_t n, bp_real *grads);
+	const void *(*ahead)(void *arg, const bp_real *w, size_t n, size_t at);
 	void *arg;
 };
 

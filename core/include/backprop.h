@@ -255,12 +255,13 @@ struct bp_train_params {
 	int accumulate_steps;   /* batches whose gradients are added up for one optimizer step: it is the step on one
 				 * batch of all their samples, but for batch norms. An epoch's last step takes what is
 				 * left */
-	double ema_decay;  /* how much of the averaged weights is kept in a step (torch.optim.swa_utils); validation
-			    * and bp_net_load take the average. 0 = none */
-	bool statistics;   /* gradient norms and the layers' health; without them no weight is another */
-	int threads;       /* to start with; see bp_trainer_set_threads */
-	int max_threads;   /* memory is planned for that many */
-	unsigned isa_mask; /* instruction sets that may be used, BP_ISA_ALL by default */
+	double ema_decay;    /* how much of the averaged weights is kept in a step (torch.optim.swa_utils); validation
+			      * and bp_net_load take the average. 0 = none */
+	bool statistics;     /* gradient norms and the layers' health; without them no weight is another */
+	bool keep_gradients; /* for bp_trainer_gradient_get; else they need not outlive the step, which is faster */
+	int threads;         /* to start with; see bp_trainer_set_threads */
+	int max_threads;     /* memory is planned for that many */
+	unsigned isa_mask;   /* instruction sets that may be used, BP_ISA_ALL by default */
 	/*
 	 * What changes each training sample on its way into the net, one after the other; validation and predictions
 	 * see the samples as they are. Borrowed for as long as a trainer lives that was made with it.
@@ -390,7 +391,7 @@ typedef void (*bp_look)(void *user, int layer, const bp_real *values, int64_t un
 void bp_trainer_look(struct bp_trainer *tr, int64_t n, const bool *wanted, bp_look look, void *user);
 
 /* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order; zeros when its layer is
- * frozen. */
+ * frozen. Of a trainer with keep_gradients: without, what is read may be anything. */
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
 
 /* Averaged weights of a trainable tensor (ema_decay), in PyTorch's order. Without averages, or before the first step:

@@ -117,15 +117,13 @@ static void read_block(const struct bp_updater *u, int64_t i)
 	}
 }
 
-static void move_block(const struct bp_updater *u, int64_t i)
+static void move_block(const struct bp_updater *u, int64_t i, bp_real *grads)
 {
 	const struct bp_update_block *b = &u->blocks[i];
 	const struct bp_vectors *v = u->vectors;
 	struct bp_block_sums *sums = &u->sums[i];
-	struct bp_update up = {.n = b->n,
-		.w = v->weights + b->offset,
-		.g = v->grads + b->offset,
-		.coef = &u->groups[u->group_of[b->slot]].coef};
+	struct bp_update up = {
+		.n = b->n, .w = v->weights + b->offset, .g = grads, .coef = &u->groups[u->group_of[b->slot]].coef};
 	if (u->params->statistics) {
 		up.ret_sums = &sums->update;
 		up.ret_grad = clips(u) ? NULL : &sums->grad; /* it has been read then */
@@ -198,7 +196,7 @@ static void move_piece(const void *arg, int64_t i)
 {
 	const struct bp_updater *u = arg;
 	if (!u->sums[i].moved)
-		move_block(u, i);
+		move_block(u, i, u->vectors->grads + u->blocks[i].offset);
 	u->sums[i].moved = false;
 }
 
@@ -235,7 +233,7 @@ void bp_updater_begin(
 
 bool bp_updater_moves_early(const struct bp_updater *u)
 {
-	return !clips(u);
+	return !clips(u) && !u->params->keep_gradients;
 }
 
 /* The first block from `offset` on. */
@@ -253,23 +251,37 @@ static int64_t block_from(const struct bp_updater *u, int64_t offset)
 }
 
 /* The weights, then one state after the other. */
-const void *bp_updater_ahead(void *updater, const bp_real *grads, size_t n, size_t at)
+const void *bp_updater_ahead(void *updater, const bp_real *w, size_t n, size_t at)
 {
 	const struct bp_vectors *v = ((const struct bp_updater *)updater)->vectors;
 	const bp_real *from = v->weights;
 	for (int state = 0; from && at >= n * sizeof(bp_real); at -= n * sizeof(bp_real), state++)
 		from = state < BP_UPDATE_STATES ? v->state[state] : NULL;
-	return from ? (const char *)(from + (grads - v->grads)) + at : NULL;
+	return from ? (const char *)(from + (w - v->weights)) + at : NULL;
 }
 
-void bp_updater_move(void *updater, const bp_real *grads, size_t n)
+/* Leaves the gradients from `offset` on to the step's end. */
+static void leave(const struct bp_updater *u, int64_t offset, int64_t n, const bp_real *grads)
+{
+	bp_real *to = u->vectors->grads + offset;
+	if (grads != to)
+		memcpy(to, grads, (size_t)n * sizeof(*to));
+}
+
+/* Whole blocks, for a block has one sum. */
+void bp_updater_move(void *updater, const bp_real *w, size_t n, bp_real *grads)
 {
 	struct bp_updater *u = updater;
-	const int64_t first = grads - u->vectors->grads, end = first + (int64_t)n;
-	for (int64_t i = block_from(u, first); i < u->nblocks && u->blocks[i].offset + u->blocks[i].n <= end; i++) {
-		move_block(u, i);
+	const int64_t first = w - u->vectors->weights, end = first + (int64_t)n;
+	int64_t i = block_from(u, first);
+	int64_t at = i < u->nblocks && u->blocks[i].offset < end ? u->blocks[i].offset : end;
+	leave(u, first, at - first, grads);
+	for (; i < u->nblocks && at + u->blocks[i].n <= end; i++) {
+		move_block(u, i, grads + (at - first));
 		u->sums[i].moved = true;
+		at += u->blocks[i].n;
 	}
+	leave(u, at, end - at, grads + (at - first));
 }
 
 void bp_updater_end(struct bp_updater *u, int threads)

@@ -72,11 +72,11 @@ void bp_updater_init(struct bp_updater *u, const struct bp_net *net);
  * the step ends. */
 void bp_updater_begin(
 	struct bp_updater *u, const struct bp_kernels *k, const struct bp_vectors *v, int64_t step, double lr);
-/* Whether weights may move before all gradients are there; then the next two are a bp_mover's, on any thread. What they
- * leave, the step's end moves, and the bits are the same. */
+/* Whether weights may move before all gradients are there, and these be forgotten; then the next two are a bp_mover's,
+ * on any thread. What they leave, the step's end moves, and the bits are the same. */
 bool bp_updater_moves_early(const struct bp_updater *u);
-void bp_updater_move(void *updater, const bp_real *grads, size_t n);
-const void *bp_updater_ahead(void *updater, const bp_real *grads, size_t n, size_t at);
+void bp_updater_move(void *updater, const bp_real *w, size_t n, bp_real *grads);
+const void *bp_updater_ahead(void *updater, const bp_real *w, size_t n, size_t at);
 /* Ends the step that was begun. Gradients are left as clipped. Without params->statistics, health and norms mean
  * nothing afterwards. */
 void bp_updater_end(struct bp_updater *u, int threads);

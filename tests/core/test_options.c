@@ -253,6 +253,7 @@ static void start_deep(struct training *t, int threads)
 	t->params.max_threads = 4;
 	t->params.accumulate_steps = 2;
 	t->params.ema_decay = 0.9;
+	t->params.keep_gradients = true;
 	training_item(BP_OPTIMIZER, "Adam", NULL, &t->params.optimizer);
 	training_start(t);
 }

@@ -121,6 +121,7 @@ static struct bp_trainer *trainer_make(struct subject *s, int run, int isa)
 	p.epochs = EPOCHS;
 	p.batch_size = BATCH;
 	p.shuffle = false;
+	p.keep_gradients = true;
 	p.threads = p.max_threads = 2;
 	p.isa_mask = (2u << isa) - 1;
 	p.clip_grad_norm = runs[run].clip_norm;

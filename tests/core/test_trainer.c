@@ -132,6 +132,7 @@ static void start_unmoving(struct training *t, const char *net, const char *loss
 {
 	training_init(t, net, 20);
 	t->params.batch_size = batch;
+	t->params.keep_gradients = true;
 	training_item(BP_LOSS, loss, NULL, &t->params.loss);
 	training_item(BP_OPTIMIZER, "SGD", (struct training_arg[]){{"lr", 1e-20}, {0}}, &t->params.optimizer);
 	training_start(t);
@@ -188,35 +189,47 @@ START_TEST(an_epoch_ends_with_a_short_batch_that_counts_by_its_size)
 }
 END_TEST
 
-/* Both linear layers are large enough that weights move in backward, unless gradients are clipped: a norm that none
- * reaches clips nothing, but has to be known before any weight moves. The second layer's dx needs its old weights. */
+enum { MOVED_CASES = 4, WAYS = 3 };
+#define WIDE_NET "301 | Linear out_features=203 | ReLU | Linear out_features=205 | ReLU | Linear out_features=4"
+
+/* The linear layers are large enough that weights move in backward, unless gradients are kept, or clipped: a norm that
+ * none reaches clips nothing, but has to be known before any weight moves. A layer's dx needs its old weights. A batch
+ * is summed in one sweep or two, and the last layer's rows may be too wide to be kept anywhere but in memory. */
 START_TEST(weights_that_move_in_backward_are_those_that_move_after_it)
 {
-	static const char wide[] = "301 | Linear out_features=203 | ReLU | Linear out_features=205 | ReLU"
-				   " | Linear out_features=4";
-	static const char *const optimizers[] = {"SGD", "Adam", "RMSprop"};
-	struct training t[2];
-	for (int i = 0; i < 2; i++) {
-		training_init(&t[i], wide, 300);
-		training_item(BP_OPTIMIZER, optimizers[_i], NULL, &t[i].params.optimizer);
-		t[i].params.batch_size = 128; /* and 44 */
+	static const struct {
+		const char *net, *optimizer;
+		int batch;
+	} cases[MOVED_CASES] = {
+		{WIDE_NET, "SGD", 128},
+		{WIDE_NET, "Adam", 128},
+		{WIDE_NET, "RMSprop", 280},
+		{"20 | Linear out_features=65 | ReLU | Linear out_features=23000", "SGD", 16},
+	};
+	struct training t[WAYS];
+	struct report r[WAYS] = {{0}};
+	for (int i = 0; i < WAYS; i++) {
+		training_init(&t[i], cases[_i].net, 300);
+		training_item(BP_OPTIMIZER, cases[_i].optimizer, NULL, &t[i].params.optimizer);
+		t[i].params.batch_size = cases[_i].batch; /* and what is left */
 		t[i].params.epochs = 2;
-		t[i].params.clip_grad_norm = i ? 1e30 : 0;
-		threads_set(&t[i], 1 + i, 2);
+		t[i].params.keep_gradients = i == 1;
+		t[i].params.clip_grad_norm = i == 2 ? 1e30 : 0;
+		threads_set(&t[i], 1 + (i > 0), 2);
 		training_start(&t[i]);
-	}
-	struct report r[2] = {{0}};
-	for (int i = 0; i < 2; i++)
 		training_run(&t[i], &r[i], true);
-	nets_equal(t[0].net, t[1].net, optimizers[_i]);
-	for (int e = 0; e < 2; e++) {
-		ck_assert_double_eq_tol(
-			r[0].epoch[e].grad_norm, r[1].epoch[e].grad_norm, 1e-6 * r[0].epoch[e].grad_norm);
-		for (int l = 0; l < TRAINING_LAYERS; l++)
-			ck_assert(r[0].layers[e][l].update_ratio == r[1].layers[e][l].update_ratio &&
-				  r[0].layers[e][l].weight_norm == r[1].layers[e][l].weight_norm);
 	}
-	for (int i = 0; i < 2; i++)
+	for (int i = 1; i < WAYS; i++) {
+		nets_equal(t[0].net, t[i].net, cases[_i].optimizer);
+		for (int e = 0; e < 2; e++) {
+			ck_assert_double_eq_tol(
+				r[0].epoch[e].grad_norm, r[i].epoch[e].grad_norm, 1e-6 * r[0].epoch[e].grad_norm);
+			for (int l = 0; l < TRAINING_LAYERS; l++)
+				ck_assert(r[0].layers[e][l].update_ratio == r[i].layers[e][l].update_ratio &&
+					  r[0].layers[e][l].weight_norm == r[i].layers[e][l].weight_norm);
+		}
+	}
+	for (int i = 0; i < WAYS; i++)
 		training_done(&t[i]);
 }
 END_TEST
@@ -445,7 +458,7 @@ TEST_SUITE(trainer, 60)
 	tcase_add_loop_test(tc, no_step_epoch_or_prediction_allocates, 0, 3);
 	tcase_add_loop_test(tc, a_short_batch_is_a_mean_over_its_own_samples, 0, 2);
 	tcase_add_test(tc, an_epoch_ends_with_a_short_batch_that_counts_by_its_size);
-	tcase_add_loop_test(tc, weights_that_move_in_backward_are_those_that_move_after_it, 0, 3);
+	tcase_add_loop_test(tc, weights_that_move_in_backward_are_those_that_move_after_it, 0, MOVED_CASES);
 	tcase_add_test(tc, threads_may_change_between_steps_and_are_kept_in_bounds);
 	tcase_add_loop_test(tc, a_sample_that_is_no_number_neither_ends_nor_hangs_a_training, 0, 8);
 	tcase_add_test(tc, weights_that_run_away_are_counted_and_told);
