@@ -32,8 +32,8 @@ enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
 
 struct bp_conv;
 
-/* Whether it is without groups, padded by less than the kernel spans, and can be cut into pieces of at most 5 taps a
- * side without a stride (conv/winograd_tiles.c). */
+/* Whether its groups, if there are any, have at least 16 channels, it is padded by less than the kernel spans, and can
+ * be cut into pieces of at most 5 taps a side without a stride (conv/winograd_tiles.c). */
 bool bp_conv_can_winograd(const struct bp_conv_shape *s);
 
 /* max_batch: the largest n of any call. The plan owns no large memory (index tables only). NULL when out of memory. */

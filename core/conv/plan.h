@@ -48,6 +48,7 @@ struct winograd_tiles {
 struct winograd_plan {
 	struct winograd_tiles tiles;
 	size_t block;                     /* tiles of a task */
+	size_t bundle;                    /* groups of a task, at most */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
 	size_t own_step;                  /* of weights that a task transforms for itself; 0: it is done ahead */
@@ -94,9 +95,9 @@ struct winograd_weights_plan {
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
 	size_t least;  /* tiles of an image, of the piece that has the fewest */
 	size_t block;  /* tiles of a sweep */
-	size_t ranges; /* of source channels */
+	size_t ranges; /* of source channels, or of groups */
 	size_t x_ld, x_step;
-	size_t panel_step, dy_step;
+	size_t panel, panel_step, dy_step;
 	size_t u_ld, u_step;
 	size_t max_chunks; /* partial sums of dW */
 	size_t scratch;    /* bytes of each thread */
@@ -296,12 +297,15 @@ enum { BP_AHEAD_STREAMS = 4 };
  */
 struct ahead {
 	struct stream {
-		const char *at;
-		size_t lines, each; /* left; asked for at a time */
+		const char *at;     /* of a run of lines */
+		size_t line, lines; /* the next of it, and how many it has */
+		size_t runs, step;  /* left, with this one; bytes from run to run */
+		size_t each;        /* lines asked for at a time */
 	} streams[BP_AHEAD_STREAMS];
 };
-/* Adds n elements at p, if it is not NULL, to what is asked for in so many times. */
+/* Adds n elements at p, if it is not NULL, to what is asked for in so many times; or as many at p + step, and so on. */
 void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times);
+void bp_ahead_add_runs(struct ahead *a, const bp_real *p, size_t n, size_t runs, size_t step, size_t times);
 /* Asks for the next share of every stream. */
 void bp_ahead_ask(struct ahead *a);
 
@@ -363,6 +367,8 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 
 /* winograd_tiles.c */
 
+/* Whether Winograd's way takes a pass. */
+bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass);
 /* The pieces of a direction. */
 size_t bp_winograd_pieces(const struct side *sd, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
 /* Tiles of an image. */
@@ -370,6 +376,10 @@ static inline size_t winograd_tiles_of(const struct winograd_tiles *t)
 {
 	return (size_t)t->y.tiles * t->x.tiles;
 }
+
+/* How many groups are transformed together: their channels lie side by side in memory, and those of one alone are a
+ * cache line here and there. 16 channels in 16 groups on 28x28: 70 GFLOP/s by one, 100 by four. */
+size_t bp_winograd_bundle(const struct bp_conv *cv);
 
 /* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
  * the same sets of the cache. */
@@ -399,6 +409,11 @@ size_t bp_winograd_zeros(const struct winograd_tiles *w, int channels);
 struct bp_winograd_in;
 void bp_tile_rows(
 	const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows, int cols, struct bp_winograd_in *ret);
+
+/* Adds, to what is asked for in so many times, `channels` channels of the map's lines that tiles [first, first + count)
+ * read (sources) or make. */
+void bp_tiles_ahead(struct ahead *ret, const struct winograd_tiles *w, bool sources, const struct bp_map *m,
+	size_t first, size_t count, size_t channels, size_t times);
 
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);

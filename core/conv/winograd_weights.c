@@ -40,13 +40,18 @@ struct job {
 
 static size_t weights_size(const struct bp_conv *cv)
 {
-	return (size_t)cv->s.kh * cv->s.kw * cv->s.c * cv->s.oc;
+	return (size_t)cv->s.kh * cv->s.kw * cv->forward.kg * cv->s.oc;
+}
+
+static size_t groups_of(const struct bp_conv *cv)
+{
+	return (size_t)cv->s.groups;
 }
 
 void bp_winograd_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
-	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = sd->kg, oc = sd->ng;
+	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = cv->s.c, ng = sd->ng, groups = groups_of(cv);
 	struct winograd_weights_plan *p = &cv->winograd_weights;
 	size_t places = 0, tiles = SIZE_MAX; /* of a tile, at most; of a piece, at least */
 	p->pieces = bp_winograd_pieces(sd, p->tiles);
@@ -56,22 +61,27 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	}
 	p->least = tiles;
 	tiles *= cv->max_batch;
-	p->u_ld = round_up(oc, vlen);
+	p->u_ld = round_up(ng, vlen);
 	size_t fit = PARTIAL_BYTES / (weights_size(cv) * sizeof(bp_real));
 	p->max_chunks = 1;
 	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
 		p->max_chunks *= 2;
-	p->ranges = divide_up(places * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
+	p->ranges = groups > 1 ? divide_up(groups, bp_winograd_bundle(cv))
+			       : divide_up(places * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
 	if (p->ranges * p->max_chunks < FEW_TASKS)
 		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
-	p->ranges = p->ranges < c ? p->ranges : c;
-	const size_t rows = divide_up(c, p->ranges);
+	const size_t most_ranges = groups > 1 ? groups : c;
+	p->ranges = p->ranges < most_ranges ? p->ranges : most_ranges;
+	const size_t rows = groups > 1 ? divide_up(groups, p->ranges) * sd->kg : divide_up(c, p->ranges);
 	p->block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
 	p->block = p->block < tiles ? p->block : tiles;
 	p->x_ld = round_up(rows, vlen);
 	p->x_step = bp_winograd_step(p->block * p->x_ld);
-	p->panel_step = p->block * nr;
-	p->dy_step = bp_winograd_step(sd->panels * p->panel_step);
+	/* Groups follow on each other in one panel, which is read to the end of a vector. */
+	p->panel = groups > 1 ? rows / sd->kg * ng : nr;
+	p->panel = round_up(p->panel, vlen);
+	p->panel_step = p->block * p->panel;
+	p->dy_step = bp_winograd_step((groups > 1 ? 1 : sd->panels) * p->panel_step + vlen);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
 	p->scratch = (p->x_step + p->dy_step + p->u_step) * places * sizeof(bp_real);
 }
@@ -97,25 +107,58 @@ size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads)
 	       (size_t)threads * cv->winograd_weights.scratch;
 }
 
-/* What a task works on: source channels [from, end), tiles [first, first + tiles) of the sweep. */
+/* What a task works on: source channels [from, end), of the only group or all of `groups` groups; their output
+ * gradients' channels, `targets` from `to` on; tiles [first, first + tiles) of the sweep. */
 struct place {
 	const struct job *j;
 	const struct winograd_tiles *piece;
 	size_t from, end;
+	size_t groups, to, targets;
 	size_t first, tiles;
 	bp_real *v, *m, *u;
+	struct ahead ahead; /* the maps of the next sweep */
 };
+
+static struct place place_at(const struct job *j, size_t piece, size_t range)
+{
+	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
+	const size_t kg = j->cv->forward.kg, ng = j->cv->forward.ng, groups = groups_of(j->cv);
+	struct place pl = {.j = j, .piece = &p->tiles[piece], .groups = 1, .targets = ng};
+	if (groups > 1) {
+		const size_t first = range * groups / p->ranges;
+		pl.groups = (range + 1) * groups / p->ranges - first;
+		pl.from = first * kg;
+		pl.end = pl.from + pl.groups * kg;
+		pl.to = first * ng;
+		pl.targets = pl.groups * ng;
+	} else {
+		pl.from = range * kg / p->ranges;
+		pl.end = (range + 1) * kg / p->ranges;
+	}
+	return pl;
+}
+
+static struct bp_map sources_of(const struct place *pl)
+{
+	const struct bp_conv_shape *s = &pl->j->cv->s;
+	const struct winograd_axis *y = &pl->piece->y, *x = &pl->piece->x;
+	return (struct bp_map){pl->j->call.x + pl->from, pl->j->zeros, s->h, s->w, s->c, (int64_t)y->mul * y->step,
+		(int64_t)x->mul * x->step};
+}
+
+static struct bp_map targets_of(const struct place *pl)
+{
+	const struct bp_conv_shape *s = &pl->j->cv->s;
+	return (struct bp_map){
+		pl->j->call.dy + pl->to, pl->j->zeros, s->oh, s->ow, s->oc, pl->piece->y.step, pl->piece->x.step};
+}
 
 static void block_transform(const struct place *pl)
 {
-	const struct job *j = pl->j;
-	const struct bp_conv_shape *s = &j->cv->s;
-	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
+	const struct winograd_weights_plan *p = &pl->j->cv->winograd_weights;
 	const struct winograd_axis *y = &pl->piece->y, *x = &pl->piece->x;
-	const struct bp_kernels *k = j->cv->k;
-	const struct bp_map from = {
-		j->call.x, j->zeros, s->h, s->w, s->c, (int64_t)y->mul * y->step, (int64_t)x->mul * x->step};
-	const struct bp_map to = {j->call.dy, j->zeros, s->oh, s->ow, s->oc, y->step, x->step};
+	const struct bp_kernels *k = pl->j->cv->k;
+	const struct bp_map from = sources_of(pl), to = targets_of(pl);
 	struct bp_winograd_in xs = {
 		.kh = y->taps,
 		.kw = x->taps,
@@ -126,49 +169,52 @@ static void block_transform(const struct place *pl)
 	struct bp_winograd_in ys = {
 		.kh = y->taps,
 		.kw = x->taps,
-		.channels = s->oc,
+		.channels = pl->targets,
 		.step = p->dy_step,
-		.panel = k->nr,
+		.panel = p->panel,
 		.panel_step = p->panel_step,
 	};
 	struct bp_tile t = bp_tile_at(pl->piece, pl->first);
 	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(pl->piece, &t)) {
 		bp_tile_rows(&from, t.image, y->at + t.y * y->mul, x->at + t.x * x->mul, y->reads, x->reads, &xs);
-		for (int row = 0; row < y->reads; row++)
-			xs.rows[row] += pl->from;
 		xs.dst = pl->v + i * p->x_ld;
 		k->winograd_input(&xs);
 		bp_tile_rows(&to, t.image, t.y, t.x, y->makes, x->makes, &ys);
-		ys.dst = pl->m + i * k->nr;
+		ys.dst = pl->m + i * p->panel;
 		k->winograd_gradient(&ys);
 	}
 }
 
 /* U' = or += V^T M' at every place. */
-static void block_sums(const struct place *pl, bool acc)
+static void block_sums(struct place *pl, bool acc)
 {
 	const struct bp_conv *cv = pl->j->cv;
 	const struct bp_kernels *k = cv->k;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t rows = pl->end - pl->from, tall = divide_up(rows, k->mr);
+	const size_t rows = (pl->end - pl->from) / pl->groups, tall = divide_up(rows, k->mr);
+	const size_t panels = cv->forward.panels, ng = cv->forward.ng,
+		     step = groups_of(cv) > 1 ? (size_t)k->nr : p->panel_step;
 	for (size_t place = 0; place < pl->piece->places; place++)
-		for (int panel = 0; panel < cv->forward.panels; panel++) {
-			const struct bp_run run = {pl->v + place * p->x_step, 0, pl->tiles};
+		for (size_t unit = 0; unit < pl->groups * panels; unit++) {
+			const size_t group = unit / panels, panel = unit % panels;
+			const struct bp_run run = {pl->v + place * p->x_step + group * rows, 0, pl->tiles};
 			struct bp_outer o = {
-				.cols = (int)round_up(least(cv->s.oc - panel * k->nr, k->nr), k->vlen),
+				.cols = (int)round_up(least((int)(ng - panel * k->nr), k->nr), k->vlen),
 				.nruns = 1,
 				.runs = &run,
 				.x_step = p->x_ld,
-				.dy = pl->m + place * p->dy_step + (size_t)panel * p->panel_step,
-				.dy_step = k->nr,
+				.dy = pl->m + place * p->dy_step + group * ng + panel * step,
+				.dy_step = p->panel,
 				.ldc = p->u_ld,
 				.acc = acc,
 			};
+			bp_real *u = pl->u + place * p->u_step + group * rows * p->u_ld + panel * k->nr;
 			for (size_t t = 0; t < tall; t++) {
 				o.x_off = t * rows / tall;
 				o.rows = (int)((t + 1) * rows / tall - o.x_off);
-				o.c = pl->u + place * p->u_step + o.x_off * p->u_ld + (size_t)panel * k->nr;
+				o.c = u + o.x_off * p->u_ld;
 				k->outer(&o);
+				bp_ahead_ask(&pl->ahead);
 			}
 		}
 }
@@ -182,44 +228,65 @@ static void chunk_bias(const struct job *j, size_t chunk, bp_real *db)
 	j->cv->k->column_sums(end - first, oc, j->call.dy + first * oc, oc, false, db);
 }
 
+/* The maps of the sweep that comes after this one, up to tile `end`. */
+static void block_ahead(struct place *pl, size_t end)
+{
+	const struct bp_conv *cv = pl->j->cv;
+	const size_t rows = (pl->end - pl->from) / pl->groups, first = pl->first + pl->tiles, left = end - first;
+	const size_t times = pl->piece->places * pl->groups * cv->forward.panels * divide_up(rows, cv->k->mr);
+	const size_t tiles = left < pl->tiles ? left : pl->tiles;
+	const struct bp_map from = sources_of(pl), to = targets_of(pl);
+	pl->ahead = (struct ahead){0};
+	bp_tiles_ahead(&pl->ahead, pl->piece, true, &from, first, tiles, pl->end - pl->from, times);
+	bp_tiles_ahead(&pl->ahead, pl->piece, false, &to, first, tiles, pl->targets, times);
+}
+
+/* Of each group, dW from U'. */
+static void chunk_gradients(const struct place *pl, bp_real *dw)
+{
+	const struct bp_conv *cv = pl->j->cv;
+	const struct winograd_weights_plan *p = &cv->winograd_weights;
+	const struct winograd_axis *y = &pl->piece->y, *x = &pl->piece->x;
+	const size_t kg = cv->forward.kg, ng = cv->forward.ng, oc = cv->s.oc, kw = cv->s.kw;
+	const size_t rows = (pl->end - pl->from) / pl->groups;
+	for (size_t group = 0; group < pl->groups; group++) {
+		const struct bp_winograd_weights w = {
+			.kh = y->taps,
+			.kw = x->taps,
+			.n = rows,
+			.cols = (int)ng,
+			.w = dw + ((y->tap * kw + x->tap) * kg + pl->from % kg) * oc + pl->to + group * ng,
+			.line_step = y->tap_step * kw * kg * oc,
+			.tap_step = x->tap_step * kg * oc,
+			.ld = oc,
+			.u = pl->u + group * rows * p->u_ld,
+			.step = p->u_step,
+			.u_ld = p->u_ld,
+		};
+		cv->k->winograd_weights_gradient(&w);
+	}
+}
+
 static void chunk_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct bp_conv *cv = j->cv;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const size_t range = i % p->ranges, chunk = i / p->ranges % j->chunks.n, piece = i / p->ranges / j->chunks.n;
-	const size_t c = cv->s.c, oc = cv->s.oc, kw = cv->s.kw;
-	struct place pl = {
-		.j = j,
-		.piece = &p->tiles[piece],
-		.from = range * c / p->ranges,
-		.end = (range + 1) * c / p->ranges,
-		.v = scratch,
-	};
+	struct place pl = place_at(j, piece, range);
 	const size_t tiles = j->call.n * winograd_tiles_of(pl.piece), each = divide_up(tiles, j->chunks.n);
 	const size_t end = (chunk + 1) * each < tiles ? (chunk + 1) * each : tiles;
 	const size_t block = divide_up(each, divide_up(each, p->block));
+	pl.v = scratch;
 	pl.m = pl.v + pl.piece->places * p->x_step;
 	pl.u = pl.m + pl.piece->places * p->dy_step;
 	for (pl.first = chunk * each; pl.first < end; pl.first += block) {
 		pl.tiles = end - pl.first < block ? end - pl.first : block;
 		block_transform(&pl);
+		block_ahead(&pl, end);
 		block_sums(&pl, pl.first > chunk * each);
 	}
-	const struct bp_winograd_weights w = {
-		.kh = pl.piece->y.taps,
-		.kw = pl.piece->x.taps,
-		.n = pl.end - pl.from,
-		.cols = (int)oc,
-		.w = chunk_dw(&j->chunks, chunk) + ((pl.piece->y.tap * kw + pl.piece->x.tap) * c + pl.from) * oc,
-		.line_step = pl.piece->y.tap_step * kw * c * oc,
-		.tap_step = pl.piece->x.tap_step * c * oc,
-		.ld = oc,
-		.u = pl.u,
-		.step = p->u_step,
-		.u_ld = p->u_ld,
-	};
-	cv->k->winograd_weights_gradient(&w);
+	chunk_gradients(&pl, chunk_dw(&j->chunks, chunk));
 	if (j->call.db && range == 0 && piece == 0)
 		chunk_bias(j, chunk, chunk_db(&j->chunks, chunk));
 }
@@ -248,7 +315,7 @@ void bp_winograd_weights_run(
 	const size_t size = weights_size(cv);
 	size_t work = 0;
 	for (size_t i = 0; i < p->pieces; i++)
-		work += call->n * winograd_tiles_of(&p->tiles[i]) * p->tiles[i].places * cv->s.c * cv->s.oc;
+		work += call->n * winograd_tiles_of(&p->tiles[i]) * p->tiles[i].places * cv->forward.kg * cv->s.oc;
 	struct job j = {.cv = cv, .call = *call};
 	j.chunks = (struct chunks){
 		.n = count_chunks(p, (size_t)call->n * p->least, work),

@@ -61,23 +61,34 @@ void bp_work_run(const struct bp_ctx *ctx, size_t multiply_adds, const struct wo
 	run_alone(w);
 }
 
-void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times)
+void bp_ahead_add_runs(struct ahead *a, const bp_real *p, size_t n, size_t runs, size_t step, size_t times)
 {
 	int i = 0;
 	while (a->streams[i].at)
 		i++;
-	size_t lines = divide_up(n * sizeof *p, BP_ALIGN);
-	if (p && lines)
-		a->streams[i] = (struct stream){(const char *)p, lines, divide_up(lines, times)};
+	const size_t lines = divide_up(n * sizeof *p, BP_ALIGN);
+	if (p && lines && runs)
+		a->streams[i] = (struct stream){.at = (const char *)p,
+			.lines = lines,
+			.runs = runs,
+			.step = step * sizeof *p,
+			.each = divide_up(lines * runs, times)};
+}
+
+void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times)
+{
+	bp_ahead_add_runs(a, p, n, 1, 0, times);
 }
 
 void bp_ahead_ask(struct ahead *a)
 {
-	for (struct stream *s = a->streams; s < a->streams + BP_AHEAD_STREAMS && s->at; s++) {
-		size_t n = s->each < s->lines ? s->each : s->lines;
-		for (size_t i = 0; i < n; i++)
-			__builtin_prefetch(s->at + i * BP_ALIGN, 0, 2);
-		s->at += n * BP_ALIGN;
-		s->lines -= n;
-	}
+	for (struct stream *s = a->streams; s < a->streams + BP_AHEAD_STREAMS && s->at; s++)
+		for (size_t i = 0; i < s->each && s->runs; i++) {
+			__builtin_prefetch(s->at + s->line * BP_ALIGN, 0, 2);
+			if (++s->line == s->lines) {
+				s->line = 0;
+				s->at += s->step;
+				s->runs--;
+			}
+		}
 }

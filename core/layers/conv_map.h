@@ -20,8 +20,9 @@ struct bp_conv_args {
 	{                                                                                                              \
 		"algorithm", BP_ARG_CHOICE, false, {BP_CONV_AUTO}, 0, 2, "auto|direct|winograd",                       \
 			"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; "      \
-			"it serves groups of 1, a padding less than the kernel spans, kernels of up to 11 a side, "    \
-			"and a stride of at most 3 that is no larger than the kernel and has no dilation beside "      \
+			"it serves groups of at least 16 channels, a padding less than the kernel spans, kernels of "  \
+			"up to 11 a side, and a stride of at most 3 that is no larger than the kernel and has no "     \
+			"dilation beside "                                                                             \
 			"it. \"auto\" takes it wherever it is faster."                                                 \
 	}
 
