@@ -81,6 +81,8 @@ def deep_layers():
     yield deep(100, 1, 17, 31)
     yield deep(130, 1, 31, 16)
     yield deep(64, 1, 31, 31, stride=2)
+    for c, groups, size in (96, 6, 31), (256, 16, 31), (512, 32, 17), (96, 3, 31), (512, 16, 17):
+        yield deep(c, 3, size, 31, groups=groups)
 
 
 def others():
