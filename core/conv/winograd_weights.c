@@ -48,6 +48,12 @@ static size_t groups_of(const struct bp_conv *cv)
 	return (size_t)cv->s.groups;
 }
 
+/* Ranges are of whole groups, or of the only one's source channels: how many of these there are. */
+static size_t range_parts(const struct bp_conv *cv)
+{
+	return groups_of(cv) > 1 ? groups_of(cv) : (size_t)cv->s.c;
+}
+
 void bp_winograd_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
@@ -70,16 +76,15 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 			       : divide_up(places * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
 	if (p->ranges * p->max_chunks < FEW_TASKS)
 		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
-	const size_t most_ranges = groups > 1 ? groups : c;
-	p->ranges = p->ranges < most_ranges ? p->ranges : most_ranges;
-	const size_t rows = groups > 1 ? divide_up(groups, p->ranges) * sd->kg : divide_up(c, p->ranges);
+	const size_t parts = range_parts(cv);
+	p->ranges = p->ranges < parts ? p->ranges : parts;
+	const size_t rows = divide_up(parts, p->ranges) * (c / parts);
 	p->block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
 	p->block = p->block < tiles ? p->block : tiles;
 	p->x_ld = round_up(rows, vlen);
 	p->x_step = bp_winograd_step(p->block * p->x_ld);
 	/* Groups follow on each other in one panel, which is read to the end of a vector. */
-	p->panel = groups > 1 ? rows / sd->kg * ng : nr;
-	p->panel = round_up(p->panel, vlen);
+	p->panel = groups > 1 ? round_up(rows / sd->kg * ng, vlen) : nr;
 	p->panel_step = p->block * p->panel;
 	p->dy_step = bp_winograd_step((groups > 1 ? 1 : sd->panels) * p->panel_step + vlen);
 	p->u_step = bp_winograd_step(rows * p->u_ld);
@@ -122,20 +127,19 @@ struct place {
 static struct place place_at(const struct job *j, size_t piece, size_t range)
 {
 	const struct winograd_weights_plan *p = &j->cv->winograd_weights;
-	const size_t kg = j->cv->forward.kg, ng = j->cv->forward.ng, groups = groups_of(j->cv);
-	struct place pl = {.j = j, .piece = &p->tiles[piece], .groups = 1, .targets = ng};
-	if (groups > 1) {
-		const size_t first = range * groups / p->ranges;
-		pl.groups = (range + 1) * groups / p->ranges - first;
-		pl.from = first * kg;
-		pl.end = pl.from + pl.groups * kg;
-		pl.to = first * ng;
-		pl.targets = pl.groups * ng;
-	} else {
-		pl.from = range * kg / p->ranges;
-		pl.end = (range + 1) * kg / p->ranges;
-	}
-	return pl;
+	const size_t parts = range_parts(j->cv), each = j->cv->s.c / parts, ng = j->cv->forward.ng;
+	const size_t first = range * parts / p->ranges, last = (range + 1) * parts / p->ranges;
+	const bool grouped = groups_of(j->cv) > 1;
+	const size_t groups = grouped ? last - first : 1;
+	return (struct place){
+		.j = j,
+		.piece = &p->tiles[piece],
+		.from = first * each,
+		.end = last * each,
+		.groups = groups,
+		.to = grouped ? first * ng : 0,
+		.targets = groups * ng,
+	};
 }
 
 static struct bp_map sources_of(const struct place *pl)

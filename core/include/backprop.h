@@ -391,7 +391,7 @@ typedef void (*bp_look)(void *user, int layer, const bp_real *values, int64_t un
 void bp_trainer_look(struct bp_trainer *tr, int64_t n, const bool *wanted, bp_look look, void *user);
 
 /* Gradient of a trainable tensor as the last step left it (after clipping), in PyTorch's order; zeros when its layer is
- * frozen. Of a trainer with keep_gradients: without, what is read may be anything. */
+ * frozen, or the trainer was not told to keep_gradients. */
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data);
 
 /* Averaged weights of a trainable tensor (ema_decay), in PyTorch's order. Without averages, or before the first step:

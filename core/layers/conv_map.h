@@ -22,8 +22,7 @@ struct bp_conv_args {
 			"How it is computed. \"winograd\" takes fewer multiplications and rounds a little more; "      \
 			"it serves groups of at least 16 channels, a padding less than the kernel spans, kernels of "  \
 			"up to 11 a side, and a stride of at most 3 that is no larger than the kernel and has no "     \
-			"dilation beside "                                                                             \
-			"it. \"auto\" takes it wherever it is faster."                                                 \
+			"dilation beside it. \"auto\" takes it wherever it is faster."                                 \
 	}
 
 enum {

@@ -178,7 +178,7 @@ const char *bp_trainer_isa(const struct bp_trainer *tr)
 void bp_trainer_gradient_get(const struct bp_trainer *tr, int tensor, bp_real *ret_data)
 {
 	const struct bp_param *p = &tr->net->params[tensor];
-	if (bp_param_learns(tr->net, p))
+	if (tr->params.keep_gradients && bp_param_learns(tr->net, p))
 		bp_param_get(p, tr->vectors.grads, ret_data);
 	else
 		memset(ret_data, 0, (size_t)p->size * sizeof(*ret_data));

@@ -300,6 +300,12 @@ START_TEST(a_frozen_layer_stays_while_its_running_statistics_move)
 			sum += fabs((double)g[j]);
 		ck_assert_int_eq(sum == 0, same);
 	}
+	static bp_real forgotten[16 * 16 * 9]; /* of who does not keep them, all are zeros */
+	t.trainer->params.keep_gradients = false;
+	forgotten[0] = 1;
+	bp_trainer_gradient_get(t.trainer, 0, forgotten);
+	for (int64_t j = 0; j < t.net->params[0].size; j++)
+		ck_assert_double_eq((double)forgotten[j], 0);
 	ck_assert_int_eq(r.epoch[0].nstats, 4);
 	for (int i = 0; i < 4; i++)
 		ck_assert(r.layers[0][i].layer != 3 && r.layers[0][i].layer != 4);
