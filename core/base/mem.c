@@ -9,8 +9,7 @@
 
 enum {
 	HUGE_PAGE = 2 << 20,
-	HUGE_FROM = 4 << 20, /* bytes: below this, 4 KiB pages do */
-	MAP_FROM = 1 << 20   /* bytes: larger blocks are mappings of their own, and leave the process once freed */
+	MAP_FROM = 1 << 20 /* bytes: larger blocks are mappings of their own, and leave the process once freed */
 };
 
 /* Before each block of bp_mem_new, BP_ALIGN bytes of it. */
@@ -30,7 +29,7 @@ static size_t mapped_size(size_t bytes)
 
 void *bp_mem_map(size_t bytes)
 {
-	size_t size = mapped_size(bytes), spare = bytes >= HUGE_FROM ? HUGE_PAGE : 0,
+	size_t size = mapped_size(bytes), spare = bytes >= HUGE_PAGE ? HUGE_PAGE : 0,
 	       huge = size / HUGE_PAGE * HUGE_PAGE;
 	if (!size)
 		return NULL;

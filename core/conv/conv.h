@@ -26,6 +26,7 @@ struct bp_conv_shape {
 	int dh, dw; /* dilation */
 	int groups;
 	enum bp_conv_algorithm algorithm; /* WINOGRAD only when bp_conv_can_winograd */
+	bool panels;                      /* the weights of a Linear layer lie as base/panels.h says */
 };
 
 enum bp_act { BP_ACT_NONE, BP_ACT_RELU };

@@ -16,7 +16,8 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 {
 	(void)pass;
 	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc;
-	return cv->linear && cv->fold == 1 && c <= DENSE_WORK && oc <= DENSE_WORK && c * oc <= DENSE_WORK;
+	return cv->linear && cv->fold == 1 && !cv->s.panels && c <= DENSE_WORK && oc <= DENSE_WORK &&
+	       c * oc <= DENSE_WORK;
 }
 
 static size_t limit(const struct bp_conv *cv)

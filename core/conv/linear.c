@@ -3,23 +3,24 @@
  * tasks run on any.
  *
  * Against the indirect GEMM there are no lattices to walk (5 % of a step of a 784-512-256-10 perceptron), and weights
- * are not packed as a whole in a sweep of their own (7 %): a task packs a piece of a panel, 16 KiB, just before its
- * tiles read it from L1, and asks for the next one meanwhile. The sum over K goes piece by piece outside the panels, so
- * that the piece of the rows, some 128 KiB, is read from L2 by all panels of the task.
+ * are not packed as a whole in a sweep of their own (7 %): tiles read a piece of a panel, 16 KiB, from L1, and the next
+ * one is asked for meanwhile. Weights in panels (base/panels.h) are read where they lie, unless the kernel's are
+ * narrower; others, and their transpose, a task packs piece by piece. The sum over K goes by pieces outside the panels,
+ * so that the piece of the rows, some 128 KiB, is read from L2 by all panels of the task.
  *
  * The gradient of weights goes by blocks of inputs, whose part of the batch is copied together: the rows of a batch are
  * often a power of two apart, and share a few sets of L1. So each part of the batch is read once from where it lies,
- * not once for each panel of outputs, and the gradients of a block are neighbours in memory. The gradient of outputs is
- * packed once for all blocks. Of the peak, it brought 512 -> 256 from 80 to 88 % (batch of 128), 1024 -> 1024 from 69
- * to 85 % and 9216 -> 128 from 66 to 87 % (64). Every element of a gradient of weights is summed by one task: there are
- * no partial sums, and the task has the weights moved by them while they lie in L2 (base/mover.h). That took the
- * optimizer from 10 to 6 % of a step of the perceptron, whose vectors fit in no L2, and saved 5 % of its time. A batch
- * that is summed in one sweep leaves the gradients nowhere else: 3072-1024-1024-10 and three layers of 2048 are trained
- * about a tenth faster for it.
+ * not once for each panel of outputs. The gradient of outputs is packed once for all blocks. Of the peak, it brought
+ * 512 -> 256 from 80 to 88 % (batch of 128), 1024 -> 1024 from 69 to 85 % and 9216 -> 128 from 66 to 87 % (64). Every
+ * element of a gradient of weights is summed by one task: there are no partial sums, and the task has the weights of a
+ * block moved by them while both lie in L1 or L2 (base/mover.h). That took the optimizer from 10 to 4 % of a step of
+ * the perceptron. A batch that is summed in one sweep leaves the gradients nowhere else: 3072-1024-1024-10 and three
+ * layers of 2048 are trained about a tenth faster for it.
  */
 #include "conv/plan.h"
 
 #include "base/mem.h"
+#include "base/panels.h"
 #include "kernels/igemm.h"
 #include "kernels/outer.h"
 
@@ -29,8 +30,6 @@ enum {
 	ROWS = 240,              /* of a block, at most: whole tiles of any height */
 	PANEL_BYTES = 16 << 10,  /* of a packed piece: half of L1 */
 	PIXELS = 256,            /* of a sweep of the gradient of weights */
-	BLOCK_TILES = 10,        /* of inputs of a block of it, at most: with a panel of the outputs they fill L1 */
-	BALANCE = 4,             /* many blocks come in fours, so that 2 or 4 threads have equal shares */
 	TASK_WORK = 500000,      /* multiply-adds that are worth a task */
 	TASKS = 16,              /* of a product, at most */
 	MOVED_BYTES = 512 << 10, /* of a block's gradients that go no further than L2 */
@@ -42,7 +41,8 @@ struct product {
 	const struct bp_conv *cv;
 	size_t n, inner, cols; /* in is n x inner, out n x cols */
 	const bp_real *in, *w, *bias;
-	bool transposed, acc, relu, direct;
+	bool transposed, acc, relu;
+	bool direct; /* weights are read where they lie, but for a kernel's panel that is not full */
 	bp_real *out;
 	size_t block, cuts; /* rows of a task, ranges of panels */
 };
@@ -61,6 +61,17 @@ struct place {
 	bp_real **out;
 	bp_real *panel;
 };
+
+static size_t weight_at(const struct bp_conv *cv, size_t i, size_t o)
+{
+	return cv->s.panels ? (size_t)bp_panel_at(cv->s.c, cv->s.oc, (int64_t)i, (int64_t)o) : i * cv->s.oc + o;
+}
+
+/* From input to input, of weights of output o. */
+static size_t weight_ld(const struct bp_conv *cv, size_t o)
+{
+	return cv->s.panels ? (size_t)bp_panel_width(cv->s.oc, (int64_t)o) : (size_t)cv->s.oc;
+}
 
 static size_t depth_of(const struct bp_conv *cv)
 {
@@ -92,17 +103,47 @@ static struct piece piece_at(const struct product *p, size_t panel, size_t panel
 	return pc;
 }
 
-/* Asks for share i of n of the weights that are packed next, line by line. */
+static bool reads_direct(const struct product *p, const struct piece *pc)
+{
+	return p->direct && pc->cols == p->cv->k->nr;
+}
+
+static void pack(const struct product *p, const struct piece *pc, bp_real *panel)
+{
+	const struct bp_kernels *k = p->cv->k;
+	if (!p->transposed) {
+		k->pack(panel, p->w + weight_at(p->cv, pc->k, pc->col), weight_ld(p->cv, pc->col), pc->depth, pc->cols);
+		return;
+	}
+	const size_t end = pc->k + pc->depth, whole = p->cv->s.panels ? BP_PANEL : p->inner;
+	for (size_t at = pc->k, n; at < end; at += n, panel += n * (size_t)k->nr) {
+		n = whole - at % whole < end - at ? whole - at % whole : end - at;
+		k->pack_transposed(panel, p->w + weight_at(p->cv, pc->col, at), weight_ld(p->cv, at), n, pc->cols);
+	}
+}
+
+static void ask_lines(const bp_real *at, size_t i, size_t end)
+{
+	const size_t line = BP_ALIGN / sizeof *at;
+	for (; i < end; i++)
+		__builtin_prefetch(at + i * line, 0, 3);
+}
+
+/* Asks for share i of n of a piece's weights. */
 static void ask(const struct product *p, const struct piece *pc, size_t i, size_t n)
 {
 	const size_t line = BP_ALIGN / sizeof(bp_real), cols = (size_t)pc->cols;
-	const size_t count = p->transposed ? divide_up(pc->depth, line) : pc->depth,
-		     each = p->transposed ? line : p->cols;
-	const size_t lines = p->transposed ? cols : divide_up(cols, line), step = p->transposed ? p->inner : line;
-	const bp_real *w = p->w + (p->transposed ? pc->col * p->inner + pc->k : pc->k * p->cols + pc->col);
-	for (size_t at = i * count / n; at < (i + 1) * count / n; at++)
-		for (size_t l = 0; l < lines; l++)
-			__builtin_prefetch(w + at * each + l * step, 0, 2);
+	const size_t input = p->transposed ? pc->col : pc->k, inputs = p->transposed ? cols : pc->depth;
+	const size_t output = p->transposed ? pc->k : pc->col, outputs = p->transposed ? pc->depth : cols;
+	const bp_real *w = p->w + weight_at(p->cv, input, output);
+	if (outputs == weight_ld(p->cv, output)) { /* all of it lies together */
+		const size_t lines = divide_up(inputs * outputs, line);
+		ask_lines(w, i * lines / n, (i + 1) * lines / n);
+		return;
+	}
+	for (size_t at = input + i * inputs / n; at < input + (i + 1) * inputs / n; at++)
+		for (size_t o = output; o < output + outputs; o += line)
+			__builtin_prefetch(p->w + weight_at(p->cv, at, o), 0, 2);
 }
 
 /* All tiles of the block through a piece; next is asked for unless it is NULL. */
@@ -111,13 +152,14 @@ static void sweep(
 {
 	const struct bp_kernels *k = p->cv->k;
 	const size_t tiles = divide_up(rows, (size_t)k->mr);
+	const bool direct = reads_direct(p, pc);
 	struct bp_igemm g = {
 		.cols = pc->cols,
 		.taps = 1,
 		.kc = pc->depth,
 		.k0 = pc->k,
-		.b = p->direct ? p->w + pc->k * p->cols + pc->col : pl->panel,
-		.ldb = p->direct ? p->cols : (size_t)k->nr,
+		.b = direct ? p->w + weight_at(p->cv, pc->k, pc->col) : pl->panel,
+		.ldb = direct ? weight_ld(p->cv, pc->col) : (size_t)k->nr,
 		.col = pc->col,
 		.bias = pc->last && p->bias ? p->bias + pc->col : NULL,
 		.acc = p->acc || !pc->first,
@@ -149,10 +191,8 @@ static void product_task(const void *job, size_t i, void *scratch)
 	}
 	for (size_t s = 0; s < steps; s++) {
 		const struct piece pc = piece_at(p, panel, panels, s), next = piece_at(p, panel, panels, s + 1);
-		if (p->transposed)
-			k->pack_transposed(pl.panel, p->w + pc.col * p->inner + pc.k, p->inner, pc.depth, pc.cols);
-		else if (!p->direct)
-			k->pack(pl.panel, p->w + pc.k * p->cols + pc.col, p->cols, pc.depth, pc.cols);
+		if (!reads_direct(p, &pc))
+			pack(p, &pc, pl.panel);
 		sweep(p, &pl, rows, &pc, s + 1 < steps ? &next : NULL);
 	}
 }
@@ -175,7 +215,7 @@ static void product_run(struct product *p, const struct bp_ctx *ctx, void *ws)
 	p->block = round_up(divide_up(p->n, blocks), (size_t)k->mr);
 	p->cuts = divide_up(wanted_tasks(ctx, work), blocks);
 	p->cuts = p->cuts < panels ? p->cuts : panels;
-	p->direct = !p->transposed && p->cols % (size_t)k->nr == 0 && p->n <= (size_t)DIRECT_TILES * k->mr;
+	p->direct = !p->transposed && ((p->cv->s.panels && k->nr == BP_PANEL) || p->n <= (size_t)DIRECT_TILES * k->mr);
 	const struct phase phase = {divide_up(p->n, p->block) * p->cuts, product_task};
 	const struct work w = {p, &phase, 1, ws, product_scratch(p->cv)};
 	bp_work_run(ctx, work, &w);
@@ -209,13 +249,22 @@ static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struc
 	product_run(&p, ctx, ws);
 }
 
-/* dW as blocks of tiles of inputs, from `count` samples of the batch from `at` on. */
+/* dW as blocks of inputs, from `count` samples of the batch from `at` on. */
 struct gradient {
 	const struct bp_conv *cv;
 	const struct bp_conv_call *call;
-	size_t tiles, blocks, cuts; /* of inputs; of tiles; ranges of panels, each a task with each block */
+	size_t rows, blocks; /* inputs of a block, at most; blocks */
+	size_t cuts;         /* ranges of panels, each a task with each block */
 	size_t at, count;
-	bp_real *packed; /* dY, panel by panel */
+	bp_real *packed; /* dY, by the kernel's panels */
+};
+
+/* A block's inputs, and where its part of the batch is: rows x_step elements apart. */
+struct block {
+	size_t first, rows;
+	struct bp_run run;
+	size_t x_step;
+	bp_real *grads; /* of one of its panels */
 };
 
 static size_t pixels_of(const struct bp_conv *cv)
@@ -223,23 +272,27 @@ static size_t pixels_of(const struct bp_conv *cv)
 	return cv->max_batch < PIXELS ? cv->max_batch : PIXELS;
 }
 
-/* Tiles of inputs of a block, at most. */
-static size_t block_tiles(const struct bp_conv *cv)
+/* Panels that the weights lie in, and outputs of one; rows of all outputs are one panel. */
+static size_t panel_count(const struct bp_conv *cv)
 {
-	const size_t tile = (size_t)cv->k->mr * (size_t)cv->s.oc * sizeof(bp_real), moved = MOVED_BYTES / tile;
-	return moved < 1 ? 1 : moved < BLOCK_TILES ? moved : BLOCK_TILES;
+	return cv->s.panels ? divide_up((size_t)cv->s.oc, BP_PANEL) : 1;
+}
+
+static size_t panel_width(const struct bp_conv *cv)
+{
+	return cv->s.panels ? BP_PANEL : (size_t)cv->s.oc;
 }
 
 /* Of a thread, for a block's part of the batch. */
 static size_t inputs_bytes(const struct bp_conv *cv)
 {
-	return round_up(pixels_of(cv) * block_tiles(cv) * (size_t)cv->k->mr * sizeof(bp_real), BP_ALIGN);
+	return round_up(pixels_of(cv) * (size_t)bp_panel_rows(cv->s.c) * sizeof(bp_real), BP_ALIGN);
 }
 
-/* Of a thread, for a block's gradients that a mover takes; 0 when they are too many. */
+/* Of a thread, for the gradients of a block of a panel, which a mover takes; 0 when they are too many. */
 static size_t moved_bytes(const struct bp_conv *cv)
 {
-	const size_t bytes = block_tiles(cv) * (size_t)cv->k->mr * (size_t)cv->s.oc * sizeof(bp_real);
+	const size_t bytes = (size_t)bp_panel_rows(cv->s.c) * panel_width(cv) * sizeof(bp_real);
 	return bytes <= MOVED_BYTES ? round_up(bytes, BP_ALIGN) : 0;
 }
 
@@ -257,50 +310,58 @@ static void outputs_task(const void *job, size_t i, void *scratch)
 		k->column_sums(g->count, cols, packed, nr, g->at > 0, g->call->db + col);
 }
 
-/* A block through a range of panels. What one panel alone reads is not worth a copy. */
-static void gradient_task(const void *job, size_t i, void *scratch)
+/* A panel of a block. Once it is there, the weights move, from the cache: what that reads is asked for meanwhile. */
+static void block_panel(const struct gradient *g, const struct block *b, size_t panel)
 {
-	const struct gradient *g = job;
-	const struct bp_kernels *k = g->cv->k;
-	const size_t c = (size_t)g->cv->s.c, oc = (size_t)g->cv->s.oc, nr = (size_t)k->nr, all = divide_up(oc, nr);
-	const size_t block = i / g->cuts, cut = i % g->cuts, tile = block * g->tiles / g->blocks,
-		     end = (block + 1) * g->tiles / g->blocks;
-	const size_t first = tile * c / g->tiles, wide = end * c / g->tiles - first;
-	struct bp_run run = {g->call->x + g->at * c + first, 0, g->count};
-	struct bp_outer p = {.nruns = 1, .runs = &run, .x_step = c, .dy_step = nr, .ldc = oc, .acc = g->at > 0};
-	size_t panel = cut * all / g->cuts;
-	const size_t last = (cut + 1) * all / g->cuts;
-	if (last - panel > 1) {
-		bp_real *to = scratch;
-		for (size_t n = 0; n < g->count; n++, to += wide)
-			memcpy(to, run.x + n * c, wide * sizeof *to);
-		run.x = scratch;
-		p.x_step = wide;
-	}
-	/* Once all are there, the weights move, from the cache: what that reads is asked for meanwhile. */
-	const bool whole = g->cuts == 1 && g->at + g->count == (size_t)g->call->n;
-	const struct bp_mover *mover = whole ? g->call->mover : NULL;
-	const bp_real *w = g->call->w + first * oc;
-	bp_real *dw = g->call->dw + first * oc;
-	if (mover && g->at == 0 && moved_bytes(g->cv))
-		dw = (bp_real *)((char *)scratch + inputs_bytes(g->cv));
+	const struct bp_conv *cv = g->cv;
+	const struct bp_kernels *k = cv->k;
+	const size_t nr = (size_t)k->nr, tiles = divide_up(b->rows, (size_t)k->mr);
+	const size_t col = panel * panel_width(cv), width = weight_ld(cv, col), at = weight_at(cv, b->first, col);
+	const struct bp_mover *mover = g->at + g->count == (size_t)g->call->n ? g->call->mover : NULL;
+	const bp_real *w = g->call->w + at;
+	bp_real *dw = mover && g->at == 0 && moved_bytes(cv) ? b->grads : g->call->dw + at;
+	struct bp_outer p = {
+		.nruns = 1, .runs = &b->run, .x_step = b->x_step, .dy_step = nr, .ldc = width, .acc = g->at > 0};
 	size_t ahead = 0;
-	for (; panel < last; panel++) {
-		const size_t left = oc - panel * nr;
-		p.cols = left < nr ? (int)left : k->nr;
-		p.dy = g->packed + panel * g->count * nr;
-		for (size_t t = tile; t < end; t++) {
-			const size_t from = t * c / g->tiles;
-			p.x_off = from - first;
-			p.rows = (int)((t + 1) * c / g->tiles - from);
-			p.c = dw + (from - first) * oc + panel * nr;
-			p.ahead = mover ? mover->ahead(mover->arg, w, wide * oc, ahead) : NULL;
+	for (size_t done = 0; done < width; done += nr) {
+		p.cols = width - done < nr ? (int)(width - done) : k->nr;
+		p.dy = g->packed + (col + done) * g->count;
+		for (size_t t = 0; t < tiles; t++) {
+			p.x_off = t * b->rows / tiles;
+			p.rows = (int)((t + 1) * b->rows / tiles - p.x_off);
+			p.c = dw + p.x_off * width + done;
+			p.ahead = mover ? mover->ahead(mover->arg, w, b->rows * width, ahead) : NULL;
 			ahead += g->count * BP_OUTER_AHEAD;
 			k->outer(&p);
 		}
 	}
 	if (mover)
-		mover->move(mover->arg, w, wide * oc, dw);
+		mover->move(mover->arg, w, b->rows * width, dw);
+}
+
+/* A block through a range of panels. What one of the kernel's alone reads is not worth a copy. */
+static void gradient_task(const void *job, size_t i, void *scratch)
+{
+	const struct gradient *g = job;
+	const size_t c = (size_t)g->cv->s.c, first = i / g->cuts * g->rows, left = c - first;
+	const size_t cut = i % g->cuts, all = panel_count(g->cv);
+	const size_t panel = cut * all / g->cuts, last = (cut + 1) * all / g->cuts;
+	struct block b = {
+		.first = first,
+		.rows = left < g->rows ? left : g->rows,
+		.run = {g->call->x + g->at * c + first, 0, g->count},
+		.x_step = c,
+		.grads = (bp_real *)((char *)scratch + inputs_bytes(g->cv)),
+	};
+	if ((last - panel) * panel_width(g->cv) > (size_t)g->cv->k->nr) {
+		bp_real *to = scratch;
+		for (size_t n = 0; n < g->count; n++, to += b.rows)
+			memcpy(to, b.run.x + n * c, b.rows * sizeof *to);
+		b.run.x = scratch;
+		b.x_step = b.rows;
+	}
+	for (size_t p = panel; p < last; p++)
+		block_panel(g, &b, p);
 }
 
 /* Of all threads, for the packed gradient of outputs. */
@@ -309,21 +370,29 @@ static size_t outputs_bytes(const struct bp_conv *cv)
 	return round_up(pixels_of(cv) * round_up((size_t)cv->s.oc, (size_t)cv->k->nr) * sizeof(bp_real), BP_ALIGN);
 }
 
+/* Panels fix where blocks begin: those of the updater are these. There the last one is shorter than the others, and
+ * halves of all even out the shares of several threads. */
+static void cut_gradient(struct gradient *g, size_t want, int threads)
+{
+	const size_t c = (size_t)g->cv->s.c, panels = panel_count(g->cv), most = (size_t)bp_panel_rows(g->cv->s.c);
+	const size_t even = round_up(divide_up(c, want), (size_t)g->cv->k->mr);
+	g->rows = g->cv->s.panels || most < even ? most : even;
+	g->blocks = divide_up(c, g->rows);
+	g->cuts = want > g->blocks ? divide_up(want, g->blocks) : 1;
+	g->cuts = g->cuts == 1 && threads > 1 ? 2 : g->cuts;
+	g->cuts = g->cuts < panels ? g->cuts : panels;
+}
+
 static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	const size_t c = (size_t)cv->s.c, oc = (size_t)cv->s.oc, n = (size_t)call->n;
-	const size_t panels = divide_up(oc, (size_t)cv->k->nr);
-	struct gradient g = {.cv = cv, .call = call, .tiles = divide_up(c, (size_t)cv->k->mr), .packed = ws};
+	const size_t oc = (size_t)cv->s.oc, n = (size_t)call->n;
+	struct gradient g = {.cv = cv, .call = call, .packed = ws};
 	for (; g.at < n; g.at += g.count) {
 		g.count = n - g.at < PIXELS ? n - g.at : PIXELS;
-		const size_t work = g.count * c * oc, want = wanted_tasks(ctx, work);
-		g.blocks = divide_up(g.tiles, block_tiles(cv));
-		g.blocks = g.blocks < want ? want : g.blocks;
-		g.blocks = g.blocks > BALANCE ? round_up(g.blocks, BALANCE) : g.blocks;
-		g.blocks = g.blocks < g.tiles ? g.blocks : g.tiles;
-		g.cuts = want > g.blocks ? divide_up(want, g.blocks) : 1;
-		g.cuts = g.cuts < panels ? g.cuts : panels;
-		const struct phase phases[] = {{panels, outputs_task}, {g.blocks * g.cuts, gradient_task}};
+		const size_t work = g.count * cv->s.c * oc;
+		cut_gradient(&g, wanted_tasks(ctx, work), ctx->threads);
+		const struct phase phases[] = {
+			{divide_up(oc, (size_t)cv->k->nr), outputs_task}, {g.blocks * g.cuts, gradient_task}};
 		const struct work w = {
 			&g, phases, 2, (char *)ws + outputs_bytes(cv), inputs_bytes(cv) + moved_bytes(cv)};
 		bp_work_run(ctx, work, &w);

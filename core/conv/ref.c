@@ -5,6 +5,8 @@
  */
 #include "conv/conv.h"
 
+#include "base/panels.h"
+
 #include <string.h>
 
 /* Row of x that output position o reads through tap k, or -1 when that lies in the padding. */
@@ -37,6 +39,11 @@ static void each_pair(const struct bp_conv_shape *s, int n, visit *f, const void
 				}
 }
 
+static size_t weight_at(const struct bp_conv_shape *s, size_t tap, int c, int o)
+{
+	return s->panels ? (size_t)bp_panel_at(s->c, s->oc, c, o) : (tap * (s->c / s->groups) + c) * s->oc + o;
+}
+
 struct forward {
 	const bp_real *x, *w;
 	bp_real *y;
@@ -49,7 +56,7 @@ static void forward_pair(const struct bp_conv_shape *s, const struct pair *at, c
 	for (int o = 0; o < s->oc; o++)
 		for (int c = 0; c < cg; c++)
 			f->y[at->out * s->oc + o] +=
-				f->x[at->in * s->c + o / og * cg + c] * f->w[(at->tap * cg + c) * s->oc + o];
+				f->x[at->in * s->c + o / og * cg + c] * f->w[weight_at(s, at->tap, c, o)];
 }
 
 void bp_conv_ref_forward(const struct bp_conv_shape *s, int n, const bp_real *x, const bp_real *w, const bp_real *bias,
@@ -77,7 +84,7 @@ static void data_pair(const struct bp_conv_shape *s, const struct pair *at, cons
 	for (int o = 0; o < s->oc; o++)
 		for (int c = 0; c < cg; c++)
 			b->dx[at->in * s->c + o / og * cg + c] +=
-				b->dy[at->out * s->oc + o] * b->w[(at->tap * cg + c) * s->oc + o];
+				b->dy[at->out * s->oc + o] * b->w[weight_at(s, at->tap, c, o)];
 }
 
 void bp_conv_ref_backward_data(
@@ -94,7 +101,7 @@ static void weight_pair(const struct bp_conv_shape *s, const struct pair *at, co
 	const int cg = s->c / s->groups, og = s->oc / s->groups;
 	for (int o = 0; o < s->oc; o++)
 		for (int c = 0; c < cg; c++)
-			b->dw[(at->tap * cg + c) * s->oc + o] +=
+			b->dw[weight_at(s, at->tap, c, o)] +=
 				b->x[at->in * s->c + o / og * cg + c] * b->dy[at->out * s->oc + o];
 }
 

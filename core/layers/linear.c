@@ -2,6 +2,7 @@
  * linear.c - the Linear layer: y = x A^T + b, a 1x1 convolution of a 1x1 map. Called by net.c and exec.c
  * (layers/layer.h).
  */
+#include "base/panels.h"
 #include "base/shape.h"
 #include "base/status.h"
 #include "layers/convolve.h"
@@ -24,7 +25,8 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 static int params(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAMS])
 {
 	int64_t in = node->in[0].dim[0], out = node->out.dim[0];
-	struct bp_param weight = {.ndim = 2, .dim = {out, in}, .order = BP_ORDER_IO};
+	struct bp_param weight = {
+		.ndim = 2, .dim = {out, in}, .order = bp_in_panels(in, out) ? BP_ORDER_PANELS : BP_ORDER_IO};
 	return bp_convolve_params(&weight, in, bp_item_bool(&node->item, BIAS) ? out : 0, ret);
 }
 
@@ -44,6 +46,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 		.dh = 1,
 		.dw = 1,
 		.groups = 1,
+		.panels = bp_in_panels(s->node->in[0].dim[0], s->node->out.dim[0]),
 	};
 	return bp_convolve_plan(s, &cs, ret, err);
 }

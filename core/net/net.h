@@ -14,9 +14,10 @@ struct bp_layer_ops; /* layers/layer.h */
 /* How a tensor lies inside, against PyTorch's order outside. */
 enum bp_order {
 	BP_ORDER_SAME,
-	BP_ORDER_HWIO, /* outside OIHW, or OIW of sequences */
-	BP_ORDER_IO,   /* outside (out, in) */
-	BP_ORDER_LAST  /* outside channels first, like samples; inside channels last */
+	BP_ORDER_HWIO,   /* outside OIHW, or OIW of sequences */
+	BP_ORDER_IO,     /* outside (out, in) */
+	BP_ORDER_PANELS, /* outside (out, in); inside as base/panels.h says */
+	BP_ORDER_LAST    /* outside channels first, like samples; inside channels last */
 };
 
 struct bp_param {

@@ -4,6 +4,7 @@
  */
 #include "net/net.h"
 
+#include "base/panels.h"
 #include "layers/layer.h"
 
 #include <stdio.h>
@@ -17,6 +18,8 @@ int64_t bp_param_at(const struct bp_param *p, int64_t i)
 		return i;
 	case BP_ORDER_IO:
 		return i % p->dim[1] * out + i / p->dim[1];
+	case BP_ORDER_PANELS:
+		return bp_panel_at(p->dim[1], out, i % p->dim[1], i / p->dim[1]);
 	case BP_ORDER_LAST:
 		rest = p->size / p->dim[0];
 		return i % rest * p->dim[0] + i / rest;

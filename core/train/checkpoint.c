@@ -19,7 +19,7 @@
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 3, ORDER = 0x01020304 };
+enum { VERSION = 4, ORDER = 0x01020304 };
 static const int64_t MAX_STEPS = (int64_t)1 << 62; /* of the optimizer: no training gets there */
 
 struct header {

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/panels.h"
 #include "base/parallel.h"
 
 enum {
@@ -22,6 +23,7 @@ enum {
 struct stretch {
 	int64_t offset, size;
 	int layer;
+	const struct bp_param *panels; /* a tensor that lies in such, which is alone; or NULL */
 };
 
 /* The stretch that begins with tensor *i or later; *i moves past it. False when there is none. */
@@ -33,7 +35,13 @@ static bool next_stretch(const struct bp_net *net, int *i, struct stretch *ret)
 		return false;
 	const struct bp_param *p = &net->params[*i];
 	*ret = (struct stretch){.offset = p->offset, .layer = p->layer};
-	for (; *i < net->nparams; (*i)++, p++) {
+	if (p->order == BP_ORDER_PANELS) {
+		ret->panels = p;
+		ret->size = p->size;
+		(*i)++;
+		return true;
+	}
+	for (; *i < net->nparams && p->order != BP_ORDER_PANELS; (*i)++, p++) {
 		if (!bp_param_learns(net, p) || p->layer != ret->layer || p->offset != ret->offset + ret->size)
 			break;
 		ret->size += p->size;
@@ -41,12 +49,26 @@ static bool next_stretch(const struct bp_net *net, int *i, struct stretch *ret)
 	return true;
 }
 
+/* How long the block is that begins at `at` of a stretch: of panels, what backward moves at a time. */
+static int32_t block_length(const struct stretch *s, int64_t at)
+{
+	int64_t left = s->size - at, most = BLOCK;
+	if (s->panels) {
+		const int64_t out = s->panels->dim[0], in = s->panels->dim[1], panel = at / (in * BP_PANEL) * BP_PANEL;
+		const int64_t width = bp_panel_width(out, panel);
+		left = (panel + width) * in - at;
+		most = bp_panel_rows(in) * width;
+	}
+	return (int32_t)(left < most ? left : most);
+}
+
 int64_t bp_updater_blocks(const struct bp_net *net)
 {
 	struct stretch s;
 	int64_t blocks = 0;
 	for (int i = 0; next_stretch(net, &i, &s);)
-		blocks += (s.size + BLOCK - 1) / BLOCK;
+		for (int64_t at = 0; at < s.size; at += block_length(&s, at))
+			blocks++;
 	return blocks;
 }
 
@@ -88,11 +110,8 @@ void bp_updater_init(struct bp_updater *u, const struct bp_net *net)
 			u->layers[++slot] = s.layer;
 			group_add(u, &net->nodes[s.layer].options, slot);
 		}
-		for (int64_t at = 0; at < s.size; at += BLOCK, b++) {
-			b->offset = s.offset + at;
-			b->n = (int32_t)(s.size - at < BLOCK ? s.size - at : BLOCK);
-			b->slot = slot;
-		}
+		for (int64_t at = 0; at < s.size; at += b->n, b++)
+			*b = (struct bp_update_block){s.offset + at, block_length(&s, at), slot};
 	}
 }
 

@@ -2,6 +2,7 @@
  * test_conv.c - the convolution drivers against the plain C oracle, on random shapes, every instruction set, and for
  * any number of threads. Built in single and in double precision.
  */
+#include "base/panels.h"
 #include "conv/conv.h"
 
 #include "guard.h"
@@ -66,8 +67,9 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 		}
 		if (kind == 4) { /* Linear, on both sides of what is little work */
 			s.h = s.w = s.kh = s.kw = s.sh = s.sw = 1;
-			s.c = draw_int(d, 1, 200);
-			s.oc = draw_int(d, 1, 200);
+			s.c = draw_int(d, 1, draw_bool(d) ? 200 : 600);
+			s.oc = draw_int(d, 1, draw_bool(d) ? 200 : 400);
+			s.panels = bp_in_panels(s.c, s.oc);
 		}
 		s.pt = draw_int(d, 0, (s.kh - 1) * s.dh);
 		s.pl = draw_int(d, 0, (s.kw - 1) * s.dw);
@@ -182,9 +184,9 @@ static void assert_near(const struct trial *t, const struct bp_kernels *k, const
 {
 	const struct bp_conv_shape *s = &t->s;
 	char where[200];
-	snprintf(where, sizeof where, "%s of n %d, %dx%dx%d -> %dx%dx%d, %dx%d, s %d,%d p %d,%d d %d,%d g %d, way %d",
+	snprintf(where, sizeof where, "%s of n %d, %dx%dx%d -> %dx%dx%d, %dx%d, s %d,%d p %d,%d d %d,%d g %d, way %d%s",
 		what, t->n, s->h, s->w, s->c, s->oh, s->ow, s->oc, s->kh, s->kw, s->sh, s->sw, s->pt, s->pl, s->dh,
-		s->dw, s->groups, (int)s->algorithm);
+		s->dw, s->groups, (int)s->algorithm, s->panels ? ", in panels" : "");
 	const double tolerance = sizeof(bp_real) == 8 ? 1e-12 : 4 * rounding(terms);
 	const double absolute = winograd_rounding(s, want, n);
 	for (size_t i = 0; i < n; i++)
@@ -226,58 +228,62 @@ static const struct {
 	struct bp_conv_shape s;
 	int n;
 } large[] = {
-	{{16, 16, 24, 16, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{20, 20, 3, 10, 10, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 12},
-	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 20},
-	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO}, 12},
-	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70, BP_CONV_AUTO}, 12},
-	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO}, 12},
-	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO}, 3},
-	{{33, 37, 90, 31, 18, 90, 5, 3, 1, 2, 1, 1, 1, 1, 90, BP_CONV_AUTO}, 2},
+	{{16, 16, 24, 16, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{20, 20, 3, 10, 10, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 12},
+	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 20},
+	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO, false}, 12},
+	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70, BP_CONV_AUTO, false}, 12},
+	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO, false}, 12},
+	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO, false}, 3},
+	{{33, 37, 90, 31, 18, 90, 5, 3, 1, 2, 1, 1, 1, 1, 90, BP_CONV_AUTO, false}, 2},
 	/* With a channel multiplier; in narrow groups, with a tail of channels, a stride, and a dilation. */
-	{{15, 15, 35, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 35, BP_CONV_AUTO}, 12},
-	{{33, 37, 30, 31, 18, 120, 5, 3, 1, 2, 1, 1, 1, 1, 30, BP_CONV_AUTO}, 2},
-	{{15, 15, 72, 15, 15, 72, 3, 3, 1, 1, 1, 1, 1, 1, 18, BP_CONV_AUTO}, 12},
-	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 8, BP_CONV_AUTO}, 3},
-	{{21, 23, 50, 17, 21, 50, 3, 2, 1, 1, 0, 0, 2, 2, 25, BP_CONV_AUTO}, 7},
-	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 37},
-	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 4},
-	{{1, 1, 601, 1, 1, 140, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 530},
-	{{1, 1, 90, 1, 1, 603, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 250},
-	{{1, 1, 1100, 1, 1, 96, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 13},
-	{{14, 14, 64, 14, 14, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 11},
-	{{10, 10, 5, 10, 10, 3, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 40},
-	{{11, 13, 33, 11, 13, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 25},
-	{{4, 4, 300, 4, 4, 129, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 70},
-	{{9, 6, 16, 9, 6, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 150},
-	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 7}, /* each task's own weights */
-	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
-	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
+	{{15, 15, 35, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 35, BP_CONV_AUTO, false}, 12},
+	{{33, 37, 30, 31, 18, 120, 5, 3, 1, 2, 1, 1, 1, 1, 30, BP_CONV_AUTO, false}, 2},
+	{{15, 15, 72, 15, 15, 72, 3, 3, 1, 1, 1, 1, 1, 1, 18, BP_CONV_AUTO, false}, 12},
+	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 8, BP_CONV_AUTO, false}, 3},
+	{{21, 23, 50, 17, 21, 50, 3, 2, 1, 1, 0, 0, 2, 2, 25, BP_CONV_AUTO, false}, 7},
+	{{1, 1, 1300, 1, 1, 70, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 37},
+	{{1, 1, 300, 1, 1, 10, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 4},
+	{{1, 1, 601, 1, 1, 140, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 530},
+	{{1, 1, 601, 1, 1, 140, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, true}, 530},
+	{{1, 1, 130, 1, 1, 603, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, true}, 250},
+	{{1, 1, 1100, 1, 1, 96, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, true}, 13},
+	{{1, 1, 5, 1, 1, 14000, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, true}, 3},
+	{{1, 1, 90, 1, 1, 603, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 250},
+	{{1, 1, 1100, 1, 1, 96, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 13},
+	{{14, 14, 64, 14, 14, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 11},
+	{{10, 10, 5, 10, 10, 3, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO, false}, 40},
+	{{11, 13, 33, 11, 13, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false}, 25},
+	{{4, 4, 300, 4, 4, 129, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false}, 70},
+	{{9, 6, 16, 9, 6, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false}, 150},
+	{{4, 3, 270, 4, 3, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false}, 7}, /* each task's own weights */
+	{{11, 13, 33, 11, 13, 70, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD, false}, 9},
+	{{2, 3, 270, 2, 3, 150, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_WINOGRAD, false}, 9},
 	/* Few channels, whose neighbours go together: forward, and backward-data of few input channels. */
-	{{28, 28, 1, 28, 28, 6, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{14, 14, 6, 10, 10, 16, 5, 5, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 12},
-	{{20, 24, 19, 20, 24, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO}, 7},
-	{{33, 64, 3, 17, 32, 3, 3, 5, 2, 2, 2, 2, 2, 1, 1, BP_CONV_AUTO}, 5},
-	{{17, 16, 4, 17, 16, 20, 5, 3, 1, 1, 4, 1, 2, 1, 1, BP_CONV_AUTO}, 5},
-	{{13, 15, 33, 13, 15, 70, 7, 7, 1, 1, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{27, 33, 20, 14, 17, 40, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{32, 30, 20, 16, 15, 40, 5, 5, 2, 2, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 9},
-	{{20, 20, 33, 10, 10, 20, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD}, 9},
-	{{12, 12, 20, 11, 11, 40, 4, 4, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 12},
-	{{1, 200, 40, 1, 200, 33, 1, 9, 1, 1, 0, 4, 1, 1, 1, BP_CONV_AUTO}, 20},
-	{{23, 21, 33, 23, 21, 40, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO}, 9},
-	{{1, 300, 33, 1, 300, 70, 1, 3, 1, 1, 0, 16, 1, 16, 1, BP_CONV_AUTO}, 9},
-	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD}, 20},
-	{{1, 75, 33, 1, 75, 40, 1, 5, 1, 1, 0, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
-	{{37, 9, 32, 37, 9, 35, 3, 1, 1, 1, 1, 0, 1, 1, 1, BP_CONV_AUTO}, 10},
+	{{28, 28, 1, 28, 28, 6, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{14, 14, 6, 10, 10, 16, 5, 5, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 12},
+	{{20, 24, 19, 20, 24, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 7},
+	{{33, 64, 3, 17, 32, 3, 3, 5, 2, 2, 2, 2, 2, 1, 1, BP_CONV_AUTO, false}, 5},
+	{{17, 16, 4, 17, 16, 20, 5, 3, 1, 1, 4, 1, 2, 1, 1, BP_CONV_AUTO, false}, 5},
+	{{13, 15, 33, 13, 15, 70, 7, 7, 1, 1, 3, 3, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{27, 33, 20, 14, 17, 40, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{32, 30, 20, 16, 15, 40, 5, 5, 2, 2, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{20, 20, 33, 10, 10, 20, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false}, 9},
+	{{12, 12, 20, 11, 11, 40, 4, 4, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO, false}, 12},
+	{{1, 200, 40, 1, 200, 33, 1, 9, 1, 1, 0, 4, 1, 1, 1, BP_CONV_AUTO, false}, 20},
+	{{23, 21, 33, 23, 21, 40, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO, false}, 9},
+	{{1, 300, 33, 1, 300, 70, 1, 3, 1, 1, 0, 16, 1, 16, 1, BP_CONV_AUTO, false}, 9},
+	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD, false}, 20},
+	{{1, 75, 33, 1, 75, 40, 1, 5, 1, 1, 0, 2, 1, 1, 1, BP_CONV_AUTO, false}, 30},
+	{{37, 9, 32, 37, 9, 35, 3, 1, 1, 1, 1, 0, 1, 1, 1, BP_CONV_AUTO, false}, 10},
 	/* Cut into zones: a tap a piece, and several. */
-	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT}, 17},
-	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO}, 23},
-	{{3, 5, 20, 2, 3, 300, 3, 5, 2, 2, 1, 2, 1, 1, 1, BP_CONV_AUTO}, 30},
+	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT, false}, 17},
+	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 23},
+	{{3, 5, 20, 2, 3, 300, 3, 5, 2, 2, 1, 2, 1, 1, 1, BP_CONV_AUTO, false}, 30},
 	/* More weights than map: in groups, and in several blocks. */
-	{{3, 3, 120, 3, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO}, 3},
-	{{8, 8, 300, 4, 4, 140, 2, 2, 2, 2, 0, 0, 1, 1, 1, BP_CONV_AUTO}, 4},
+	{{3, 3, 120, 3, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO, false}, 3},
+	{{8, 8, 300, 4, 4, 140, 2, 2, 2, 2, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 4},
 };
 enum { LARGE = sizeof large / sizeof large[0] };
 

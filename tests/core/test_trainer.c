@@ -189,12 +189,13 @@ START_TEST(an_epoch_ends_with_a_short_batch_that_counts_by_its_size)
 }
 END_TEST
 
-enum { MOVED_CASES = 4, WAYS = 3 };
+enum { MOVED_CASES = 6, WAYS = 3 };
 #define WIDE_NET "301 | Linear out_features=203 | ReLU | Linear out_features=205 | ReLU | Linear out_features=4"
 
 /* The linear layers are large enough that weights move in backward, unless gradients are kept, or clipped: a norm that
  * none reaches clips nothing, but has to be known before any weight moves. A layer's dx needs its old weights. A batch
- * is summed in one sweep or two, and the last layer's rows may be too wide to be kept anywhere but in memory. */
+ * is summed in one sweep or two; a convolution whose maps are pixels is summed as Linear is, but its weights lie row by
+ * row, and these may be too wide to be kept anywhere but in memory. */
 START_TEST(weights_that_move_in_backward_are_those_that_move_after_it)
 {
 	static const struct {
@@ -205,6 +206,12 @@ START_TEST(weights_that_move_in_backward_are_those_that_move_after_it)
 		{WIDE_NET, "Adam", 128},
 		{WIDE_NET, "RMSprop", 280},
 		{"20 | Linear out_features=65 | ReLU | Linear out_features=23000", "SGD", 16},
+		{"20 | Linear out_features=65 | Reshape shape=[65,1,1] | Conv2d out_channels=23000 kernel_size=1 | "
+		 "Flatten",
+			"SGD", 16},
+		{"20 | Linear out_features=65 | Reshape shape=[65,1,1] | Conv2d out_channels=1500 kernel_size=1 | "
+		 "Flatten",
+			"Adam", 16},
 	};
 	struct training t[WAYS];
 	struct report r[WAYS] = {{0}};
