@@ -2,7 +2,7 @@
  * gemm.c - one direction of a convolution (forward, or backward-data) as an indirect GEMM over its lattices. Called by
  * conv.c on the trainer's thread; its tasks run on any.
  *
- * First the weights are packed into panels of nr target channels. Then each task takes a block of points and a range of
+ * First the weights are packed into panels of target channels. Then each task takes a block of points and a range of
  * units (a unit is a panel of a group), makes the block's row pointers once (or gathers its patches), and for each
  * unit sums K piece by piece: a piece of a panel stays in L1 while all tiles of the block pass over it. An element's
  * sum is thus cut by the shape alone. Where weights are more than the map, a task takes one unit and all blocks, and
@@ -59,8 +59,8 @@ static struct piece piece_at(size_t taps, size_t kc, size_t depth, size_t i)
 static int unit_channel(const struct job *j, size_t unit, int *ret_cols)
 {
 	const struct side *sd = j->sd;
-	int group = (int)(unit / sd->panels), at = (int)(unit % sd->panels) * j->cv->k->nr;
-	*ret_cols = least(sd->ng - at, j->cv->k->nr);
+	int group = (int)(unit / sd->panels), at = (int)(unit % sd->panels) * sd->tile.nr;
+	*ret_cols = least(sd->ng - at, sd->tile.nr);
 	return group * sd->ng + at;
 }
 
@@ -72,13 +72,14 @@ static void pack_piece(const struct job *j, const struct lattice *l, size_t unit
 	const size_t oc = j->cv->s.oc;
 	int cols, first = unit_channel(j, unit, &cols), group = first / sd->ng;
 	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
-		bp_real *dst = ret + (t * sd->kg + p.c0) * k->nr;
+		bp_real *dst = ret + (t * sd->kg + p.c0) * sd->tile.nr;
 		size_t tap = lattice_kernel_tap(j->cv, l, t);
 		if (sd->transposed) {
 			size_t row = tap * sd->ng + (size_t)(first % sd->ng);
-			k->pack_transposed(dst, j->call.w + row * oc + (size_t)group * sd->kg + p.c0, oc, p.nc, cols);
+			k->pack_transposed(
+				dst, sd->tile.nr, j->call.w + row * oc + (size_t)group * sd->kg + p.c0, oc, p.nc, cols);
 		} else {
-			k->pack(dst, j->call.w + (tap * sd->kg + p.c0) * oc + first, oc, p.nc, cols);
+			k->pack(dst, sd->tile.nr, j->call.w + (tap * sd->kg + p.c0) * oc + first, oc, p.nc, cols);
 		}
 	}
 }
@@ -111,7 +112,7 @@ static void pack_task(const void *job, size_t i, void *scratch)
 	const struct job *j = job;
 	const struct lattice *l = &j->sd->lattices[lattice_of(j->pack_starts, j->sd->nlattices, &i)];
 	size_t taps = lattice_taps(l), pieces = piece_count(taps, j->sd->kg, PACK_ROWS), unit = i / pieces;
-	bp_real *ret = j->packed + l->packed + unit * taps * j->sd->kg * j->cv->k->nr;
+	bp_real *ret = j->packed + l->packed + unit * taps * j->sd->kg * j->sd->tile.nr;
 	pack_piece(j, l, unit, piece_at(taps, j->sd->kg, PACK_ROWS, i % pieces), ret);
 }
 
@@ -135,11 +136,11 @@ static void block_unit(const struct block *b, size_t unit)
 	const struct job *j = b->j;
 	const struct bp_kernels *k = j->cv->k;
 	int cols, first = unit_channel(j, unit, &cols);
-	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, k->mr);
+	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, j->sd->tile.mr);
 	const size_t runs = b->run ? b->taps / b->run : 1, kg = (size_t)j->sd->kg;
-	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)k->nr;
+	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)j->sd->tile.nr;
 	const bp_real *weights =
-		j->direct ? j->call.w + first : b->weights + (unit - b->base) * b->l->packed_taps * kg * k->nr;
+		j->direct ? j->call.w + first : b->weights + (unit - b->base) * b->l->packed_taps * kg * ldb;
 	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
 	for (size_t i = 0; i < runs * pieces; i++) {
 		const struct piece pc = piece_at(b->run, b->kc, j->sd->depth, i % pieces);
@@ -292,7 +293,7 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	}
 	j->cuts = divide_up(want, blocks);
 	j->cuts = j->cuts < units ? j->cuts : units;
-	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), j->cv->k->mr);
+	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), sd->tile.mr);
 	j->block = block < (size_t)sd->block ? block : (size_t)sd->block;
 }
 
@@ -328,8 +329,8 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	size_t work = rows * sd->kg * sd->ng * cv->s.groups;
 	cut_work(&j, work);
 	size_t points = call->n * lattice_points(sd->lattices);
-	j.direct = !sd->transposed && cv->s.groups == 1 && sd->ng % cv->k->nr == 0 &&
-		   points <= (size_t)DIRECT_TILES * cv->k->mr;
+	j.direct = !sd->transposed && cv->s.groups == 1 && sd->ng % cv->k->vlen == 0 &&
+		   points <= (size_t)DIRECT_TILES * cv->k->tall.mr;
 	const bool own = sd->unit && !j.direct;
 	j.block = own ? (size_t)sd->block : j.block;
 	number_tasks(&j, &pack, &blocks);

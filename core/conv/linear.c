@@ -28,7 +28,7 @@
 
 enum {
 	ROWS = 240,              /* of a block, at most: whole tiles of any height */
-	PANEL_BYTES = 16 << 10,  /* of a packed piece: half of L1 */
+	PANEL_BYTES = 16 << 10,  /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
 	PIXELS = 256,            /* of a sweep of the gradient of weights */
 	TASK_WORK = 500000,      /* multiply-adds that are worth a task */
 	TASKS = 16,              /* of a product, at most */
@@ -41,8 +41,9 @@ struct product {
 	const struct bp_conv *cv;
 	size_t n, inner, cols; /* in is n x inner, out n x cols */
 	const bp_real *in, *w, *bias;
+	struct bp_gemm_tile tile;
 	bool transposed, acc, relu;
-	bool direct; /* weights are read where they lie, but for a kernel's panel that is not full */
+	bool direct; /* weights are read where they lie, in whole vectors */
 	bp_real *out;
 	size_t block, cuts; /* rows of a task, ranges of panels */
 };
@@ -75,7 +76,7 @@ static size_t weight_ld(const struct bp_conv *cv, size_t o)
 
 static size_t depth_of(const struct bp_conv *cv)
 {
-	return PANEL_BYTES / ((size_t)cv->k->nr * sizeof(bp_real));
+	return PANEL_BYTES / ((size_t)cv->k->tall.nr * sizeof(bp_real));
 }
 
 static struct place place_at(void *scratch)
@@ -88,13 +89,14 @@ static struct place place_at(void *scratch)
 
 static size_t product_scratch(const struct bp_conv *cv)
 {
-	return round_up(2 * ROWS * sizeof(void *) + depth_of(cv) * cv->k->nr * sizeof(bp_real), BP_ALIGN);
+	const size_t nr = (size_t)most(cv->forward.tile.nr, cv->backward.tile.nr);
+	return round_up(2 * ROWS * sizeof(void *) + depth_of(cv) * nr * sizeof(bp_real), BP_ALIGN);
 }
 
 /* The i-th step of a task over `panels` panels from `panel` on: all panels of a piece of K, then the next piece. */
 static struct piece piece_at(const struct product *p, size_t panel, size_t panels, size_t i)
 {
-	const size_t nr = p->cv->k->nr, pieces = divide_up(p->inner, depth_of(p->cv));
+	const size_t nr = p->tile.nr, pieces = divide_up(p->inner, depth_of(p->cv));
 	const size_t length = divide_up(p->inner, pieces), at = i / panels;
 	struct piece pc = {.k = at * length, .col = (panel + i % panels) * nr, .first = at == 0};
 	pc.depth = p->inner - pc.k < length ? p->inner - pc.k : length;
@@ -105,20 +107,22 @@ static struct piece piece_at(const struct product *p, size_t panel, size_t panel
 
 static bool reads_direct(const struct product *p, const struct piece *pc)
 {
-	return p->direct && pc->cols == p->cv->k->nr;
+	return p->direct && pc->cols % p->cv->k->vlen == 0;
 }
 
 static void pack(const struct product *p, const struct piece *pc, bp_real *panel)
 {
 	const struct bp_kernels *k = p->cv->k;
 	if (!p->transposed) {
-		k->pack(panel, p->w + weight_at(p->cv, pc->k, pc->col), weight_ld(p->cv, pc->col), pc->depth, pc->cols);
+		k->pack(panel, p->tile.nr, p->w + weight_at(p->cv, pc->k, pc->col), weight_ld(p->cv, pc->col),
+			pc->depth, pc->cols);
 		return;
 	}
 	const size_t end = pc->k + pc->depth, whole = p->cv->s.panels ? BP_PANEL : p->inner;
-	for (size_t at = pc->k, n; at < end; at += n, panel += n * (size_t)k->nr) {
+	for (size_t at = pc->k, n; at < end; at += n, panel += n * (size_t)p->tile.nr) {
 		n = whole - at % whole < end - at ? whole - at % whole : end - at;
-		k->pack_transposed(panel, p->w + weight_at(p->cv, pc->col, at), weight_ld(p->cv, at), n, pc->cols);
+		k->pack_transposed(
+			panel, p->tile.nr, p->w + weight_at(p->cv, pc->col, at), weight_ld(p->cv, at), n, pc->cols);
 	}
 }
 
@@ -151,7 +155,7 @@ static void sweep(
 	const struct product *p, const struct place *pl, size_t rows, const struct piece *pc, const struct piece *next)
 {
 	const struct bp_kernels *k = p->cv->k;
-	const size_t tiles = divide_up(rows, (size_t)k->mr);
+	const size_t tiles = divide_up(rows, (size_t)p->tile.mr);
 	const bool direct = reads_direct(p, pc);
 	struct bp_igemm g = {
 		.cols = pc->cols,
@@ -159,7 +163,7 @@ static void sweep(
 		.kc = pc->depth,
 		.k0 = pc->k,
 		.b = direct ? p->w + weight_at(p->cv, pc->k, pc->col) : pl->panel,
-		.ldb = direct ? weight_ld(p->cv, pc->col) : (size_t)k->nr,
+		.ldb = direct ? weight_ld(p->cv, pc->col) : (size_t)p->tile.nr,
 		.col = pc->col,
 		.bias = pc->last && p->bias ? p->bias + pc->col : NULL,
 		.acc = p->acc || !pc->first,
@@ -179,10 +183,9 @@ static void sweep(
 static void product_task(const void *job, size_t i, void *scratch)
 {
 	const struct product *p = job;
-	const struct bp_kernels *k = p->cv->k;
 	const struct place pl = place_at(scratch);
 	const size_t cut = i % p->cuts, first = i / p->cuts * p->block, left = p->n - first;
-	const size_t rows = left < p->block ? left : p->block, all = divide_up(p->cols, (size_t)k->nr);
+	const size_t rows = left < p->block ? left : p->block, all = divide_up(p->cols, (size_t)p->tile.nr);
 	const size_t panel = cut * all / p->cuts, panels = (cut + 1) * all / p->cuts - panel;
 	const size_t steps = panels * divide_up(p->inner, depth_of(p->cv));
 	for (size_t r = 0; r < rows; r++) {
@@ -209,13 +212,13 @@ static size_t wanted_tasks(const struct bp_ctx *ctx, size_t work)
 
 static void product_run(struct product *p, const struct bp_ctx *ctx, void *ws)
 {
-	const struct bp_kernels *k = p->cv->k;
 	const size_t work = p->n * p->inner * p->cols, blocks = divide_up(p->n, ROWS);
-	const size_t panels = divide_up(p->cols, (size_t)k->nr);
-	p->block = round_up(divide_up(p->n, blocks), (size_t)k->mr);
+	const size_t panels = divide_up(p->cols, (size_t)p->tile.nr);
+	p->block = round_up(divide_up(p->n, blocks), (size_t)p->tile.mr);
 	p->cuts = divide_up(wanted_tasks(ctx, work), blocks);
 	p->cuts = p->cuts < panels ? p->cuts : panels;
-	p->direct = !p->transposed && ((p->cv->s.panels && k->nr == BP_PANEL) || p->n <= (size_t)DIRECT_TILES * k->mr);
+	p->direct = !p->transposed &&
+		    ((p->cv->s.panels && p->tile.nr == BP_PANEL) || p->n <= (size_t)DIRECT_TILES * p->cv->k->tall.mr);
 	const struct phase phase = {divide_up(p->n, p->block) * p->cuts, product_task};
 	const struct work w = {p, &phase, 1, ws, product_scratch(p->cv)};
 	bp_work_run(ctx, work, &w);
@@ -227,6 +230,7 @@ static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 		.n = (size_t)call->n,
 		.inner = (size_t)cv->s.c,
 		.cols = (size_t)cv->s.oc,
+		.tile = cv->forward.tile,
 		.in = call->x,
 		.w = call->w,
 		.bias = call->bias,
@@ -241,6 +245,7 @@ static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struc
 		.n = (size_t)call->n,
 		.inner = (size_t)cv->s.oc,
 		.cols = (size_t)cv->s.c,
+		.tile = cv->backward.tile,
 		.in = call->dy,
 		.w = call->w,
 		.transposed = true,
@@ -302,10 +307,10 @@ static void outputs_task(const void *job, size_t i, void *scratch)
 	(void)scratch;
 	const struct gradient *g = job;
 	const struct bp_kernels *k = g->cv->k;
-	const size_t oc = (size_t)g->cv->s.oc, nr = (size_t)k->nr, col = i * nr, left = oc - col;
+	const size_t oc = (size_t)g->cv->s.oc, nr = (size_t)g->cv->forward.tile.nr, col = i * nr, left = oc - col;
 	const size_t cols = left < nr ? left : nr;
 	bp_real *packed = g->packed + i * g->count * nr;
-	k->pack(packed, g->call->dy + g->at * oc + col, oc, g->count, (int)cols);
+	k->pack(packed, (int)nr, g->call->dy + g->at * oc + col, oc, g->count, (int)cols);
 	if (g->call->db)
 		k->column_sums(g->count, cols, packed, nr, g->at > 0, g->call->db + col);
 }
@@ -315,7 +320,7 @@ static void block_panel(const struct gradient *g, const struct block *b, size_t 
 {
 	const struct bp_conv *cv = g->cv;
 	const struct bp_kernels *k = cv->k;
-	const size_t nr = (size_t)k->nr, tiles = divide_up(b->rows, (size_t)k->mr);
+	const size_t nr = (size_t)cv->forward.tile.nr, tiles = divide_up(b->rows, (size_t)cv->forward.tile.mr);
 	const size_t col = panel * panel_width(cv), width = weight_ld(cv, col), at = weight_at(cv, b->first, col);
 	const struct bp_mover *mover = g->at + g->count == (size_t)g->call->n ? g->call->mover : NULL;
 	const bp_real *w = g->call->w + at;
@@ -324,7 +329,7 @@ static void block_panel(const struct gradient *g, const struct block *b, size_t 
 		.nruns = 1, .runs = &b->run, .x_step = b->x_step, .dy_step = nr, .ldc = width, .acc = g->at > 0};
 	size_t ahead = 0;
 	for (size_t done = 0; done < width; done += nr) {
-		p.cols = width - done < nr ? (int)(width - done) : k->nr;
+		p.cols = width - done < nr ? (int)(width - done) : (int)nr;
 		p.dy = g->packed + (col + done) * g->count;
 		for (size_t t = 0; t < tiles; t++) {
 			p.x_off = t * b->rows / tiles;
@@ -353,7 +358,7 @@ static void gradient_task(const void *job, size_t i, void *scratch)
 		.x_step = c,
 		.grads = (bp_real *)((char *)scratch + inputs_bytes(g->cv)),
 	};
-	if ((last - panel) * panel_width(g->cv) > (size_t)g->cv->k->nr) {
+	if ((last - panel) * panel_width(g->cv) > (size_t)g->cv->forward.tile.nr) {
 		bp_real *to = scratch;
 		for (size_t n = 0; n < g->count; n++, to += b.rows)
 			memcpy(to, b.run.x + n * c, b.rows * sizeof *to);
@@ -367,7 +372,8 @@ static void gradient_task(const void *job, size_t i, void *scratch)
 /* Of all threads, for the packed gradient of outputs. */
 static size_t outputs_bytes(const struct bp_conv *cv)
 {
-	return round_up(pixels_of(cv) * round_up((size_t)cv->s.oc, (size_t)cv->k->nr) * sizeof(bp_real), BP_ALIGN);
+	return round_up(
+		pixels_of(cv) * round_up((size_t)cv->s.oc, (size_t)cv->forward.tile.nr) * sizeof(bp_real), BP_ALIGN);
 }
 
 /* Panels fix where blocks begin: those of the updater are these. There the last one is shorter than the others, and
@@ -375,7 +381,7 @@ static size_t outputs_bytes(const struct bp_conv *cv)
 static void cut_gradient(struct gradient *g, size_t want, int threads)
 {
 	const size_t c = (size_t)g->cv->s.c, panels = panel_count(g->cv), most = (size_t)bp_panel_rows(g->cv->s.c);
-	const size_t even = round_up(divide_up(c, want), (size_t)g->cv->k->mr);
+	const size_t even = round_up(divide_up(c, want), (size_t)g->cv->forward.tile.mr);
 	g->rows = g->cv->s.panels || most < even ? most : even;
 	g->blocks = divide_up(c, g->rows);
 	g->cuts = want > g->blocks ? divide_up(want, g->blocks) : 1;
@@ -392,7 +398,7 @@ static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 		const size_t work = g.count * cv->s.c * oc;
 		cut_gradient(&g, wanted_tasks(ctx, work), ctx->threads);
 		const struct phase phases[] = {
-			{divide_up(oc, (size_t)cv->k->nr), outputs_task}, {g.blocks * g.cuts, gradient_task}};
+			{divide_up(oc, (size_t)cv->forward.tile.nr), outputs_task}, {g.blocks * g.cuts, gradient_task}};
 		const struct work w = {
 			&g, phases, 2, (char *)ws + outputs_bytes(cv), inputs_bytes(cv) + moved_bytes(cv)};
 		bp_work_run(ctx, work, &w);

@@ -50,7 +50,7 @@ static double cost(const struct narrow *n, const struct bp_kernels *k, int neigh
 static int choose(const struct narrow *n, const struct bp_kernels *k)
 {
 	int best = 1;
-	for (int i = 2; i <= MOST && i * n->targets <= k->nr && i * n->line <= n->width; i++)
+	for (int i = 2; i <= MOST && i * n->targets <= k->tall.nr && i * n->line <= n->width; i++)
 		best = n->width % i == 0 && cost(n, k, i) < cost(n, k, best) ? i : best;
 	return cost(n, k, best) * 100 <= cost(n, k, 1) * PERCENT ? best : 1;
 }
@@ -76,7 +76,7 @@ bool bp_narrow_new(struct bp_conv *cv)
 	if (s->groups > 1 || s->dw > 1 || s->kw == 1)
 		return true;
 	/* Forward's slim tile waits for its broadcasts, and of few rows for its own sums; not backward-weights'. */
-	const double slim = cv->k->mr > 8 ? 1.2 : 1.45;
+	const double slim = cv->k->tall.mr > 8 ? 1.2 : 1.45;
 	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
 	if (!wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
 		return false;

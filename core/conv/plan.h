@@ -60,7 +60,8 @@ struct side {
 	int in_h, in_w, in_c, out_h, out_w, out_c; /* sources, targets */
 	int kg, ng;                                /* source and target channels of a group */
 	bool transposed;                           /* backward-data: weights are read [target][source] */
-	int panels;                                /* of nr target channels in a group */
+	struct bp_gemm_tile tile;                  /* of its products */
+	int panels;                                /* of tile.nr target channels in a group */
 	int nlattices;
 	struct lattice *lattices;
 	int nzones;
@@ -176,6 +177,11 @@ struct bp_conv {
 
 enum { WORK_SMALL = 50000 /* multiply-adds: below, a parallel region costs more than it gives */ };
 
+/* The tile for products of so many columns. */
+static inline struct bp_gemm_tile tile_for(const struct bp_kernels *k, size_t columns)
+{
+	return columns > (size_t)k->tall.nr ? k->wide : k->tall;
+}
 static inline size_t round_up(size_t x, size_t to)
 {
 	return (x + to - 1) / to * to;

@@ -20,7 +20,7 @@ enum {
 	BLOCK_BYTES = 256 << 10, /* of a block's rows of x and dy */
 	BLOCK_ROWS = 192,
 	BLOCK_TILES = 4,          /* at least */
-	PANEL_BYTES = 16 << 10,   /* of a piece of a packed panel: half of L1 */
+	PANEL_BYTES = 16 << 10,   /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
 	PARTIAL_BYTES = 16 << 20, /* of all partial sums of dW */
 	LARGEST = 1 << 18,        /* weights: more leave too few partial sums */
 	FORWARD_BLOCKS = 8,       /* of a task */
@@ -35,9 +35,10 @@ struct job {
 	bp_real *packed;
 };
 
-/* C = A B of a block of rows: B is packed in panels of nr columns of k rows. */
+/* C = A B of a block of rows: B is packed in panels of tile.nr columns of k rows. */
 struct product {
 	size_t rows, k, n;
+	struct bp_gemm_tile tile;
 	const bp_real *a, *b, *bias;
 	bp_real *c;
 	bool acc, relu;
@@ -50,16 +51,18 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 	return cv->linear && cv->fold > 1 && (size_t)cv->s.c * cv->s.oc <= LARGEST;
 }
 
-static size_t panel_count(const struct bp_conv *cv, int n)
+/* Panels of the targets of a direction. */
+static size_t panel_count(const struct side *sd)
 {
-	return divide_up(n, cv->k->nr);
+	return divide_up(sd->ng, sd->tile.nr);
 }
 
 static void plan(struct bp_conv *cv)
 {
-	const size_t c = cv->s.c, oc = cv->s.oc, mr = cv->k->mr, nr = cv->k->nr;
+	const size_t c = cv->s.c, oc = cv->s.oc, mr = cv->k->tall.mr;
+	const size_t nr = cv->forward.tile.nr, turned_nr = cv->backward.tile.nr;
 	size_t block = BLOCK_BYTES / ((c + oc) * sizeof(bp_real)) / mr * mr;
-	size_t bytes = panel_count(cv, cv->s.oc) * nr * c, turned = panel_count(cv, cv->s.c) * nr * oc;
+	size_t bytes = panel_count(&cv->forward) * nr * c, turned = panel_count(&cv->backward) * turned_nr * oc;
 	struct rows_plan *p = &cv->rows;
 	block = block > BLOCK_ROWS / mr * mr ? BLOCK_ROWS / mr * mr : block;
 	p->block = block < BLOCK_TILES * mr ? BLOCK_TILES * mr : block;
@@ -112,7 +115,8 @@ static size_t block_rows(const struct job *j, size_t block)
 static void multiply(const struct bp_conv *cv, const struct product *p, void *tables)
 {
 	const struct bp_kernels *k = cv->k;
-	const size_t nr = k->nr, depth = PANEL_BYTES / (nr * sizeof(bp_real)), tiles = divide_up(p->rows, k->mr);
+	const size_t nr = p->tile.nr, depth = PANEL_BYTES / (k->tall.nr * sizeof(bp_real));
+	const size_t tiles = divide_up(p->rows, p->tile.mr);
 	const size_t each = p->rows / tiles, longer = p->rows % tiles; /* tiles of a row more */
 	const bp_real **a = tables;
 	bp_real **c = (bp_real **)(a + cv->rows.block);
@@ -150,17 +154,18 @@ static void pack_forward(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const size_t nr = j->cv->k->nr, c = j->cv->s.c, oc = j->cv->s.oc;
-	j->cv->k->pack(j->packed + i * nr * c, j->call.w + i * nr, oc, c, least((int)(oc - i * nr), (int)nr));
+	const int nr = j->cv->forward.tile.nr;
+	const size_t c = j->cv->s.c, oc = j->cv->s.oc, at = i * nr;
+	j->cv->k->pack(j->packed + at * c, nr, j->call.w + at, oc, c, least((int)(oc - at), nr));
 }
 
 static void pack_backward(const void *job, size_t i, void *scratch)
 {
 	(void)scratch;
 	const struct job *j = job;
-	const size_t nr = j->cv->k->nr, c = j->cv->s.c, oc = j->cv->s.oc;
-	j->cv->k->pack_transposed(
-		j->packed + i * nr * oc, j->call.w + i * nr * oc, oc, oc, least((int)(c - i * nr), (int)nr));
+	const int nr = j->cv->backward.tile.nr;
+	const size_t c = j->cv->s.c, oc = j->cv->s.oc, at = i * nr;
+	j->cv->k->pack_transposed(j->packed + at * oc, nr, j->call.w + at * oc, oc, oc, least((int)(c - at), nr));
 }
 
 /* The block's rows of x, with the norm before applied, for which room is needed. */
@@ -176,10 +181,10 @@ static const bp_real *load_x(const struct job *j, size_t block, bp_real *room)
 	return room;
 }
 
-/* Tiles of a product of a block with so many columns. */
-static size_t tile_count(const struct bp_conv *cv, size_t rows, int n)
+/* Tiles of a product of so many rows. */
+static size_t tile_count(const struct side *sd, size_t rows)
 {
-	return divide_up(rows, cv->k->mr) * panel_count(cv, n);
+	return divide_up(rows, sd->tile.mr) * panel_count(sd);
 }
 
 static void forward_block(const struct job *j, size_t i, bool more, void *scratch)
@@ -192,6 +197,7 @@ static void forward_block(const struct job *j, size_t i, bool more, void *scratc
 		.rows = block_rows(j, i),
 		.k = c,
 		.n = oc,
+		.tile = cv->forward.tile,
 		.a = load_x(j, i, room),
 		.b = j->packed,
 		.bias = j->call.bias,
@@ -200,7 +206,7 @@ static void forward_block(const struct job *j, size_t i, bool more, void *scratc
 		.ahead = &ahead,
 	};
 	if (more) {
-		const size_t rows = block_rows(j, i + 1), times = tile_count(cv, p.rows, cv->s.oc);
+		const size_t rows = block_rows(j, i + 1), times = tile_count(&cv->forward, p.rows);
 		bp_ahead_add(&ahead, j->call.x + (i + 1) * block * c, rows * c, times);
 		bp_ahead_add(&ahead, y + block * oc, rows * oc, times);
 	}
@@ -228,6 +234,7 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, struct
 		.rows = block_rows(j, block),
 		.k = cv->s.oc,
 		.n = c,
+		.tile = cv->backward.tile,
 		.a = g,
 		.b = j->packed,
 		.c = j->call.dx + at,
@@ -254,7 +261,7 @@ struct dw_block {
 /* dw += (or =, without acc) the block's x transposed times g. A panel of g is packed, because every tile reads it. */
 static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 {
-	const size_t c = cv->s.c, oc = cv->s.oc, nr = cv->k->nr, tiles = divide_up(c, cv->k->mr);
+	const size_t c = cv->s.c, oc = cv->s.oc, nr = cv->forward.tile.nr, tiles = divide_up(c, cv->forward.tile.mr);
 	const struct bp_run run = {d->x, 0, d->rows};
 	for (size_t col = 0; col < oc; col += nr) {
 		struct bp_outer p = {
@@ -267,7 +274,7 @@ static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 			.ldc = oc,
 			.acc = d->acc,
 		};
-		cv->k->pack(d->panel, d->g + col, oc, d->rows, p.cols);
+		cv->k->pack(d->panel, (int)nr, d->g + col, oc, d->rows, p.cols);
 		for (size_t t = 0; t < tiles; t++) {
 			p.x_off = t * c / tiles;
 			p.rows = (int)((t + 1) * c / tiles - p.x_off);
@@ -283,8 +290,8 @@ static void backward_ahead(const struct job *j, size_t block, struct ahead *ret)
 {
 	const struct bp_conv *cv = j->cv;
 	const size_t rows = block_rows(j, block + 1), at = (block + 1) * cv->rows.block, c = cv->s.c, oc = cv->s.oc;
-	size_t times = j->call.dx ? tile_count(cv, rows, cv->s.c) : 0;
-	times += j->call.dw ? panel_count(cv, cv->s.oc) * divide_up(c, cv->k->mr) : 0;
+	size_t times = j->call.dx ? tile_count(&cv->backward, rows) : 0;
+	times += j->call.dw ? panel_count(&cv->forward) * divide_up(c, cv->forward.tile.mr) : 0;
 	bp_ahead_add(ret, j->call.dy + at * oc, rows * oc, times);
 	bp_ahead_add(ret, j->call.after ? j->call.y + at * oc : NULL, rows * oc, times);
 	bp_ahead_add(ret, j->call.dw ? j->call.x + at * c : NULL, rows * c, times);
@@ -332,7 +339,7 @@ static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 {
 	struct job j = start(cv, call, ws);
 	const struct phase phases[] = {
-		{panel_count(cv, cv->s.oc), pack_forward}, {divide_up(j.blocks, FORWARD_BLOCKS), forward_task}};
+		{panel_count(&cv->forward), pack_forward}, {divide_up(j.blocks, FORWARD_BLOCKS), forward_task}};
 	struct work w = {&j, phases, 2, scratch_of(&j), cv->rows.scratch};
 	bp_work_run(ctx, j.rows * cv->s.c * cv->s.oc, &w);
 }
@@ -341,7 +348,7 @@ static void backward(const struct bp_conv *cv, const struct bp_ctx *ctx, const s
 {
 	struct job j = start(cv, call, ws);
 	const struct phase phases[] = {
-		{call->dx ? panel_count(cv, cv->s.c) : 0, pack_backward},
+		{call->dx ? panel_count(&cv->backward) : 0, pack_backward},
 		{j.chunks.n, backward_task},
 		{bp_chunks_tasks(&j.chunks), sum_task},
 	};

@@ -15,7 +15,7 @@ enum {
 	BLOCK_BYTES = 128 << 10, /* of a block's sources: they stay in L2 */
 	TABLE_BYTES = 64 << 10,  /* of a block's row pointers, about */
 	BLOCK_TILES = 32,
-	PANEL_BYTES = 16 << 10, /* of a piece of a packed panel: half of L1 */
+	PANEL_BYTES = 16 << 10, /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
 	UNITS = 8               /* at least, to share among the threads, where a task is a unit */
 };
 
@@ -166,19 +166,20 @@ static bool wants_units(const struct bp_conv *cv, const struct side *sd, size_t 
 /* Where each lattice's packed weights lie. */
 static void side_weights(const struct bp_conv *cv, struct side *sd)
 {
-	sd->panels = (sd->ng + cv->k->nr - 1) / cv->k->nr;
+	sd->tile = tile_for(cv->k, (size_t)sd->ng);
+	sd->panels = (sd->ng + sd->tile.nr - 1) / sd->tile.nr;
 	sd->packed = 0;
 	for (struct lattice *l = sd->lattices; l < sd->lattices + sd->nlattices; l++) {
 		l->packed = sd->packed;
 		l->tap_line = (size_t)l->nkx;
 		l->packed_taps = lattice_taps(l);
-		sd->packed += side_units(cv, sd) * lattice_taps(l) * sd->kg * cv->k->nr;
+		sd->packed += side_units(cv, sd) * lattice_taps(l) * sd->kg * sd->tile.nr;
 	}
 }
 
 static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_points)
 {
-	const int mr = cv->k->mr, nr = cv->k->nr;
+	const int mr = sd->tile.mr;
 	const struct lattice *l = sd->lattices;
 	size_t taps = 1;
 	for (int i = 0; i < sd->nlattices; i++) {
@@ -192,7 +193,7 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 	block = block > (size_t)BLOCK_TILES * mr ? (size_t)BLOCK_TILES * mr : block;
 	block = block < max_points ? round_up(block, mr) : round_up(max_points, mr);
 	sd->block = (int)(block ? block : (size_t)mr);
-	sd->depth = most(PANEL_BYTES / (nr * (int)sizeof(bp_real)), 1);
+	sd->depth = most(PANEL_BYTES / (cv->k->tall.nr * (int)sizeof(bp_real)), 1);
 	sd->unit = wants_units(cv, sd, max_points) ? sd->packed / side_units(cv, sd) : 0;
 	size_t tables = (sd->patches ? 2 : taps + 1) * sd->block * sizeof(void *);
 	size_t patches = sd->patches ? sd->block * row + cv->k->vlen * sizeof(bp_real) : 0;

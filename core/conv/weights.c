@@ -80,7 +80,7 @@ void bp_weights_plan(struct bp_conv *cv)
 	fit = fit < 1 ? 1 : fit > MAX_CHUNKS ? MAX_CHUNKS : fit;
 	p->max_chunks = (int)(fit < most_chunks ? fit : most_chunks);
 	size_t bytes = round_up(taps * (p->runs * sizeof(struct bp_run) + sizeof(size_t)), BP_ALIGN);
-	bytes += block * cv->k->nr * sizeof(bp_real);
+	bytes += block * sd->tile.nr * sizeof(bp_real);
 	bytes += p->patches ? (block * row + cv->k->vlen) * sizeof(bp_real) : 0;
 	p->scratch = round_up(bytes, BP_ALIGN);
 }
@@ -103,7 +103,7 @@ static struct place place_at(const struct job *j, void *scratch)
 	pl.nruns = (size_t *)(pl.runs + j->taps * p->runs);
 	char *next = (char *)scratch + round_up(j->taps * (p->runs * sizeof(struct bp_run) + sizeof(size_t)), BP_ALIGN);
 	pl.dy = (bp_real *)next;
-	pl.patches = pl.dy + (size_t)p->block * j->cv->k->nr;
+	pl.patches = pl.dy + (size_t)p->block * j->cv->forward.tile.nr;
 	return pl;
 }
 
@@ -151,10 +151,10 @@ static void sweep(
 {
 	const struct bp_conv *cv = j->cv;
 	const struct side *sd = &cv->forward;
-	const int at = (int)r->panel * cv->k->nr;
+	const int nr = sd->tile.nr, at = (int)r->panel * nr;
 	const size_t column = r->group * sd->ng + at, oc = sd->out_c;
 	struct bp_outer p = {
-		.cols = least(sd->ng - at, cv->k->nr),
+		.cols = least(sd->ng - at, nr),
 		.x_step = cv->weights.patches ? j->kc : (size_t)sd->lattices->isx * sd->in_c,
 		.dy = j->call.dy + pixel * oc + column,
 		.dy_step = oc,
@@ -162,9 +162,9 @@ static void sweep(
 		.acc = acc,
 	};
 	if (p.cols % cv->k->vlen || r->end - r->first >= PACK_TILES) {
-		cv->k->pack(pl->dy, p.dy, oc, count, p.cols);
+		cv->k->pack(pl->dy, nr, p.dy, oc, count, p.cols);
 		p.dy = pl->dy;
-		p.dy_step = cv->k->nr;
+		p.dy_step = nr;
 	}
 	for (size_t i = r->first; i < r->end; i++) {
 		size_t tap = i / j->tap_tiles, t = i % j->tap_tiles;
@@ -297,7 +297,7 @@ void bp_weights_run(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 	struct job j = {.cv = cv, .call = *call, .pixels = call->n * cv->fold * lattice_points(sd->lattices)};
 	j.taps = cv->weights.patches ? 1 : lattice_taps(sd->lattices);
 	j.kc = cv->weights.patches ? lattice_taps(sd->lattices) * sd->kg : (size_t)sd->kg;
-	j.tap_tiles = divide_up(j.kc, cv->k->mr);
+	j.tap_tiles = divide_up(j.kc, sd->tile.mr);
 	j.chunks = (struct chunks){
 		.size = cv->weights.size, .channels = sd->out_c, .dw = ws, .ret_dw = call->dw, .ret_db = call->db};
 	j.chunks.db = (bp_real *)((char *)ws + part_bytes(cv, cv->weights.size));

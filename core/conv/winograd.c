@@ -3,7 +3,7 @@
  * of the multiplications of the direct way, with 5x5 9 of 25 (kernels/winograd.h). Called by conv.c on the trainer's
  * thread; its tasks run on any. What follows is done for each piece of the kernel (winograd_tiles.c).
  *
- * First the weights are transformed into panels of nr target channels for each of the places. Then each task takes
+ * First the weights are transformed into panels of target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
  * tiles x source channels with source x target channels by the register tile of the indirect GEMM, and transforms the
  * sums into the targets. Where one block takes all tiles, each panel belongs to one task, which transforms it itself:
@@ -58,12 +58,12 @@ static size_t part_length(const struct side *sd)
 /* From row to row of a panel of transformed weights: no wider than a group. */
 static size_t panel_ld(const struct bp_conv *cv, const struct side *sd)
 {
-	return sd->panels > 1 ? (size_t)cv->k->nr : round_up(sd->ng, cv->k->vlen);
+	return sd->panels > 1 ? (size_t)sd->tile.nr : round_up(sd->ng, cv->k->vlen);
 }
 
 static void piece_plan(const struct bp_conv *cv, const struct side *sd, struct winograd_plan *p)
 {
-	const size_t vlen = cv->k->vlen, nr = cv->k->nr, mr = cv->k->mr, places = p->tiles.places;
+	const size_t vlen = cv->k->vlen, nr = sd->tile.nr, mr = sd->tile.mr, places = p->tiles.places;
 	const size_t tiles = cv->max_batch * winograd_tiles_of(&p->tiles);
 	p->bundle = bp_winograd_bundle(cv);
 	p->u_step = bp_winograd_step(side_units(cv, sd) * sd->kg * panel_ld(cv, sd));
@@ -122,12 +122,12 @@ static void pack_rows(
 	const struct bp_kernels *k = j->cv->k;
 	const struct winograd_axis *y = &j->p->tiles.y, *x = &j->p->tiles.x;
 	const size_t group = unit / sd->panels, oc = j->cv->s.oc, tap_size = oc * j->cv->s.c / j->cv->s.groups;
-	const int first = (int)(unit % sd->panels) * k->nr, kw = j->cv->s.kw;
+	const int first = (int)(unit % sd->panels) * sd->tile.nr, kw = j->cv->s.kw;
 	w->kh = y->taps;
 	w->kw = x->taps;
 	w->n = n;
 	w->u_ld = panel_ld(j->cv, sd);
-	w->cols = least(sd->ng - first, k->nr);
+	w->cols = least(sd->ng - first, sd->tile.nr);
 	if (!sd->transposed) {
 		w->w = (bp_real *)j->call.w + (size_t)(y->tap * kw + x->tap) * tap_size + row * oc + group * sd->ng +
 		       first;
@@ -137,14 +137,14 @@ static void pack_rows(
 	} else {
 		for (int t = 0; t < y->taps * x->taps; t++) {
 			const int tap = (y->tap + t / x->taps * y->tap_step) * kw + x->tap + t % x->taps * x->tap_step;
-			k->pack_transposed(taps + t * n * k->nr,
+			k->pack_transposed(taps + t * n * sd->tile.nr, sd->tile.nr,
 				j->call.w + tap * tap_size + first * oc + group * sd->kg + row, oc, n, w->cols);
 		}
 		w->w = taps;
 		w->cols = (int)w->u_ld;
-		w->tap_step = n * k->nr;
+		w->tap_step = n * sd->tile.nr;
 		w->line_step = x->taps * w->tap_step;
-		w->ld = k->nr;
+		w->ld = sd->tile.nr;
 	}
 	k->winograd_weights(w);
 }
@@ -181,12 +181,12 @@ static size_t unit_source(const struct side *sd, size_t unit)
 static size_t unit_target(const struct job *j, size_t unit)
 {
 	const struct side *sd = j->sd;
-	return unit / sd->panels * sd->ng + unit % sd->panels * j->cv->k->nr;
+	return unit / sd->panels * sd->ng + unit % sd->panels * sd->tile.nr;
 }
 
 static int unit_targets(const struct job *j, size_t unit)
 {
-	return least(j->sd->ng - (int)(unit % j->sd->panels) * j->cv->k->nr, j->cv->k->nr);
+	return least(j->sd->ng - (int)(unit % j->sd->panels) * j->sd->tile.nr, j->sd->tile.nr);
 }
 
 /* Of units [unit, end). */
@@ -244,7 +244,7 @@ static void block_part(struct block *bl, size_t place, size_t unit, size_t k0, s
 	const struct side *sd = bl->j->sd;
 	const struct winograd_plan *p = bl->j->p;
 	const struct bp_kernels *k = bl->j->cv->k;
-	const size_t tall = divide_up(bl->tiles, k->mr), rows = bl->tiles / tall, longer = bl->tiles % tall;
+	const size_t tall = divide_up(bl->tiles, sd->tile.mr), rows = bl->tiles / tall, longer = bl->tiles % tall;
 	const int cols = unit_targets(bl->j, unit);
 	struct bp_igemm g = {
 		.cols = bl->j->cv->s.groups > 1 ? cols : (int)round_up(cols, k->vlen),
@@ -355,7 +355,7 @@ static void block_ahead(struct block *b, const struct block *next)
 	const struct side *sd = j->sd;
 	const struct winograd_tiles *w = &j->p->tiles;
 	const size_t times =
-		w->places * (b->end - b->unit) * divide_up(sd->kg, part_length(sd)) * divide_up(b->tiles, j->cv->k->mr);
+		w->places * (b->end - b->unit) * divide_up(sd->kg, part_length(sd)) * divide_up(b->tiles, sd->tile.mr);
 	const struct bp_map to = {
 		.at = j->call.out + unit_target(j, b->unit), .h = sd->out_h, .w = sd->out_w, .c = sd->out_c};
 	const struct bp_map from = sources_of(j, next->unit);
@@ -383,7 +383,7 @@ static void block_task(const void *job, size_t i, void *scratch)
 	block_ahead(&b, &next);
 	if (p->own_step) {
 		b.own = (bp_real *)((char *)scratch + p->scratch) - p->tiles.places * p->own_step -
-			piece_taps(p) * PACK_ROWS * j->cv->k->nr;
+			piece_taps(p) * PACK_ROWS * j->sd->tile.nr;
 		block_own_products(&b);
 	} else {
 		block_products(&b);

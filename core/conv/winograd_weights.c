@@ -57,7 +57,7 @@ static size_t range_parts(const struct bp_conv *cv)
 void bp_winograd_weights_plan(struct bp_conv *cv)
 {
 	const struct side *sd = &cv->forward;
-	const size_t vlen = cv->k->vlen, nr = cv->k->nr, c = cv->s.c, ng = sd->ng, groups = groups_of(cv);
+	const size_t vlen = cv->k->vlen, nr = sd->tile.nr, c = cv->s.c, ng = sd->ng, groups = groups_of(cv);
 	struct winograd_weights_plan *p = &cv->winograd_weights;
 	size_t places = 0, tiles = SIZE_MAX; /* of a tile, at most; of a piece, at least */
 	p->pieces = bp_winograd_pieces(sd, p->tiles);
@@ -195,15 +195,15 @@ static void block_sums(struct place *pl, bool acc)
 	const struct bp_conv *cv = pl->j->cv;
 	const struct bp_kernels *k = cv->k;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t rows = (pl->end - pl->from) / pl->groups, tall = divide_up(rows, k->mr);
-	const size_t panels = cv->forward.panels, ng = cv->forward.ng,
-		     step = groups_of(cv) > 1 ? (size_t)k->nr : p->panel_step;
+	const size_t rows = (pl->end - pl->from) / pl->groups, tall = divide_up(rows, cv->forward.tile.mr),
+		     nr = cv->forward.tile.nr;
+	const size_t panels = cv->forward.panels, ng = cv->forward.ng, step = groups_of(cv) > 1 ? nr : p->panel_step;
 	for (size_t place = 0; place < pl->piece->places; place++)
 		for (size_t unit = 0; unit < pl->groups * panels; unit++) {
 			const size_t group = unit / panels, panel = unit % panels;
 			const struct bp_run run = {pl->v + place * p->x_step + group * rows, 0, pl->tiles};
 			struct bp_outer o = {
-				.cols = (int)round_up(least((int)(ng - panel * k->nr), k->nr), k->vlen),
+				.cols = (int)round_up(least((int)(ng - panel * nr), (int)nr), k->vlen),
 				.nruns = 1,
 				.runs = &run,
 				.x_step = p->x_ld,
@@ -212,7 +212,7 @@ static void block_sums(struct place *pl, bool acc)
 				.ldc = p->u_ld,
 				.acc = acc,
 			};
-			bp_real *u = pl->u + place * p->u_step + group * rows * p->u_ld + panel * k->nr;
+			bp_real *u = pl->u + place * p->u_step + group * rows * p->u_ld + panel * nr;
 			for (size_t t = 0; t < tall; t++) {
 				o.x_off = t * rows / tall;
 				o.rows = (int)((t + 1) * rows / tall - o.x_off);
@@ -237,7 +237,7 @@ static void block_ahead(struct place *pl, size_t end)
 {
 	const struct bp_conv *cv = pl->j->cv;
 	const size_t rows = (pl->end - pl->from) / pl->groups, first = pl->first + pl->tiles, left = end - first;
-	const size_t times = pl->piece->places * pl->groups * cv->forward.panels * divide_up(rows, cv->k->mr);
+	const size_t times = pl->piece->places * pl->groups * cv->forward.panels * divide_up(rows, cv->forward.tile.mr);
 	const size_t tiles = left < pl->tiles ? left : pl->tiles;
 	const struct bp_map from = sources_of(pl), to = targets_of(pl);
 	pl->ahead = (struct ahead){0};

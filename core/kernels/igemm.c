@@ -11,13 +11,13 @@
 
 /* Every accumulator s[i][j]; unrolled, so that each index is a constant. */
 #define EACH_VECTOR(rows, nv)                                                                                          \
-	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 2") for (int j = 0; j < (nv); j++)
+	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 4") for (int j = 0; j < (nv); j++)
 
 /* Adds what C holds and the bias, applies ReLU, and stores. Only the last vector of a row can be partial. */
-VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, const bool full, vec (*s)[TILE_VECS])
+VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, const bool full, vec (*s)[WIDE_VECS])
 {
 	const int left = full ? VLEN : p->cols - (nv - 1) * VLEN;
-	bp_real *c[TILE_ROWS];
+	bp_real *c[TALL_ROWS];
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++)
 		c[i] = p->c[i] + p->col;
@@ -28,8 +28,8 @@ VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, c
 		}
 	}
 	if (p->bias) {
-		vec bias[TILE_VECS];
-#pragma GCC unroll 2
+		vec bias[WIDE_VECS];
+#pragma GCC unroll 4
 		for (int j = 0; j < nv; j++)
 			bias[j] = vec_load_part(p->bias + j * VLEN, j == nv - 1 ? left : VLEN);
 		EACH_VECTOR(rows, nv)
@@ -54,7 +54,7 @@ VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, c
 
 VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 {
-	vec s[TILE_ROWS][TILE_VECS];
+	vec s[TALL_ROWS][WIDE_VECS];
 	EACH_VECTOR(rows, nv)
 	{
 		s[i][j] = vec_zero();
@@ -62,20 +62,20 @@ VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 	const bp_real *b = p->b;
 	const size_t ldb = p->ldb, kc = p->kc;
 	for (size_t t = 0; t < p->taps; t++) {
-		const bp_real *a[TILE_ROWS];
+		const bp_real *a[TALL_ROWS];
 #pragma GCC unroll 16
 		for (int i = 0; i < rows; i++)
 			a[i] = p->a[t * p->a_stride + i] + p->k0;
 		for (size_t k = 0; k < kc; k++) {
-			vec w[TILE_VECS];
-#pragma GCC unroll 2
+			vec w[WIDE_VECS];
+#pragma GCC unroll 4
 			for (int j = 0; j < nv; j++)
 				w[j] = vec_load(b + j * VLEN);
 			b += ldb;
 #pragma GCC unroll 16
 			for (int i = 0; i < rows; i++) {
 				vec x = vec_splat(a[i][k]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
 				for (int j = 0; j < nv; j++)
 					s[i][j] += x * w[j];
 			}
@@ -87,20 +87,16 @@ VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 		finish(p, rows, nv, false, s);
 }
 
-#define TILE(r)                                                                                                        \
-	static void wide_##r(const struct bp_igemm *p)                                                                 \
+#define TILE(r, v)                                                                                                     \
+	static void tile_##r##x##v(const struct bp_igemm *p)                                                           \
 	{                                                                                                              \
-		tile(p, r, 2);                                                                                         \
-	}                                                                                                              \
-	static void slim_##r(const struct bp_igemm *p)                                                                 \
-	{                                                                                                              \
-		tile(p, r, 1);                                                                                         \
+		tile(p, r, v);                                                                                         \
 	}
-TILE_HEIGHTS(TILE)
+TILES(TILE)
 
 void KERNEL_NAME(igemm)(const struct bp_igemm *p)
 {
-#define PAIR(r) {slim_##r, wide_##r},
-	static void (*const tiles[TILE_ROWS][TILE_VECS])(const struct bp_igemm *) = {TILE_HEIGHTS(PAIR)};
-	tiles[p->rows - 1][p->cols > VLEN](p);
+#define ENTRY(r, v) [r - 1][v - 1] = tile_##r##x##v,
+	static void (*const tiles[TALL_ROWS][WIDE_VECS])(const struct bp_igemm *) = {TILES(ENTRY)};
+	tiles[p->rows - 1][(p->cols - 1) / VLEN](p);
 }

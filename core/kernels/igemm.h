@@ -6,8 +6,8 @@
 
 /*
  * C[i][j] = (acc ? C[i][j] : 0) + sum over t < taps and k < kc of A_t[i][k] * B[t * kc + k][j], then + bias[j] and
- * ReLU, for i < rows <= mr and j < cols <= nr. Row i of C is at c[i] + col; row i of A_t is at a[t * a_stride + i] +
- * k0. B has rows of ldb elements and may be read up to the next multiple of the vector's length of cols.
+ * ReLU, for i < rows and j < cols of a tile (kernels.h). Row i of C is at c[i] + col; row i of A_t is at a[t * a_stride
+ * + i] + k0. B has rows of ldb elements and may be read up to the next multiple of the vector's length of cols.
  */
 struct bp_igemm {
 	int rows, cols;

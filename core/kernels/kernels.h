@@ -39,10 +39,15 @@ struct bp_resample;      /* resample.h */
 struct bp_function;      /* pointwise.h */
 struct bp_prelu_grad;    /* channels.h */
 
+/* The most rows (pixels) and columns (channels; a multiple of vlen) of a register tile of igemm and outer. */
+struct bp_gemm_tile {
+	int mr, nr;
+};
+
 struct bp_kernels {
 	const char *name; /* "baseline", "avx2", "avx512" */
 	int vlen;         /* bp_real values in a vector */
-	int mr, nr;       /* register tile: rows (pixels), columns (channels; a multiple of vlen) */
+	struct bp_gemm_tile tall, wide;
 #define KERNEL(name, ret, args) ret(*name) args;
 #include "kernels.def"
 };

@@ -10,10 +10,10 @@
 
 VEC_INLINE void tile(const struct bp_outer *p, const int rows, const int nv)
 {
-	vec s[TILE_ROWS][TILE_VECS];
+	vec s[TALL_ROWS][WIDE_VECS];
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
 		for (int j = 0; j < nv; j++)
 			s[i][j] = vec_zero();
 	const size_t x_step = p->x_step, dy_step = p->dy_step;
@@ -24,14 +24,14 @@ VEC_INLINE void tile(const struct bp_outer *p, const int rows, const int nv)
 		for (size_t left = r->count; left > 0; left--, x += x_step, dy += dy_step, ahead += ahead_step) {
 			if (VBYTES == 64) /* narrower ones have half the multiply-adds: it would cost what it saves */
 				__builtin_prefetch(ahead, 0, 2);
-			vec w[TILE_VECS];
-#pragma GCC unroll 2
+			vec w[WIDE_VECS];
+#pragma GCC unroll 4
 			for (int j = 0; j < nv; j++)
 				w[j] = vec_load(dy + j * VLEN);
 #pragma GCC unroll 16
 			for (int i = 0; i < rows; i++) {
 				vec v = vec_splat(x[i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
 				for (int j = 0; j < nv; j++)
 					s[i][j] += v * w[j];
 			}
@@ -40,7 +40,7 @@ VEC_INLINE void tile(const struct bp_outer *p, const int rows, const int nv)
 	const int left = p->cols - (nv - 1) * VLEN;
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
 		for (int j = 0; j < nv; j++) {
 			bp_real *c = p->c + i * p->ldc + j * VLEN;
 			const int n = j < nv - 1 ? VLEN : left;
@@ -54,20 +54,16 @@ VEC_INLINE void tile(const struct bp_outer *p, const int rows, const int nv)
 		}
 }
 
-#define TILE(r)                                                                                                        \
-	static void wide_##r(const struct bp_outer *p)                                                                 \
+#define TILE(r, v)                                                                                                     \
+	static void tile_##r##x##v(const struct bp_outer *p)                                                           \
 	{                                                                                                              \
-		tile(p, r, 2);                                                                                         \
-	}                                                                                                              \
-	static void slim_##r(const struct bp_outer *p)                                                                 \
-	{                                                                                                              \
-		tile(p, r, 1);                                                                                         \
+		tile(p, r, v);                                                                                         \
 	}
-TILE_HEIGHTS(TILE)
+TILES(TILE)
 
 void KERNEL_NAME(outer)(const struct bp_outer *p)
 {
-#define PAIR(r) {slim_##r, wide_##r},
-	static void (*const tiles[TILE_ROWS][TILE_VECS])(const struct bp_outer *) = {TILE_HEIGHTS(PAIR)};
-	tiles[p->rows - 1][p->cols > VLEN](p);
+#define ENTRY(r, v) [r - 1][v - 1] = tile_##r##x##v,
+	static void (*const tiles[TALL_ROWS][WIDE_VECS])(const struct bp_outer *) = {TILES(ENTRY)};
+	tiles[p->rows - 1][(p->cols - 1) / VLEN](p);
 }

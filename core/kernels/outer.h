@@ -12,10 +12,10 @@ struct bp_run {
 
 /*
  * C[i][j] = (acc ? C[i][j] : 0) + sum over all pixels of all runs of X[pixel][x_off + i] * dY[pixel][j], for i < rows
- * <= mr and j < cols <= nr. Row i of C is at c + i * ldc, rows of dY are dy_step elements apart. dY may be read up to
- * the next multiple of the vector's length of cols. With vectors of 64 bytes, BP_OUTER_AHEAD bytes of what lies at
- * `ahead` are asked for with each pixel, or the line each ahead_step bytes: a load among two dozen multiply-adds, where
- * a sweep that asks for more waits.
+ * and j < cols of a tile (kernels.h). Row i of C is at c + i * ldc, rows of dY are dy_step elements apart. dY may be
+ * read up to the next multiple of the vector's length of cols. With vectors of 64 bytes, BP_OUTER_AHEAD bytes of what
+ * lies at `ahead` are asked for with each pixel, or the line each ahead_step bytes: a load among two dozen
+ * multiply-adds, where a sweep that asks for more waits.
  */
 enum { BP_OUTER_AHEAD = 32 };
 

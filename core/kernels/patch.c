@@ -77,40 +77,40 @@ void KERNEL_NAME(patch)(const struct bp_patch *p)
 		point(p, i, p->dst + i * row);
 }
 
-/* dst[r][0..nr) = src[r][0..cols), then zeros; rows of src are ld elements apart. */
-void KERNEL_NAME(pack)(bp_real *dst, const bp_real *src, size_t ld, size_t rows, int cols)
+/* dst[r * nr + c] = src[r * ld + c] for c < cols, 0 for cols <= c < nr. */
+void KERNEL_NAME(pack)(bp_real *dst, int nr, const bp_real *src, size_t ld, size_t rows, int cols)
 {
-	if (cols == TILE_COLS) {
-		for (size_t r = 0; r < rows; r++, src += ld, dst += TILE_COLS)
-			for (int j = 0; j < TILE_COLS; j += VLEN)
+	if (cols == nr) {
+		for (size_t r = 0; r < rows; r++, src += ld, dst += nr)
+			for (int j = 0; j < nr; j += VLEN)
 				vec_store(dst + j, vec_load(src + j));
 		return;
 	}
-	for (size_t r = 0; r < rows; r++, src += ld, dst += TILE_COLS)
-		for (int j = 0; j < TILE_COLS; j += VLEN) {
+	for (size_t r = 0; r < rows; r++, src += ld, dst += nr)
+		for (int j = 0; j < nr; j += VLEN) {
 			int left = cols - j;
 			vec v = left >= VLEN ? vec_load(src + j) : vec_load_n(src + j, left > 0 ? left : 0);
 			vec_store(dst + j, v);
 		}
 }
 
-/* dst[r][c] = src[c][r] for c < cols, 0 for cols <= c < nr; rows of src are ld elements apart. By quads it takes an
- * instruction an element: of a 9216 -> 128 layer, packing was a fifth of the step of a small CNN. */
-void KERNEL_NAME(pack_transposed)(bp_real *dst, const bp_real *src, size_t ld, size_t rows, int cols)
+/* dst[r * nr + c] = src[c * ld + r] for c < cols, 0 for cols <= c < nr. By quads it takes an instruction an element: of
+ * a 9216 -> 128 layer, packing was a fifth of the step of a small CNN. */
+void KERNEL_NAME(pack_transposed)(bp_real *dst, int nr, const bp_real *src, size_t ld, size_t rows, int cols)
 {
 	const int whole_cols = cols & ~3;
-	const size_t whole_rows = rows & ~(size_t)3;
+	const size_t whole_rows = rows & ~(size_t)3, step = (size_t)nr;
 	for (size_t r = 0; r < whole_rows; r += 4)
 		for (int c = 0; c < whole_cols; c += 4)
-			turn_quad(src + (size_t)c * ld + r, ld, false, dst + r * TILE_COLS + c, TILE_COLS);
+			turn_quad(src + (size_t)c * ld + r, ld, false, dst + r * step + c, step);
 	for (int c = 0; c < cols; c++)
 		for (size_t r = c < whole_cols ? whole_rows : 0; r < rows; r++)
-			dst[r * TILE_COLS + c] = src[(size_t)c * ld + r];
-	if (cols == TILE_COLS)
+			dst[r * step + c] = src[(size_t)c * ld + r];
+	if (cols == nr)
 		return;
 	for (size_t r = 0; r < rows; r++)
-		for (int c = cols; c < TILE_COLS; c++)
-			dst[r * TILE_COLS + c] = 0;
+		for (int c = cols; c < nr; c++)
+			dst[r * step + c] = 0;
 }
 
 /* Whole vectors of columns side by side: each is a chain of additions, whose latency they share. */

@@ -10,8 +10,8 @@ extern const struct bp_kernels KERNEL_NAME(kernels);
 const struct bp_kernels KERNEL_NAME(kernels) = {
 	.name = TEXT(BP_ISA),
 	.vlen = VLEN,
-	.mr = TILE_ROWS,
-	.nr = TILE_COLS,
+	.tall = {TALL_ROWS, TALL_VECS *VLEN},
+	.wide = {WIDE_ROWS, WIDE_VECS *VLEN},
 #define KERNEL(name, ret, args) .name = KERNEL_NAME(name),
 #include "kernels/kernels.def"
 };

@@ -69,14 +69,15 @@ static bp_real *filled(size_t n)
 static double tile_peak(const struct bp_kernels *k)
 {
 	enum { K = 64, TIMES = 20000 };
-	bp_real *a = filled(K), *b = filled((size_t)K * k->nr), *c = filled((size_t)k->mr * k->nr), *rows_c[16];
+	const struct bp_gemm_tile tile = k->wide;
+	bp_real *a = filled(K), *b = filled((size_t)K * tile.nr), *c = filled((size_t)tile.mr * tile.nr), *rows_c[16];
 	const bp_real *rows[16];
-	for (int i = 0; i < k->mr; i++) {
+	for (int i = 0; i < tile.mr; i++) {
 		rows[i] = a;
-		rows_c[i] = c + (size_t)i * k->nr;
+		rows_c[i] = c + (size_t)i * tile.nr;
 	}
 	struct bp_igemm p = {
-		.rows = k->mr, .cols = k->nr, .taps = 1, .kc = K, .a = rows, .b = b, .ldb = k->nr, .c = rows_c};
+		.rows = tile.mr, .cols = tile.nr, .taps = 1, .kc = K, .a = rows, .b = b, .ldb = tile.nr, .c = rows_c};
 	double best = 1e9;
 	for (int r = 0; r < REPEATS; r++) {
 		double t = now(true);
@@ -88,7 +89,7 @@ static double tile_peak(const struct bp_kernels *k)
 	bp_mem_free(a);
 	bp_mem_free(b);
 	bp_mem_free(c);
-	return 2.0 * K * TIMES * k->mr * k->nr / best * 1e-9;
+	return 2.0 * K * TIMES * tile.mr * tile.nr / best * 1e-9;
 }
 
 struct operands {

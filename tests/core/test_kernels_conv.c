@@ -41,11 +41,18 @@ static double igemm_element(const struct bp_igemm *p, int i, int j, double befor
 	return p->relu && sum < 0 ? 0 : sum;
 }
 
+/* A tall one or a wide one. */
+static struct bp_gemm_tile draw_tile(const struct bp_kernels *k, struct draw *d)
+{
+	return draw_bool(d) ? k->tall : k->wide;
+}
+
 void check_igemm(const struct bp_kernels *k, struct draw *d)
 {
+	const struct bp_gemm_tile tile = draw_tile(k, d);
 	struct bp_igemm p = {
-		.rows = draw_int(d, 1, k->mr),
-		.cols = draw_int(d, 1, k->nr),
+		.rows = draw_int(d, 1, tile.mr),
+		.cols = draw_int(d, 1, tile.nr),
 		.taps = draw_int(d, 0, 5),
 		.kc = draw_int(d, 0, 40),
 		.k0 = draw_int(d, 0, 5),
@@ -93,9 +100,10 @@ void check_igemm(const struct bp_kernels *k, struct draw *d)
 
 void check_outer(const struct bp_kernels *k, struct draw *d)
 {
+	const struct bp_gemm_tile tile = draw_tile(k, d);
 	struct bp_outer p = {
-		.rows = draw_int(d, 1, k->mr),
-		.cols = draw_int(d, 1, k->nr),
+		.rows = draw_int(d, 1, tile.mr),
+		.cols = draw_int(d, 1, tile.nr),
 		.nruns = draw_int(d, 0, 4),
 		.x_off = draw_int(d, 0, 5),
 		.acc = draw_bool(d),
@@ -174,15 +182,16 @@ void check_patch(const struct bp_kernels *k, struct draw *d)
 
 static void check_packing(const struct bp_kernels *k, struct draw *d, bool transposed)
 {
-	const size_t rows = draw_int(d, 0, 40), cols = draw_int(d, 1, k->nr), n = transposed ? cols : rows;
+	const int nr = draw_tile(k, d).nr;
+	const size_t rows = draw_int(d, 0, 40), cols = draw_int(d, 1, nr), n = transposed ? cols : rows;
 	const size_t width = transposed ? rows : cols, ld = width + draw_int(d, 0, 5);
-	const size_t src_size = n ? (n - 1) * ld + width : 0, dst_size = rows * k->nr;
+	const size_t src_size = n ? (n - 1) * ld + width : 0, dst_size = rows * nr;
 	bp_real *src = guard_new(src_size), *dst = guard_new(dst_size);
 	draw_reals(d, src, src_size);
 	guard_freeze(src, src_size);
-	(transposed ? k->pack_transposed : k->pack)(dst, src, ld, rows, (int)cols);
+	(transposed ? k->pack_transposed : k->pack)(dst, nr, src, ld, rows, (int)cols);
 	for (size_t i = 0; i < dst_size; i++) {
-		size_t r = i / k->nr, c = i % k->nr;
+		size_t r = i / nr, c = i % nr;
 		bp_real want = c >= cols ? 0 : transposed ? src[c * ld + r] : src[r * ld + c];
 		check_near(k, "packed", i, dst[i], want, 0);
 	}

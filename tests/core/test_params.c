@@ -64,6 +64,6 @@ END_TEST
 TEST_SUITE(params, 60)
 {
 	tcase_add_test(tc, tensors_are_named_and_ordered_as_in_a_state_dict);
-	tcase_add_loop_test(tc, tensors_come_out_as_they_went_in_and_fill_their_place, 0,
-		(int)(sizeof(texts) / sizeof(texts[0])));
+	tcase_add_loop_test(
+		tc, tensors_come_out_as_they_went_in_and_fill_their_place, 0, (int)(sizeof(texts) / sizeof(texts[0])));
 }
