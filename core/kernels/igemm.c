@@ -52,21 +52,22 @@ VEC_INLINE void finish(const struct bp_igemm *p, const int rows, const int nv, c
 	}
 }
 
-VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
+/* Adds to s. Twelve row pointers, the place in K and that in B leave no register free: where ldb is no constant, or the
+ * compiler derives the place from another, it keeps some of them on the stack and loads them each time. Without that,
+ * 12 rows of 16 columns go from 145 to 160 GFLOP/s, of 32 from 175 to 187. */
+VEC_INLINE void sum(const struct bp_igemm *p, const int rows, const int nv, const size_t ldb, vec (*s)[WIDE_VECS])
 {
-	vec s[TALL_ROWS][WIDE_VECS];
-	EACH_VECTOR(rows, nv)
-	{
-		s[i][j] = vec_zero();
-	}
 	const bp_real *b = p->b;
-	const size_t ldb = p->ldb, kc = p->kc;
+	const ptrdiff_t kc = (ptrdiff_t)p->kc;
 	for (size_t t = 0; t < p->taps; t++) {
 		const bp_real *a[TALL_ROWS];
 #pragma GCC unroll 16
-		for (int i = 0; i < rows; i++)
-			a[i] = p->a[t * p->a_stride + i] + p->k0;
-		for (size_t k = 0; k < kc; k++) {
+		for (int i = 0; i < rows; i++) {
+			a[i] = p->a[t * p->a_stride + i] + p->k0 + kc;
+			OWN_REGISTER(a[i]);
+		}
+		for (ptrdiff_t k = -kc; k != 0; k++) {
+			OWN_REGISTER(k);
 			vec w[WIDE_VECS];
 #pragma GCC unroll 4
 			for (int j = 0; j < nv; j++)
@@ -81,6 +82,20 @@ VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
 			}
 		}
 	}
+}
+
+VEC_INLINE void tile(const struct bp_igemm *p, const int rows, const int nv)
+{
+	vec s[TALL_ROWS][WIDE_VECS];
+	EACH_VECTOR(rows, nv)
+	{
+		s[i][j] = vec_zero();
+	}
+	const size_t packed = (size_t)(nv * VLEN);
+	if (p->ldb == packed)
+		sum(p, rows, nv, packed, s);
+	else
+		sum(p, rows, nv, p->ldb, s);
 	if (p->cols == nv * VLEN)
 		finish(p, rows, nv, true, s);
 	else

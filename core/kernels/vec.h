@@ -55,6 +55,9 @@ enum { TALL_ROWS = 6, TALL_VECS = 2, WIDE_ROWS = TALL_ROWS, WIDE_VECS = TALL_VEC
 #define KERNEL(name, ret, args) ret KERNEL_NAME(name) args;
 #include "kernels/kernels.def"
 
+/* x stays a register of its own: the compiler does not see what it is made of. */
+#define OWN_REGISTER(x) __asm__("" : "+r"(x))
+
 /* For every function that takes or returns a vector. Behind a call of one gcc 12 does not clear the registers' upper
  * halves, and the processor then stalls at each change between old and new instructions: one such call took a third of
  * the step of a 4-16-3 perceptron. */
