@@ -3,7 +3,7 @@
 
   make bench                                                        all workloads and peers, 1 and 2 threads
   make bench BENCH="--workload w2,w3 --threads 2 --peers torch"     some of them
-  make bench BENCH=--quick                                          all, in about ten minutes
+  make bench BENCH=--quick                                          all, in about a quarter of an hour
   make bench BENCH="--statistics"                                   what the gradients' statistics cost, and no more
 
 The peers are those of peers/. Each is installed into BUILD/bench-env, in the version that its file names, unless the
