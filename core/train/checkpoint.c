@@ -7,19 +7,22 @@
  *
  * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
  * verified first, then its size must be what this net and these parameters make it; only then is it read once more,
- * straight to where it belongs: a restored training takes no more memory than another.
+ * straight to where it belongs: a restored training takes no more memory than another, but for a tensor at a time of a
+ * file of version 3.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/panels.h"
 #include "base/status.h"
 #include "train/file.h"
 #include "train/params.h"
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 4, ORDER = 0x01020304 };
+enum { VERSION = 4, VERSION_ROWS = 3, ORDER = 0x01020304 };
 static const int64_t MAX_STEPS = (int64_t)1 << 62; /* of the optimizer: no training gets there */
 
 struct header {
@@ -99,7 +102,7 @@ static enum bp_status header_read(
 		return st;
 	if (memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 || ret->byte_order != ORDER)
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the file is not a checkpoint of this kind of machine");
-	if (ret->version != VERSION || ret->real_bytes != sizeof(bp_real))
+	if ((ret->version != VERSION && ret->version != VERSION_ROWS) || ret->real_bytes != sizeof(bp_real))
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint is of another version of the format");
 	if (ret->file_bytes != r->size || ret->states > BP_UPDATE_STATES || ret->slots < 0 ||
 		ret->slots > BP_MAX_LAYERS || ret->summed > 1 || ret->averaged > 1)
@@ -110,6 +113,32 @@ static enum bp_status header_read(
 	if (ret->file_bytes != want.file_bytes)
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint's sizes are not those of the file");
 	return BP_OK;
+}
+
+/* Weights from rows of all outputs to panels (base/panels.h). */
+static enum bp_status rows_to_panels(const struct bp_param *p, bp_real *w, struct bp_error *err)
+{
+	const int64_t out = p->dim[0], in = p->dim[1];
+	const size_t bytes = (size_t)p->size * sizeof(*w);
+	bp_real *rows = bp_mem_new(bytes);
+	if (!rows)
+		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
+	memcpy(rows, w, bytes);
+	for (int64_t i = 0; i < p->size; i++)
+		w[bp_panel_at(in, out, i / out, i % out)] = rows[i];
+	bp_mem_free(rows);
+	return BP_OK;
+}
+
+/* A vector as long as the weights. Before version 4 large Linear layers lay in rows. */
+static enum bp_status vector_get(
+	struct bp_reader *r, const struct bp_net *net, const struct header *h, bp_real *ret, struct bp_error *err)
+{
+	enum bp_status st = bp_reader_get(r, ret, (size_t)h->weights * sizeof(*ret), err);
+	for (const struct bp_param *p = net->params; !st && p < net->params + net->nparams; p++)
+		if (h->version == VERSION_ROWS && p->trainable && p->order == BP_ORDER_PANELS)
+			st = rows_to_panels(p, ret + p->offset, err);
+	return st;
 }
 
 /* Counters of epochs. */
@@ -158,18 +187,17 @@ static enum bp_status vectors_read(
 	struct bp_trainer *tr, struct bp_reader *r, const struct header *h, struct bp_error *err)
 {
 	const struct bp_net *net = tr->net;
-	size_t bytes = (size_t)h->weights * sizeof(bp_real);
 	enum bp_status st = bp_reader_get(r, tr->epoch_health, (size_t)h->slots * sizeof(*tr->epoch_health), err);
 	if (!st)
-		st = bp_reader_get(r, net->weights, bytes, err);
+		st = vector_get(r, net, h, net->weights, err);
 	if (!st)
 		st = bp_reader_get(r, net->buffers, (size_t)h->buffers * sizeof(bp_real), err);
 	for (int s = 0; s < tr->layout.states && !st; s++)
-		st = bp_reader_get(r, tr->vectors.state[s], bytes, err);
+		st = vector_get(r, net, h, tr->vectors.state[s], err);
 	if (!st && h->summed)
-		st = bp_reader_get(r, tr->vectors.sum, bytes, err);
+		st = vector_get(r, net, h, tr->vectors.sum, err);
 	if (!st && h->averaged)
-		st = bp_reader_get(r, tr->vectors.average, bytes, err);
+		st = vector_get(r, net, h, tr->vectors.average, err);
 	return st ? st : bp_reader_finish(r, err);
 }
 
@@ -206,13 +234,13 @@ static enum bp_status net_read(struct bp_net *net, struct bp_reader *r, const st
 	before += (uint64_t)h->slots * sizeof(struct bp_health);
 	enum bp_status st = bp_reader_skip(r, before + (h->averaged ? bytes : 0), err);
 	if (!st && !h->averaged)
-		st = bp_reader_get(r, net->weights, bytes, err);
+		st = vector_get(r, net, h, net->weights, err);
 	if (!st)
 		st = bp_reader_get(r, net->buffers, (size_t)h->buffers * sizeof(bp_real), err);
 	if (!st)
 		st = bp_reader_skip(r, bytes * (h->states + h->summed), err);
 	if (!st && h->averaged)
-		st = bp_reader_get(r, net->weights, bytes, err);
+		st = vector_get(r, net, h, net->weights, err);
 	return st ? st : bp_reader_finish(r, err);
 }
 

@@ -205,8 +205,9 @@ static void forge(size_t n, size_t at, uint64_t value, size_t bytes)
 
 START_TEST(sizes_that_lie_under_a_right_checksum_are_refused)
 {
+	enum { VERSION_AT = 8, VERSION_BEFORE = 3 }; /* which is no lie: test_checkpoint_rows.c */
 	static const uint64_t lies[] = {
-		0, 1, 3, 1u << 31, UINT32_MAX, (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX};
+		0, 1, 2, 3, 5, 1u << 31, UINT32_MAX, (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX};
 	static const struct {
 		size_t at, bytes;
 		enum bp_status status;
@@ -224,6 +225,8 @@ START_TEST(sizes_that_lie_under_a_right_checksum_are_refused)
 	start(&other);
 	for (size_t f = 0; f < sizeof(fields) / sizeof(fields[0]); f++) {
 		for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+			if (fields[f].at == VERSION_AT && lies[i] == VERSION_BEFORE)
+				continue;
 			forge(n, fields[f].at, lies[i], fields[f].bytes);
 			if (memcmp(damaged, file, n) != 0)
 				refused(&other, fields[f].status, "field", fields[f].at);
