@@ -128,19 +128,19 @@ VEC_INLINE vec means(
 VEC_INLINE vec adam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
 	vec root, mean = means(g, u, c, false, i, n, &root);
-	return w - c->lr * (mean / root);
+	return w - c->lr * vec_quotient(mean, root);
 }
 
 VEC_INLINE vec amsgrad(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
 	vec root, mean = means(g, u, c, true, i, n, &root);
-	return w - c->lr * (mean / root);
+	return w - c->lr * vec_quotient(mean, root);
 }
 
 VEC_INLINE vec nadam(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
 	vec root, mean = means(g, u, c, false, i, n, &root);
-	return w - (c->look * g + c->lr * mean) / root;
+	return w - vec_quotient(c->look * g + c->lr * mean, root);
 }
 
 /* The variance of a steady gradient is 0, but for rounding, which must not make its root a NaN. */
@@ -156,7 +156,7 @@ VEC_INLINE vec rmsprop(vec w, vec g, const struct bp_update *u, const struct bp_
 		vec_store_part(means, mean, n);
 		variance = vec_max(square - mean * mean, vec_zero());
 	}
-	vec direction = g / (vec_root(variance) + c->eps);
+	vec direction = vec_quotient(g, vec_root(variance) + c->eps);
 	if (momentum) {
 		direction = c->keep * vec_load_part(u->state[1] + i, n) + direction;
 		vec_store_part(u->state[1] + i, direction, n);
@@ -168,14 +168,14 @@ VEC_INLINE vec adagrad(vec w, vec g, const struct bp_update *u, const struct bp_
 {
 	vec sum = vec_load_part(u->state[0] + i, n) + (c->first + g * g);
 	vec_store_part(u->state[0] + i, sum, n);
-	return w - c->lr * (g / (vec_root(sum) + c->eps));
+	return w - c->lr * vec_quotient(g, vec_root(sum) + c->eps);
 }
 
 VEC_INLINE vec adadelta(vec w, vec g, const struct bp_update *u, const struct bp_update_coef *c, int64_t i, int n)
 {
 	vec square = c->beta2 * vec_load_part(u->state[0] + i, n) + c->blend2 * (g * g),
 	    deltas = vec_load_part(u->state[1] + i, n);
-	vec delta = vec_root(deltas + c->eps) / vec_root(square + c->eps) * g;
+	vec delta = vec_quotient(vec_root(deltas + c->eps), vec_root(square + c->eps)) * g;
 	vec_store_part(u->state[0] + i, square, n);
 	vec_store_part(u->state[1] + i, c->beta2 * deltas + c->blend2 * (delta * delta), n);
 	return w - c->lr * delta;

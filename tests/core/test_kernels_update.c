@@ -238,8 +238,31 @@ void check_update_sgd(const struct bp_kernels *k, struct draw *d)
 	check_update(k, d, coef_draw(d), draw_int(d, 0, 1), k->update_sgd, sgd_element);
 }
 
+/* As in PyTorch, a weight whose mean square is infinite stays where it is. */
+static void check_infinite_root(const struct bp_kernels *k)
+{
+	enum { N = 21 };
+	const struct bp_update_coef c = {.scale = 1,
+		.lr = 1,
+		.decay = 1,
+		.blend1 = (bp_real)0.1,
+		.beta2 = (bp_real)0.99,
+		.blend2 = (bp_real)0.01,
+		.root_scale2 = 1,
+		.eps = (bp_real)1e-8};
+	bp_real w[N], g[N], mean[N] = {0}, square[N] = {0};
+	for (int i = 0; i < N; i++) {
+		w[i] = (bp_real)i;
+		g[i] = sizeof(bp_real) == 8 ? (bp_real)1e200 : (bp_real)1e25;
+	}
+	k->update_adam(&(struct bp_update){.n = N, .w = w, .g = g, .state = {mean, square}, .coef = &c});
+	for (int i = 0; i < N; i++)
+		check_near(k, "weight of an infinite root", (size_t)i, w[i], i, 1e-12);
+}
+
 void check_update_adam(const struct bp_kernels *k, struct draw *d)
 {
+	check_infinite_root(k);
 	check_update(k, d, coef_draw(d), draw_int(d, 2, 3), k->update_adam, adam_element);
 }
 
