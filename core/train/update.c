@@ -168,15 +168,16 @@ static void collect_gradients(struct bp_updater *u)
 			h->grad_max_abs = b->grad.max_abs;
 		h->nonfinite += b->grad.nonfinite;
 	}
+	const bool apart = u->params->clip_grad_value > 0; /* else nothing is clipped so far */
 	for (int s = 0; s < u->nslots; s++) {
 		struct bp_health *h = &u->health[s];
 		squares += h->grad_norm;
 		squares_clipped += h->grad_norm_clipped;
 		h->grad_norm = sqrt(h->grad_norm);
-		h->grad_norm_clipped = sqrt(h->grad_norm_clipped);
+		h->grad_norm_clipped = apart ? sqrt(h->grad_norm_clipped) : h->grad_norm;
 	}
 	u->grad_norm = sqrt(squares);
-	u->grad_norm_clipped = sqrt(squares_clipped);
+	u->grad_norm_clipped = apart ? sqrt(squares_clipped) : u->grad_norm;
 }
 
 /* What the gradients are multiplied by: PyTorch's clip_grad_norm_, min(1, limit / (norm + 1e-6)); NaN stays. */
