@@ -14,6 +14,7 @@ struct bp_exec {
 	struct bp_plan plan;
 	struct bp_layer_call *calls; /* one for each node, all but the pass's own fields filled in */
 	char *arena, *workspace;
+	bp_real *input; /* what the passes read as the block plan.input, and leave as it is */
 	int64_t allocated;
 	bp_real *grads,
 		*ret_dx; /* where backward was told to put gradients last time; grads is NULL before the first */
@@ -21,6 +22,8 @@ struct bp_exec {
 
 static bp_real *block_at(const struct bp_exec *ex, int block)
 {
+	if (block == ex->plan.input)
+		return ex->input;
 	return block < 0 ? NULL : (bp_real *)(ex->arena + ex->plan.blocks[block].offset);
 }
 
@@ -120,6 +123,7 @@ enum bp_status bp_exec_new(struct bp_net *net, const struct bp_kernels *k, int m
 		bp_exec_free(ex);
 		return st;
 	}
+	ex->input = bp_exec_input(ex);
 	for (int i = 0; i < net->nnodes; i++)
 		if (!ex->plan.steps[i].absorbed)
 			fill_call(ex, i);
@@ -148,7 +152,26 @@ int64_t bp_exec_allocated(const struct bp_exec *ex)
 
 bp_real *bp_exec_input(struct bp_exec *ex)
 {
-	return block_at(ex, ex->plan.input);
+	return (bp_real *)(ex->arena + ex->plan.blocks[ex->plan.input].offset);
+}
+
+/* An output in the input's place is none that is written: see place_values of plan.c. */
+void bp_exec_read_from(struct bp_exec *ex, const bp_real *x)
+{
+	bp_real *input = x ? (bp_real *)x : bp_exec_input(ex);
+	if (input == ex->input)
+		return;
+	ex->input = input;
+	for (int i = 0; i < ex->net->nnodes; i++) {
+		const struct bp_step *step = &ex->plan.steps[i];
+		if (step->absorbed)
+			continue;
+		for (int in = 0; in < ex->net->nodes[i].ninputs; in++)
+			if (step->x[in] == ex->plan.input)
+				ex->calls[i].x[in] = input;
+		if (step->y == ex->plan.input)
+			ex->calls[i].y = input;
+	}
 }
 
 bp_real *bp_exec_output_gradient(struct bp_exec *ex)
@@ -182,7 +205,7 @@ static void show(struct bp_exec *ex, int at, int n, bp_look look, void *user)
 	int from = at;
 	while (from >= 0 && ex->plan.steps[from].absorbed)
 		from = ex->net->nodes[from].inputs[0];
-	const bp_real *y = from < 0 ? bp_exec_input(ex) : ex->calls[from].y;
+	const bp_real *y = from < 0 ? ex->input : ex->calls[from].y;
 	struct bp_norm_side side = {.on = false};
 	bp_real *made = (bp_real *)ex->workspace;
 	if (from >= 0 && ex->calls[from].help.sums) {

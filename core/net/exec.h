@@ -36,6 +36,9 @@ int64_t bp_exec_allocated(const struct bp_exec *ex);
 
 /* Where the caller puts the batch: n samples, channels-last for maps. The passes leave it as it is. */
 bp_real *bp_exec_input(struct bp_exec *ex);
+/* From where the passes read the batch from now on, when it lies ready elsewhere; NULL: from bp_exec_input. It stays
+ * the caller's, who keeps it while passes over it go on. */
+void bp_exec_read_from(struct bp_exec *ex, const bp_real *x);
 /* The output: n x output size; maps channels-last. Valid until the next forward. */
 const bp_real *bp_exec_forward(struct bp_exec *ex, const struct bp_ctx *ctx, const struct bp_pass *pass);
 /* The same, showing the outputs of the nodes that wanted marks to look (see bp_trainer_look); of an executor for

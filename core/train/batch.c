@@ -3,13 +3,16 @@
  * predictor on their own thread; each sample is one thread's.
  *
  * A data set lies as its owner packed it, channels first and often as bytes; the net reads channels-last bp_real. A
- * byte has 256 possible values, so a map of bytes is normalised by looking each up in its channel's table.
+ * byte has 256 possible values, so a map of bytes is normalised by looking each up in its channel's table. Floats that
+ * the net reads as they are and in their order (validation, predictions, trainings that do not shuffle) are not copied:
+ * a 784-512-256-10 perceptron trains 2 to 3 % faster for it.
  */
 #include "train/batch.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/parallel.h"
 
 enum {
@@ -83,6 +86,13 @@ static void gather_floats(const struct bp_feed *f, const struct bp_kernels *k, c
 			to[c] = bp_normal(to[c], mean, std, c);
 }
 
+/* Whether the net reads samples as they are in the data set. */
+static bool as_it_lies(const struct bp_feed *f)
+{
+	return f->data.dtype == BP_F32 && (f->area == 1 || f->channels == 1) && !f->data.mean && !f->data.std &&
+	       !f->chain && sizeof(bp_real) == sizeof(float);
+}
+
 struct gather {
 	const struct bp_feed *feed;
 	const struct bp_pick *pick;
@@ -93,7 +103,7 @@ struct gather {
 static void gather_samples(const struct gather *g, int first, int end, int thread)
 {
 	const struct bp_feed *f = g->feed;
-	const bool bytes = f->data.dtype == BP_U8, scaled = f->data.mean || f->data.std;
+	const bool bytes = f->data.dtype == BP_U8;
 	const int64_t size = f->size;
 	bp_real *to = g->x + first * size;
 	if (f->chain) {
@@ -101,7 +111,7 @@ static void gather_samples(const struct gather *g, int first, int end, int threa
 			bp_chain_gather(f->chain, thread, g->pick->epoch, place(f, g->pick, i), to);
 		return;
 	}
-	if (!bytes && f->area == 1 && !scaled && sizeof(*to) == sizeof(float)) {
+	if (as_it_lies(f)) {
 		const struct bp_pick pick = *g->pick; /* a copy, which no store can change */
 		const float *samples = f->data.samples;
 		const bool apart = pick.order || f->data.index;
@@ -126,8 +136,22 @@ static void gather_piece(const void *arg, int64_t i, int thread)
 	gather_samples(g, first, first + each < g->pick->n ? first + each : g->pick->n, thread);
 }
 
+/* Where the samples lie side by side as the net reads them, and where its own memory would be no better for its
+ * vectors; NULL when they do not. */
+static const bp_real *lies_ready(const struct bp_feed *f, const struct bp_pick *pick)
+{
+	if (!as_it_lies(f) || pick->order || f->data.index)
+		return NULL;
+	const float *at = (const float *)f->data.samples + pick->first * f->size;
+	return (uintptr_t)at % BP_ALIGN == 0 ? (const bp_real *)(const void *)at : NULL;
+}
+
 void bp_batcher_gather(struct bp_batcher *b, const struct bp_feed *feed, const struct bp_pick *pick)
 {
+	const bp_real *ready = lies_ready(feed, pick);
+	bp_exec_read_from(b->exec, ready);
+	if (ready)
+		return;
 	const struct gather g = {feed, pick, b->ctx.k, bp_exec_input(b->exec)};
 	const int64_t each = PIECE / feed->size > 1 ? PIECE / feed->size : 1;
 	if (pick->n * feed->size < (feed->chain ? PARALLEL_CHANGED : PARALLEL))

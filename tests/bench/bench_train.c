@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "backprop.h"
+#include "base/mem.h"
 #include "spec/spec.h"
 #include "train/trainer.h"
 
@@ -173,7 +174,7 @@ static bool data_make(struct bench *b, int batch)
 {
 	struct bp_shape in = bp_net_input_shape(b->net), out = bp_net_output_shape(b->net);
 	int64_t size = bp_shape_size(&in), count = (int64_t)batch * BATCHES;
-	b->samples = malloc((size_t)(size * count) * sizeof(float));
+	b->samples = bp_mem_new((size_t)(size * count) * sizeof(float));
 	b->labels = malloc((size_t)count * sizeof(int32_t));
 	if (!b->samples || !b->labels)
 		return false;
@@ -341,7 +342,7 @@ out:
 	bp_trainer_free(b.trainer);
 	bp_net_free(b.net);
 	spec_model_done(&b.model);
-	free(b.samples);
+	bp_mem_free(b.samples);
 	free(b.labels);
 	return exit_code;
 }

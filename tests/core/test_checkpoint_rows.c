@@ -104,9 +104,8 @@ START_TEST(a_file_of_version_3_is_taken_up_as_a_new_one)
 	ck_assert_int_eq(bp_trainer_restore(other.trainer, path, NULL), BP_OK);
 	vectors_equal(t.trainer, other.trainer);
 	ck_assert_int_eq(bp_net_load(other.net, path, NULL), BP_OK);
-	ck_assert_int_eq(memcmp(other.net->weights, t.trainer->vectors.average,
-				 (size_t)t.net->nweights * sizeof(bp_real)),
-		0);
+	ck_assert_int_eq(
+		memcmp(other.net->weights, t.trainer->vectors.average, (size_t)t.net->nweights * sizeof(bp_real)), 0);
 	unlink(path);
 	training_done(&t);
 	training_done(&other);
