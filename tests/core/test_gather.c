@@ -120,7 +120,6 @@ END_TEST
 
 TEST_SUITE(gather, 30)
 {
-	tcase_add_loop_test(
-		tc, a_training_and_its_predictions_are_the_same_where_samples_lie_ready, 0, TEXTS);
+	tcase_add_loop_test(tc, a_training_and_its_predictions_are_the_same_where_samples_lie_ready, 0, TEXTS);
 	tcase_add_test(tc, an_executor_reads_from_where_it_is_told_and_its_own_memory_again);
 }
