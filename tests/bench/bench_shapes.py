@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """bench_shapes.py - training steps of convolutions that are in no workload, beside PyTorch's better of eager and
 channels_last, the worst ratio first: first layers of 1..4 channels, 5x5 and 7x7 kernels, odd channels, batches and maps,
-strides, dilation, Conv1d and ConvTranspose2d.
+strides, dilation, Conv1d and ConvTranspose2d; and whole nets as people send them (nets.py).
 
   make shapes                                                       all of them, one thread
   make shapes SHAPES="--threads 2 --only 5x5,conv1d --turns 5"      those whose names hold one of the words
 
-Needs a PYTHON that has torch. A case is a net of one to three such layers, each with a ReLU behind it, then a global
+Needs a PYTHON that has torch. Of layers, a case is a net of one to three, each with a ReLU behind it, then a global
 mean and a linear layer: in "first" ones the layer sees the input, so no gradient goes through it, in others two of three
 see another layer. The contenders take --turns turns in turn, in windows of --secs seconds; a figure is the best window,
 for what else runs on the machine only ever slows one. On one thread the clock is the process's own. PyTorch's turns share
@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import nets
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -30,12 +32,9 @@ def net(shape, convs):
     """convs: (type, arguments) each."""
     layers = []
     for kind, args in convs:
-        layers += [dict(args, type=kind), {"type": "ReLU"}]
-    layers += [{"type": "AdaptiveAvgPool%dd" % (len(shape) - 1), "output_size": 1}, {"type": "Flatten"},
-               {"type": "Linear", "out_features": 10}]
-    for i, layer in enumerate(layers):
-        layer["name"] = "layer%d" % i
-    return {"name": "shape", "input": {"shape": shape}, "layers": layers}
+        layers += [dict(args, type=kind), nets.RELU]
+    layers += [{"type": "AdaptiveAvgPool%dd" % (len(shape) - 1), "output_size": 1}, nets.FLATTEN, nets.linear(10)]
+    return nets.definition(shape, layers)
 
 
 def conv(channels, kernel, kind="Conv2d", **more):
@@ -117,10 +116,10 @@ def measure(args, case, directory):
     import peers.torch
     from workloads import WORKLOADS, Workload
 
-    name, batch, shape, convs = case
+    name, batch, definition = case
     path = os.path.join(directory, "shape.json")
     with open(path, "w") as f:
-        json.dump(net(shape, convs), f)
+        json.dump(definition, f)
     WORKLOADS[name] = Workload(path, batch, "sgd", 1)
     runs = {} if args.alone else {v: peers.torch.make(name, args.threads, v) for v in VARIANTS}
     best, mine, gflops = {v: 0.0 for v in VARIANTS}, 0.0, 0.0
@@ -152,7 +151,9 @@ def main():
     for name in UNSET:
         os.environ.pop(name, None)
     words = args.only.split(",")
-    cases = [c for make in (first_layers, deep_layers, others) for c in make() if any(w in c[0] for w in words)]
+    cases = [(name, batch, net(shape, convs)) for make in (first_layers, deep_layers, others)
+             for name, batch, shape, convs in make()]
+    cases = [c for c in (*cases, *nets.whole_nets()) if any(w in c[0] for w in words)]
     rows = []
     with tempfile.TemporaryDirectory() as directory:
         for case in cases:

@@ -38,6 +38,8 @@ def build(workload):
                 return nn.Linear(shape[0], a.pop("out_features"), **a)
             if kind.startswith("BatchNorm"):
                 return getattr(nn, kind)(shape[0], **a)
+            if kind == "GroupNorm":
+                return nn.GroupNorm(a.pop("num_groups"), shape[0], **a)
             if kind == "ReLU":
                 return nn.ReLU(inplace=True)
             return getattr(nn, kind)(**a)
