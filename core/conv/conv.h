@@ -29,8 +29,6 @@ struct bp_conv_shape {
 	bool panels;                      /* the weights of a Linear layer lie as base/panels.h says */
 };
 
-enum bp_act { BP_ACT_NONE, BP_ACT_RELU };
-
 struct bp_conv;
 
 /* Whether its groups, if there are any, have at least 16 channels, it is padded by less than the kernel spans, and can

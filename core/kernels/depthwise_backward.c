@@ -8,6 +8,7 @@
  * processor once.
  */
 #include "kernels/depthwise.h"
+#include "kernels/act.h"
 #include "kernels/norm.h"
 #include "kernels/vec.h"
 
@@ -45,10 +46,15 @@ VEC_INLINE void inputs(const struct bp_depthwise_backward *d, size_t p, const in
 #pragma GCC unroll 8
 	for (int i = 0; i < n; i++)
 		x[i] = (x[i] - mean) * scale + shift;
-	if (d->norm->relu) {
+	if (d->norm->act != BP_ACT_NONE) {
 #pragma GCC unroll 8
 		for (int i = 0; i < n; i++)
 			x[i] = vec_relu(x[i]);
+	}
+	if (d->norm->act == BP_ACT_RELU6) {
+#pragma GCC unroll 8
+		for (int i = 0; i < n; i++)
+			x[i] = vec_min(x[i], vec_splat(6));
 	}
 }
 
@@ -115,16 +121,17 @@ VEC_INLINE void add_to(bp_real *p, vec v, const int left)
 	vec_store_part(p, vec_load_part(p, left) + v, left);
 }
 
-/* The sums of the norm before: of dx where the input is positive, and of that times the deviation. */
+/* The sums of the norm before: of dx as its activation lets it pass, and of that times the deviation. */
 VEC_INLINE void norm_sums(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
 	const vec *x, const vec *s)
 {
 	const bp_real *at = d->x + p * d->step + j;
 	const vec mean = vec_load_part(d->norm->mean + j, left);
+	const enum bp_act act = d->norm->act;
 	vec sum = vec_zero(), dot = vec_zero();
 #pragma GCC unroll 8
 	for (int i = 0; i < n; i++) {
-		vec g = d->norm->relu ? (vec)(~(x[i] <= vec_zero()) & (vint)s[i]) : s[i];
+		vec g = vec_act_grad(x[i], s[i], act);
 		sum += g;
 		dot += g * (vec_load_part(at + i * d->step, left) - mean);
 	}

@@ -17,6 +17,9 @@
 
 #include "backprop.h"
 
+/* What some of them apply to what they make (act.h). */
+enum bp_act { BP_ACT_NONE, BP_ACT_RELU, BP_ACT_RELU6 };
+
 struct bp_igemm;     /* igemm.h */
 struct bp_outer;     /* outer.h */
 struct bp_dense;     /* dense.h */

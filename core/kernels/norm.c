@@ -8,6 +8,8 @@
  */
 #include "kernels/norm.h"
 
+#include "kernels/act.h"
+
 #include "kernels/vec.h"
 
 enum { ROWS = 4, SOME_ROWS = 64 /* of those to be summed, whose mean is guessed from them */ };
@@ -103,46 +105,52 @@ VEC_INLINE struct column column_at(const struct bp_norm *p, const struct strip s
 	};
 }
 
-VEC_INLINE void apply_rows(const struct strip s, const struct bp_norm *p, const bool relu, const bp_real *x, bp_real *y)
+VEC_INLINE void apply_rows(
+	const struct strip s, const struct bp_norm *p, const enum bp_act act, const bp_real *x, bp_real *y)
 {
 	const struct column c = column_at(p, s, true);
 #pragma GCC unroll 4
 	for (int i = 0; i < s.m; i++) {
 		const size_t at = s.at + (size_t)i * p->c;
 		vec v = (vec_load_part(x + at, s.n) - c.mean) * c.scale + c.shift;
-		vec_store_part(y + at, relu ? vec_relu(v) : v, s.n);
+		vec_store_part(y + at, vec_act(v, act), s.n);
 	}
 }
 
 void KERNEL_NAME(norm_apply)(const struct bp_norm *args, const bp_real *x, bp_real *y)
 {
 	const struct bp_norm copy = *args, *p = &copy; /* ours: stores cannot change it */
-	if (p->relu)
-		EACH_STRIP(p->rows, p->c, apply_rows, p, true, x, y);
-	else
-		EACH_STRIP(p->rows, p->c, apply_rows, p, false, x, y);
+	switch (p->act) {
+	case BP_ACT_NONE:
+		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_NONE, x, y);
+		break;
+	case BP_ACT_RELU:
+		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_RELU, x, y);
+		break;
+	case BP_ACT_RELU6:
+		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_RELU6, x, y);
+		break;
+	}
 }
 
-/* dy where the output, made again from the deviation d by the same operations as before, was positive. */
-VEC_INLINE vec masked(const struct column *c, const bool relu, vec d, vec dy)
+/* dy where the activation lets it pass; its input is made again from the deviation d by the same operations as before.
+ */
+VEC_INLINE vec masked(const struct column *c, const enum bp_act act, vec d, vec dy)
 {
-	if (!relu)
-		return dy;
-	vec y = d * c->scale + c->shift;
-	return (vec)(~(y <= vec_zero()) & (vint)dy);
+	return act == BP_ACT_NONE ? dy : vec_act_grad(d * c->scale + c->shift, dy, act);
 }
 
 /* in: x and dy; out: the sums of g and of g times the deviation. */
-VEC_INLINE void sum_rows(const struct strip s, const struct bp_norm *p, const bool relu, const bp_real *const in[2],
-	bp_real *const out[2])
+VEC_INLINE void sum_rows(const struct strip s, const struct bp_norm *p, const enum bp_act act,
+	const bp_real *const in[2], bp_real *const out[2])
 {
-	const struct column c = column_at(p, s, relu);
+	const struct column c = column_at(p, s, act != BP_ACT_NONE);
 	vec sum = vec_zero(), dot = vec_zero();
 #pragma GCC unroll 4
 	for (int i = 0; i < s.m; i++) {
 		const size_t at = s.at + (size_t)i * p->c;
 		vec d = vec_load_part(in[0] + at, s.n) - c.mean;
-		vec g = masked(&c, relu, d, vec_load_part(in[1] + at, s.n));
+		vec g = masked(&c, act, d, vec_load_part(in[1] + at, s.n));
 		sum += g;
 		dot += g * d;
 	}
@@ -158,22 +166,29 @@ void KERNEL_NAME(norm_grad_sums)(
 	bp_real *const out[2] = {ret_sum, ret_dot};
 	for (size_t j = 0; j < p->c; j++)
 		ret_sum[j] = ret_dot[j] = 0;
-	if (p->relu)
-		EACH_STRIP(p->rows, p->c, sum_rows, p, true, in, out);
-	else
-		EACH_STRIP(p->rows, p->c, sum_rows, p, false, in, out);
+	switch (p->act) {
+	case BP_ACT_NONE:
+		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_NONE, in, out);
+		break;
+	case BP_ACT_RELU:
+		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_RELU, in, out);
+		break;
+	case BP_ACT_RELU6:
+		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_RELU6, in, out);
+		break;
+	}
 }
 
-VEC_INLINE void grad_rows(const struct strip s, const struct bp_norm *p, const bool relu, const bp_real *const in[2],
-	const bool acc, bp_real *dx)
+VEC_INLINE void grad_rows(const struct strip s, const struct bp_norm *p, const enum bp_act act,
+	const bp_real *const in[2], const bool acc, bp_real *dx)
 {
-	const struct column c = column_at(p, s, relu);
+	const struct column c = column_at(p, s, act != BP_ACT_NONE);
 	const vec slope = vec_load_part(p->slope + s.j, s.n), offset = vec_load_part(p->offset + s.j, s.n);
 #pragma GCC unroll 4
 	for (int i = 0; i < s.m; i++) {
 		const size_t at = s.at + (size_t)i * p->c;
 		vec d = vec_load_part(in[0] + at, s.n) - c.mean;
-		vec g = masked(&c, relu, d, vec_load_part(in[1] + at, s.n));
+		vec g = masked(&c, act, d, vec_load_part(in[1] + at, s.n));
 		vec v = g * c.scale - (d * slope + offset);
 		vec_store_part(dx + at, acc ? vec_load_part(dx + at, s.n) + v : v, s.n);
 	}
@@ -183,10 +198,18 @@ void KERNEL_NAME(norm_grad)(const struct bp_norm *args, const bp_real *x, const 
 {
 	const struct bp_norm copy = *args, *p = &copy; /* ours: stores cannot change it */
 	const bp_real *const in[2] = {x, dy};
-	if (p->relu && !acc)
-		EACH_STRIP(p->rows, p->c, grad_rows, p, true, in, false, dx);
-	else if (p->relu)
-		EACH_STRIP(p->rows, p->c, grad_rows, p, true, in, true, dx);
-	else
-		EACH_STRIP(p->rows, p->c, grad_rows, p, false, in, acc, dx);
+	switch (p->act) {
+	case BP_ACT_NONE:
+		EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_NONE, in, acc, dx);
+		break;
+	case BP_ACT_RELU:
+		if (acc)
+			EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU, in, true, dx);
+		else
+			EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU, in, false, dx);
+		break;
+	case BP_ACT_RELU6:
+		EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU6, in, acc, dx);
+		break;
+	}
 }

@@ -4,24 +4,25 @@
  * norm_stats: of each column ret[MIDDLE], a value near the mean, and the sums of the deviations from it and of their
  * squares; with `more`, these are added to those of earlier rows (bp_norm_moments).
  *
- * norm_apply: y = (x - mean) * scale + shift, then ReLU; y may be x.
+ * norm_apply: y = (x - mean) * scale + shift, then the activation; y may be x.
  *
  * norm_grad_sums: the sums of g and of g * (x - mean) over the rows.
  *
  * norm_grad: dx = g * scale - ((x - mean) * slope + offset); dx may be dy.
  *
- * g is dy, but with relu 0 where (x - mean) * scale + shift <= 0: the mask is made again from x, so that y is not read.
+ * g is dy where the activation of (x - mean) * scale + shift lets it pass, else 0: that is made again from x, so that y
+ * is not read.
  */
 #ifndef BP_NORM_H
 #define BP_NORM_H
 
-#include "backprop.h"
+#include "kernels/kernels.h"
 
 enum { BP_NORM_MIDDLE, BP_NORM_SUM, BP_NORM_SQUARES, BP_NORM_STATS };
 
 struct bp_norm {
 	size_t rows, c;
-	bool relu;
+	enum bp_act act;
 	const bp_real *scale, *shift, *mean, *slope, *offset; /* c values each; only those of the formula are read */
 };
 

@@ -15,6 +15,7 @@ const struct bp_layer_ops bp_layer_batch_norm1d = {
 	.info = {"BatchNorm1d", "Normalises each feature, or channel of a sequence, over the batch.", bp_norm_args,
 		BP_NORM_ARGS, 1, 1},
 	.fuses_relu = true,
+	.fuses_relu6 = true,
 	.shape = shape,
 	.params = bp_norm_params,
 	.plan = bp_norm_plan,

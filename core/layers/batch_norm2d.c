@@ -14,6 +14,7 @@ const struct bp_layer_ops bp_layer_batch_norm2d = {
 	.info = {"BatchNorm2d", "Normalises each channel over the batch and the map.", bp_norm_args, BP_NORM_ARGS, 1,
 		1},
 	.fuses_relu = true,
+	.fuses_relu6 = true,
 	.shape = shape,
 	.params = bp_norm_params,
 	.plan = bp_norm_plan,

@@ -199,7 +199,7 @@ static struct sweep sweep_of(const struct bp_layer_call *c)
 		.rows = output_rows(c->node, c->pass->n),
 		.per_block = bias_rows(channels),
 		.sums = scratch_at(c->workspace, bp_conv_workspace(c->own, c->ctx->threads)),
-		.bias = {.c = (size_t)channels, .relu = c->act == BP_ACT_RELU}};
+		.bias = {.c = (size_t)channels, .act = c->act}};
 }
 
 static void sweep_run(const struct sweep *w, bp_block_fn fn)

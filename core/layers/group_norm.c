@@ -152,7 +152,7 @@ static struct bp_norm norm_of(const struct work *w, int64_t sample)
 	return (struct bp_norm){
 		.rows = (size_t)w->rows,
 		.c = (size_t)w->c,
-		.relu = w->call->act == BP_ACT_RELU,
+		.act = w->call->act,
 		.scale = vector(w, sample, SCALE),
 		.shift = vector(w, sample, SHIFT),
 		.mean = vector(w, sample, MEAN),

@@ -23,7 +23,7 @@ struct bp_layer_setup {
 	const struct bp_kernels *k;
 	int max_batch, max_threads;
 	bool training;   /* backward will be called */
-	enum bp_act act; /* what the pass applies to its output; only when ops->fuses_relu */
+	enum bp_act act; /* what the pass applies to its output; only what ops fuses */
 };
 
 /* What a node asks of the executor. All zero on entry to ops->plan. */
@@ -81,8 +81,8 @@ struct bp_layer_call {
 
 struct bp_layer_ops {
 	struct bp_item_info info;
-	bool fuses_relu; /* a pass can apply BP_ACT_RELU and undo it in backward */
-	bool is_relu;    /* may be absorbed by a layer that fuses_relu */
+	bool fuses_relu, fuses_relu6; /* a pass can apply that and undo it in backward */
+	enum bp_act is_act;           /* what a layer that fuses it may do in its place */
 	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */

@@ -95,7 +95,7 @@ void bp_norm_side(const struct bp_node *node, enum bp_act act, void *saved, stru
 	ret->parts = kept + KEPT * n;
 	ret->norm = (struct bp_norm){
 		.c = n,
-		.relu = act == BP_ACT_RELU,
+		.act = act,
 		.scale = kept + KEPT_SCALE * n,
 		.shift = kept + KEPT_SHIFT * n,
 		.mean = kept + KEPT_MEAN * n,

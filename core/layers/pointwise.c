@@ -76,6 +76,7 @@ static void relu6(const struct bp_item *item, struct bp_function *ret)
 }
 const struct bp_layer_ops bp_layer_relu6 = {
 	.info = {.name = "ReLU6", .help = "max(x, 0), but at most 6.", .min_inputs = 1, .max_inputs = 1},
+	.is_act = BP_ACT_RELU6,
 	POINTWISE(relu6),
 };
 

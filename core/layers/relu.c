@@ -31,7 +31,7 @@ static void backward(const struct bp_layer_call *c)
 
 const struct bp_layer_ops bp_layer_relu = {
 	.info = {.name = "ReLU", .help = "max(x, 0).", .min_inputs = 1, .max_inputs = 1},
-	.is_relu = true,
+	.is_act = BP_ACT_RELU,
 	.shape = bp_shape_keep,
 	.plan = plan,
 	.forward = forward,

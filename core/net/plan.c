@@ -77,15 +77,21 @@ static int readers(const struct planner *p, int node)
 	return uses;
 }
 
-/* ReLU goes into the layer before it when nothing else reads that layer's output. */
-static void absorb_relu(struct planner *p)
+static bool fuses(const struct bp_layer_ops *ops, enum bp_act act)
+{
+	return (act == BP_ACT_RELU && ops->fuses_relu) || (act == BP_ACT_RELU6 && ops->fuses_relu6);
+}
+
+/* An activation goes into the layer before it when nothing else reads that layer's output. */
+static void absorb_activations(struct planner *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		const struct bp_node *node = &p->net->nodes[i];
-		int from = node->ops->is_relu ? node->inputs[0] : BP_INPUT;
-		if (from == BP_INPUT || !p->net->nodes[from].ops->fuses_relu || readers(p, from) != 1)
+		const enum bp_act act = node->ops->is_act;
+		const int from = act != BP_ACT_NONE ? node->inputs[0] : BP_INPUT;
+		if (from == BP_INPUT || !fuses(p->net->nodes[from].ops, act) || readers(p, from) != 1)
 			continue;
-		p->plan->steps[from].act = BP_ACT_RELU;
+		p->plan->steps[from].act = act;
 		p->plan->steps[i].absorbed = true;
 	}
 }
@@ -119,8 +125,8 @@ static void hand_relu_on(struct planner *p)
 {
 	for (int i = 0; i < p->n && p->training; i++) {
 		const int relu = p->plan->steps[i].layer.takes_relu ? p->net->nodes[i].inputs[0] : BP_INPUT;
-		if (relu == BP_INPUT || !p->net->nodes[relu].ops->is_relu || !p->plan->steps[relu].absorbed ||
-			readers(p, relu) != 1)
+		if (relu == BP_INPUT || p->net->nodes[relu].ops->is_act != BP_ACT_RELU ||
+			!p->plan->steps[relu].absorbed || readers(p, relu) != 1)
 			continue;
 		struct bp_step *from = &p->plan->steps[p->net->nodes[relu].inputs[0]];
 		if (!from->layer.undoes_relu)
@@ -377,7 +383,7 @@ enum bp_status bp_plan_init(
 		st = bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
 		goto out;
 	}
-	absorb_relu(&p);
+	absorb_activations(&p);
 	st = plan_layers(&p, setup, err);
 	hand_relu_on(&p);
 	if (!st)

@@ -6,6 +6,23 @@
 #include <check.h>
 #include <math.h>
 
+enum { CAP = 6 };
+
+double act_of(enum bp_act act, double v)
+{
+	return act == BP_ACT_NONE ? v : v < 0 ? 0 : act == BP_ACT_RELU6 && v > CAP ? CAP : v;
+}
+
+bool act_passes(enum bp_act act, double v)
+{
+	return act == BP_ACT_NONE || (v > 0 && (act == BP_ACT_RELU || v < CAP));
+}
+
+bool act_unsure(enum bp_act act, double v)
+{
+	return act != BP_ACT_NONE && (fabs(v) < 1e-5 || fabs(v - CAP) < 1e-5);
+}
+
 struct norm_case {
 	size_t rows, c, n;
 	bp_real *x, *dy, *vectors[5]; /* scale, shift, mean, slope, offset */
@@ -26,10 +43,12 @@ static void norm_case_init(struct norm_case *t, struct draw *d)
 	for (int i = 0; i < 5; i++) {
 		t->vectors[i] = guard_new(t->c);
 		draw_reals(d, t->vectors[i], t->c);
+		for (size_t j = 0; i == 1 && j < t->c; j += 2) /* outputs below the cap and above */
+			t->vectors[i][j] += CAP;
 		guard_freeze(t->vectors[i], t->c);
 	}
-	t->norm = (struct bp_norm){
-		t->rows, t->c, draw_bool(d), t->vectors[0], t->vectors[1], t->vectors[2], t->vectors[3], t->vectors[4]};
+	t->norm = (struct bp_norm){t->rows, t->c, (enum bp_act)draw_int(d, BP_ACT_NONE, BP_ACT_RELU6), t->vectors[0],
+		t->vectors[1], t->vectors[2], t->vectors[3], t->vectors[4]};
 }
 
 static void norm_case_done(struct norm_case *t)
@@ -40,7 +59,7 @@ static void norm_case_done(struct norm_case *t)
 		guard_free(t->vectors[i], t->c);
 }
 
-/* Before the ReLU; so near to 0 that rounding decides its sign counts as unknown. */
+/* Before the activation. */
 static double output_at(const struct norm_case *t, size_t i)
 {
 	size_t j = i % t->c;
@@ -49,12 +68,12 @@ static double output_at(const struct norm_case *t, size_t i)
 
 static bool is_unsure(const struct norm_case *t, size_t i)
 {
-	return t->norm.relu && fabs(output_at(t, i)) < 1e-6;
+	return act_unsure(t->norm.act, output_at(t, i));
 }
 
 static double masked_at(const struct norm_case *t, size_t i)
 {
-	return t->norm.relu && output_at(t, i) <= 0 ? 0 : t->dy[i];
+	return act_passes(t->norm.act, output_at(t, i)) ? t->dy[i] : 0;
 }
 
 void check_norm_stats(const struct bp_kernels *k, struct draw *d)
@@ -92,8 +111,7 @@ void check_norm_apply(const struct bp_kernels *k, struct draw *d)
 	bp_real *y = guard_new(t.n);
 	k->norm_apply(&t.norm, t.x, y);
 	for (size_t i = 0; i < t.n; i++) {
-		double want = output_at(&t, i);
-		check_near(k, "norm_apply", i, y[i], t.norm.relu && want < 0 ? 0 : want, rounding(2));
+		check_near(k, "norm_apply", i, y[i], act_of(t.norm.act, output_at(&t, i)), CAP * rounding(2));
 	}
 	guard_free(y, t.n);
 	norm_case_done(&t);
