@@ -40,6 +40,22 @@ struct strip {
 			EACH_COLUMNS(c, r, 1, fn, __VA_ARGS__);                                                        \
 	} while (0)
 
+/* fn(strip, p, act, ...) for each strip of norm p, the activation known when it is compiled. */
+#define EACH_STRIP_OF(p, fn, ...)                                                                                      \
+	do {                                                                                                           \
+		switch ((p)->act) {                                                                                    \
+		case BP_ACT_NONE:                                                                                      \
+			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_NONE, __VA_ARGS__);                                \
+			break;                                                                                         \
+		case BP_ACT_RELU:                                                                                      \
+			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_RELU, __VA_ARGS__);                                \
+			break;                                                                                         \
+		case BP_ACT_RELU6:                                                                                     \
+			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_RELU6, __VA_ARGS__);                               \
+			break;                                                                                         \
+		}                                                                                                      \
+	} while (0)
+
 VEC_INLINE void add_to(bp_real *p, vec v, const int n)
 {
 	vec_store_part(p, vec_load_part(p, n) + v, n);
@@ -120,17 +136,7 @@ VEC_INLINE void apply_rows(
 void KERNEL_NAME(norm_apply)(const struct bp_norm *args, const bp_real *x, bp_real *y)
 {
 	const struct bp_norm copy = *args, *p = &copy; /* ours: stores cannot change it */
-	switch (p->act) {
-	case BP_ACT_NONE:
-		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_NONE, x, y);
-		break;
-	case BP_ACT_RELU:
-		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_RELU, x, y);
-		break;
-	case BP_ACT_RELU6:
-		EACH_STRIP(p->rows, p->c, apply_rows, p, BP_ACT_RELU6, x, y);
-		break;
-	}
+	EACH_STRIP_OF(p, apply_rows, x, y);
 }
 
 /* dy where the activation lets it pass; its input is made again from the deviation d by the same operations as before.
@@ -166,17 +172,7 @@ void KERNEL_NAME(norm_grad_sums)(
 	bp_real *const out[2] = {ret_sum, ret_dot};
 	for (size_t j = 0; j < p->c; j++)
 		ret_sum[j] = ret_dot[j] = 0;
-	switch (p->act) {
-	case BP_ACT_NONE:
-		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_NONE, in, out);
-		break;
-	case BP_ACT_RELU:
-		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_RELU, in, out);
-		break;
-	case BP_ACT_RELU6:
-		EACH_STRIP(p->rows, p->c, sum_rows, p, BP_ACT_RELU6, in, out);
-		break;
-	}
+	EACH_STRIP_OF(p, sum_rows, in, out);
 }
 
 VEC_INLINE void grad_rows(const struct strip s, const struct bp_norm *p, const enum bp_act act,
@@ -198,18 +194,8 @@ void KERNEL_NAME(norm_grad)(const struct bp_norm *args, const bp_real *x, const 
 {
 	const struct bp_norm copy = *args, *p = &copy; /* ours: stores cannot change it */
 	const bp_real *const in[2] = {x, dy};
-	switch (p->act) {
-	case BP_ACT_NONE:
-		EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_NONE, in, acc, dx);
-		break;
-	case BP_ACT_RELU:
-		if (acc)
-			EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU, in, true, dx);
-		else
-			EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU, in, false, dx);
-		break;
-	case BP_ACT_RELU6:
-		EACH_STRIP(p->rows, p->c, grad_rows, p, BP_ACT_RELU6, in, acc, dx);
-		break;
-	}
+	if (acc)
+		EACH_STRIP_OF(p, grad_rows, in, true, dx);
+	else
+		EACH_STRIP_OF(p, grad_rows, in, false, dx);
 }
