@@ -154,56 +154,61 @@ static void move_block(const struct bp_updater *u, int64_t i, bp_real *grads)
 		sums->squares_clipped = sums->grad.squares;
 }
 
-/* Per layer and global norms, as sums of squares over the blocks in their order. */
-static void collect_gradients(struct bp_updater *u)
+/* Of one layer's blocks, in their order. */
+struct layer_sums {
+	struct bp_grad_sums grad;
+	double squares_clipped;
+	struct bp_update_sums update;
+};
+
+/* Those of the layer whose blocks begin at *i, which moves past them. */
+static struct layer_sums sum_layer(const struct bp_updater *u, int64_t *i)
 {
+	const int slot = u->blocks[*i].slot;
+	struct layer_sums l = {.squares_clipped = 0};
+	do {
+		const struct bp_block_sums *b = &u->sums[*i];
+		l.grad.squares += b->grad.squares;
+		l.grad.max_abs = b->grad.max_abs > l.grad.max_abs ? b->grad.max_abs : l.grad.max_abs;
+		l.grad.nonfinite += b->grad.nonfinite;
+		l.squares_clipped += b->squares_clipped;
+		l.update.update_squares += b->update.update_squares;
+		l.update.weight_squares += b->update.weight_squares;
+	} while (++*i < u->nblocks && u->blocks[*i].slot == slot);
+	return l;
+}
+
+/* PyTorch's clip_grad_norm_, min(1, limit / (norm + 1e-6)), by the gradients that have been read; NaN stays. */
+static double clip_factor(const struct bp_updater *u)
+{
+	double squares = 0;
+	for (int64_t i = 0; i < u->nblocks;)
+		squares += sum_layer(u, &i).squares_clipped;
+	const double factor = u->params->clip_grad_norm / (sqrt(squares) + 1e-6);
+	return factor > 1 ? 1 : factor;
+}
+
+/* Per layer and global norms of a step whose gradients were multiplied by factor. Each root is taken once: they were
+ * what the statistics of a 4-16-3 perceptron cost most. */
+static void collect(struct bp_updater *u, double factor)
+{
+	const bool by_value = u->params->clip_grad_value > 0;
 	double squares = 0, squares_clipped = 0;
-	memset(u->health, 0, (size_t)u->nslots * sizeof(*u->health));
-	for (int64_t i = 0; i < u->nblocks; i++) {
-		const struct bp_block_sums *b = &u->sums[i];
-		struct bp_health *h = &u->health[u->blocks[i].slot];
-		h->grad_norm += b->grad.squares;
-		h->grad_norm_clipped += b->squares_clipped;
-		if (b->grad.max_abs > h->grad_max_abs)
-			h->grad_max_abs = b->grad.max_abs;
-		h->nonfinite += b->grad.nonfinite;
-	}
-	const bool apart = u->params->clip_grad_value > 0; /* else nothing is clipped so far */
-	for (int s = 0; s < u->nslots; s++) {
-		struct bp_health *h = &u->health[s];
-		squares += h->grad_norm;
-		squares_clipped += h->grad_norm_clipped;
-		h->grad_norm = sqrt(h->grad_norm);
-		h->grad_norm_clipped = apart ? sqrt(h->grad_norm_clipped) : h->grad_norm;
+	struct bp_health *h = u->health;
+	for (int64_t i = 0; i < u->nblocks; h++) {
+		const struct layer_sums l = sum_layer(u, &i);
+		const double norm = sqrt(l.grad.squares), weight_norm = sqrt(l.update.weight_squares);
+		*h = (struct bp_health){.grad_norm = norm,
+			.grad_norm_clipped = factor * (by_value ? sqrt(l.squares_clipped) : norm),
+			.update_ratio = weight_norm == 0 ? 0 : sqrt(l.update.update_squares) / weight_norm,
+			.weight_norm = weight_norm,
+			.grad_max_abs = l.grad.max_abs,
+			.nonfinite = l.grad.nonfinite};
+		squares += l.grad.squares;
+		squares_clipped += l.squares_clipped;
 	}
 	u->grad_norm = sqrt(squares);
-	u->grad_norm_clipped = apart ? sqrt(squares_clipped) : u->grad_norm;
-}
-
-/* What the gradients are multiplied by: PyTorch's clip_grad_norm_, min(1, limit / (norm + 1e-6)); NaN stays. */
-static double clip_factor(struct bp_updater *u)
-{
-	double factor = u->params->clip_grad_norm / (u->grad_norm_clipped + 1e-6);
-	if (factor > 1)
-		factor = 1;
-	u->grad_norm_clipped *= factor;
-	for (int s = 0; s < u->nslots; s++)
-		u->health[s].grad_norm_clipped *= factor;
-	return factor;
-}
-
-static void collect_updates(struct bp_updater *u)
-{
-	for (int64_t i = 0; i < u->nblocks; i++) {
-		struct bp_health *h = &u->health[u->blocks[i].slot];
-		h->update_ratio += u->sums[i].update.update_squares;
-		h->weight_norm += u->sums[i].update.weight_squares;
-	}
-	for (int s = 0; s < u->nslots; s++) {
-		struct bp_health *h = &u->health[s];
-		h->weight_norm = sqrt(h->weight_norm);
-		h->update_ratio = h->weight_norm == 0 ? 0 : sqrt(h->update_ratio) / h->weight_norm;
-	}
+	u->grad_norm_clipped = factor * (by_value ? sqrt(squares_clipped) : u->grad_norm);
 }
 
 static void read_piece(const void *arg, int64_t i)
@@ -307,20 +312,17 @@ void bp_updater_move(void *updater, const bp_real *w, size_t n, bp_real *grads)
 void bp_updater_end(struct bp_updater *u, int threads)
 {
 	const bool by_norm = u->params->clip_grad_norm > 0, by_value = u->params->clip_grad_value > 0;
+	double factor = 1;
 	threads = u->vectors->n < PARALLEL ? 1 : threads;
 	if (by_norm) {
 		bp_parallel_for(threads, u->nblocks, read_piece, u);
-		collect_gradients(u);
-		bp_real scale = (bp_real)clip_factor(u);
+		factor = clip_factor(u);
 		for (int i = 0; i < u->ngroups; i++)
-			u->groups[i].coef.scale = scale;
+			u->groups[i].coef.scale = (bp_real)factor;
 	}
 	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, u);
-	if (!u->params->statistics)
-		return;
-	if (!by_norm)
-		collect_gradients(u);
-	collect_updates(u);
+	if (u->params->statistics)
+		collect(u, factor);
 }
 
 void bp_health_add(struct bp_health *sum, const struct bp_health *step)
