@@ -189,7 +189,8 @@ static void block_transform(const struct place *pl)
 	}
 }
 
-/* U' = or += V^T M' at every place. */
+/* U' = or += V^T M' at every place. That of the next one is asked for meanwhile, which takes as many bytes as there
+ * are: 128 channels gain 5 %, 256 2 %. */
 static void block_sums(struct place *pl, bool acc)
 {
 	const struct bp_conv *cv = pl->j->cv;
@@ -198,7 +199,8 @@ static void block_sums(struct place *pl, bool acc)
 	const size_t rows = (pl->end - pl->from) / pl->groups, tall = divide_up(rows, cv->forward.tile.mr),
 		     nr = cv->forward.tile.nr;
 	const size_t panels = cv->forward.panels, ng = cv->forward.ng, step = groups_of(cv) > 1 ? nr : p->panel_step;
-	for (size_t place = 0; place < pl->piece->places; place++)
+	for (size_t place = 0; place < pl->piece->places; place++) {
+		const char *next = (const char *)(pl->u + (place + 1) % pl->piece->places * p->u_step);
 		for (size_t unit = 0; unit < pl->groups * panels; unit++) {
 			const size_t group = unit / panels, panel = unit % panels;
 			const struct bp_run run = {pl->v + place * p->x_step + group * rows, 0, pl->tiles};
@@ -217,10 +219,13 @@ static void block_sums(struct place *pl, bool acc)
 				o.x_off = t * rows / tall;
 				o.rows = (int)((t + 1) * rows / tall - o.x_off);
 				o.c = u + o.x_off * p->u_ld;
+				o.ahead = next;
 				k->outer(&o);
+				next += pl->tiles * BP_OUTER_AHEAD;
 				bp_ahead_ask(&pl->ahead);
 			}
 		}
+	}
 }
 
 /* The chunk's share of the pixels, for the bias. */

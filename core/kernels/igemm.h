@@ -8,7 +8,11 @@
  * C[i][j] = (acc ? C[i][j] : 0) + sum over t < taps and k < kc of A_t[i][k] * B[t * kc + k][j], then + bias[j] and
  * ReLU, for i < rows and j < cols of a tile (kernels.h). Row i of C is at c[i] + col; row i of A_t is at a[t * a_stride
  * + i] + k0. B has rows of ldb elements and may be read up to the next multiple of the vector's length of cols.
+ * Wide tiles with vectors of 64 bytes ask for BP_IGEMM_AHEAD bytes, a line, of what lies at `ahead` with each of the
+ * taps * kc steps: a load among two dozen multiply-adds, where a burst of them waits.
  */
+enum { BP_IGEMM_AHEAD = 64 };
+
 struct bp_igemm {
 	int rows, cols;
 	size_t taps, kc;
@@ -21,6 +25,7 @@ struct bp_igemm {
 	size_t col;
 	const bp_real *bias; /* cols values, or NULL */
 	bool acc, relu;
+	const void *ahead; /* or NULL */
 };
 
 #endif
