@@ -125,9 +125,17 @@ size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 	return bytes;
 }
 
-bool bp_conv_norms(const struct bp_conv *cv)
+static const struct way_norms *norms_of(const struct bp_conv *cv, bool backward)
 {
-	return cv->choices[PASS_FORWARD].any->norms != NULL;
+	return cv->choices[backward ? PASS_DATA : PASS_FORWARD].any->norms;
+}
+
+unsigned bp_conv_norms(const struct bp_conv *cv)
+{
+	const struct way_norms *forward = norms_of(cv, false), *backward = norms_of(cv, true);
+	return (forward && forward->max_parts(cv, false) ? BP_CONV_STATS : 0) |
+	       (backward && backward->max_parts(cv, true) ? BP_CONV_SUMS : 0) |
+	       (forward && forward->through ? BP_CONV_THROUGH : 0);
 }
 
 bool bp_conv_takes_relu(const struct bp_conv *cv)
@@ -138,17 +146,23 @@ bool bp_conv_takes_relu(const struct bp_conv *cv)
 
 size_t bp_conv_max_parts(const struct bp_conv *cv)
 {
-	return cv->choices[PASS_FORWARD].any->norms->max_parts(cv);
+	size_t parts = 0;
+	for (int backward = 0; backward <= 1; backward++) {
+		const struct way_norms *norms = norms_of(cv, backward);
+		const size_t own = norms ? norms->max_parts(cv, backward) : 0;
+		parts = own > parts ? own : parts;
+	}
+	return parts;
 }
 
-size_t bp_conv_parts(const struct bp_conv *cv, int n)
+size_t bp_conv_parts(const struct bp_conv *cv, int n, bool backward)
 {
-	return cv->choices[PASS_FORWARD].any->norms->parts(cv, (size_t)n);
+	return norms_of(cv, backward)->parts(cv, (size_t)n, backward);
 }
 
-size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part, bool backward)
+size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part)
 {
-	return cv->choices[PASS_FORWARD].any->norms->part_rows(cv, (size_t)n, part, backward);
+	return norms_of(cv, false)->part_rows(cv, (size_t)n, part);
 }
 
 void bp_conv_forward_call(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)

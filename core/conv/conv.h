@@ -59,7 +59,10 @@ void bp_conv_backward_weights(const struct bp_conv *cv, const struct bp_ctx *ctx
  *
  *	forward		y = act(conv(before(x)) + bias); parts: the statistics of y
  *	backward	with g the gradient through y, dy itself or what `after` makes of it (then y is read): dw, db,
- *dx. dx is the gradient through before(x); parts: the sums that `before` needs of it
+ *			dx. dx is the gradient through before(x); parts: the sums that `before` needs of it
+ *
+ * A convolution that does not do all of it (BP_CONV_THROUGH) has no `before` in forward and no `after`; in backward, x
+ * is what `before` made of before_x, and parts are its sums.
  */
 struct bp_conv_call {
 	int n;
@@ -72,18 +75,21 @@ struct bp_conv_call {
 	bool takes_relu;              /* x is a ReLU's output, and dx goes through that too; bp_conv_takes_relu */
 	const struct bp_mover *mover; /* of w by dw, or NULL; a way may tell it nothing */
 	const struct bp_norm *before, *after; /* NULL: none */
+	const bp_real *before_x;              /* or NULL: x is before's input */
 	bp_real *parts;                       /* BP_NORM_STATS x channels a part, or NULL */
 };
 
-/* Whether norms before and after can be done in the passes. Without, they must be NULL. */
-bool bp_conv_norms(const struct bp_conv *cv);
+/* What it can do for batch norms: forward gives the statistics of y, backward the sums for the norm before, norms are
+ * done as maps pass through. The last of them includes the others. */
+enum { BP_CONV_STATS = 1, BP_CONV_SUMS = 2, BP_CONV_THROUGH = 4 };
+unsigned bp_conv_norms(const struct bp_conv *cv);
 /* Whether backward can take dx through the ReLU that made x; it does not accumulate then. */
 bool bp_conv_takes_relu(const struct bp_conv *cv);
-/* Into how many parts the statistics of n samples are cut, and the rows (pixels) of one: forward's are of y, backward's
- * of x. bp_conv_parts is at most bp_conv_max_parts for any n. */
+/* Into how many parts the statistics of n samples are cut, forward's of y or backward's of x, at most bp_conv_max_parts
+ * for any n; and the rows (pixels) of one of forward's. */
 size_t bp_conv_max_parts(const struct bp_conv *cv);
-size_t bp_conv_parts(const struct bp_conv *cv, int n);
-size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part, bool backward);
+size_t bp_conv_parts(const struct bp_conv *cv, int n, bool backward);
+size_t bp_conv_part_rows(const struct bp_conv *cv, int n, size_t part);
 void bp_conv_forward_call(
 	const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
 void bp_conv_backward_call(

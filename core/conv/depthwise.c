@@ -118,21 +118,22 @@ static size_t bands_of(const struct bp_conv *cv, size_t n)
 	return bands < cv->bands.limit ? bands : cv->bands.limit;
 }
 
-static size_t parts(const struct bp_conv *cv, size_t n)
+static size_t parts(const struct bp_conv *cv, size_t n, bool backward)
 {
+	(void)backward;
 	return n * bands_of(cv, n);
 }
 
-static size_t max_parts(const struct bp_conv *cv)
+static size_t max_parts(const struct bp_conv *cv, bool backward)
 {
+	(void)backward;
 	return cv->bands.parts;
 }
 
-static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part, bool backward)
+static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part)
 {
-	const struct bp_conv_shape *s = &cv->s;
-	size_t bands = bands_of(cv, n), b = part % bands, height = backward ? s->h : s->oh;
-	return ((b + 1) * height / bands - b * height / bands) * (backward ? s->w : s->ow);
+	const size_t bands = bands_of(cv, n), b = part % bands, height = cv->s.oh;
+	return ((b + 1) * height / bands - b * height / bands) * cv->s.ow;
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
@@ -476,7 +477,7 @@ static bool fits_wider(const struct bp_conv *cv, enum pass pass)
 	return bp_depthwise_fits(&cv->s, cv->k);
 }
 
-static const struct way_norms norms = {max_parts, parts, part_rows};
+static const struct way_norms norms = {true, max_parts, parts, part_rows};
 const struct way bp_way_depthwise = {
 	.fits = fits,
 	.plan = plan,

@@ -47,7 +47,8 @@ struct winograd_tiles {
 /* One direction of a piece. */
 struct winograd_plan {
 	struct winograd_tiles tiles;
-	size_t block;                     /* tiles of a task */
+	size_t block;                     /* tiles of a task, at most */
+	bool lines;                       /* blocks are of whole lines of tiles, which make whole lines of a map */
 	size_t bundle;                    /* groups of a task, at most */
 	size_t in_ld;                     /* from tile to tile of transformed sources: whole vectors */
 	size_t in_step, out_step, u_step; /* from place to place of transformed sources, sums and weights */
@@ -126,11 +127,12 @@ enum pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHTS, PASSES };
 
 typedef void run_fn(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws);
 
-/* Into what parts a way cuts the statistics of the norms that it does (conv.h). */
+/* What a way does of the norms beside it, and into what parts it cuts their statistics (conv.h). */
 struct way_norms {
-	size_t (*max_parts)(const struct bp_conv *cv);
-	size_t (*parts)(const struct bp_conv *cv, size_t n);
-	size_t (*part_rows)(const struct bp_conv *cv, size_t n, size_t part, bool backward);
+	bool through;                                                 /* all of it */
+	size_t (*max_parts)(const struct bp_conv *cv, bool backward); /* 0: no statistics */
+	size_t (*parts)(const struct bp_conv *cv, size_t n, bool backward);
+	size_t (*part_rows)(const struct bp_conv *cv, size_t n, size_t part);
 };
 
 /* A way of computing passes: one const struct in a file of its own, and a line in conv.c. */
@@ -351,6 +353,10 @@ struct gemm_call {
 	const bp_real *through; /* or NULL: out is 0 where this, laid out like it, is not above 0 */
 	bool acc, relu;
 	bp_real *out;
+	/* Statistics of out; or, with the norm that made something laid out like it of norm_x, its sums. NULL: none. */
+	bp_real *parts;
+	const struct bp_norm *norm;
+	const bp_real *norm_x;
 };
 static inline struct gemm_call forward_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
 {
@@ -359,7 +365,8 @@ static inline struct gemm_call forward_operands(const struct bp_conv *cv, const 
 		.w = c->w,
 		.bias = c->bias,
 		.relu = c->act == BP_ACT_RELU,
-		.out = c->y};
+		.out = c->y,
+		.parts = c->parts};
 }
 static inline struct gemm_call data_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
 {
@@ -368,7 +375,10 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 		.w = c->w,
 		.through = c->takes_relu ? c->x : NULL,
 		.acc = c->accumulate,
-		.out = c->dx};
+		.out = c->dx,
+		.parts = c->parts,
+		.norm = c->before,
+		.norm_x = c->before_x};
 }
 
 /* winograd_tiles.c */
@@ -420,6 +430,24 @@ void bp_tile_rows(
  * read (sources) or make. */
 void bp_tiles_ahead(struct ahead *ret, const struct winograd_tiles *w, bool sources, const struct bp_map *m,
 	size_t first, size_t count, size_t channels, size_t times);
+
+/* winograd_cut.c */
+
+/* How a batch of n is cut: a task is one of `blocks` blocks of tiles, at least half as large as planned, and one of
+ * `cuts` ranges of the units, more than one where the blocks are too few tasks: each transforms its sources again. */
+struct winograd_cut {
+	size_t tiles, block, blocks;
+	size_t unit_parts, cuts; /* what ranges are of: panels of the only group, or groups */
+	size_t work;             /* multiply-adds */
+};
+/* Fills in block and lines. Whether there is one block, and tasks transform weights for themselves. */
+bool bp_winograd_cut_plan(const struct bp_conv *cv, const struct side *sd, struct winograd_plan *p);
+struct winograd_cut bp_winograd_cut(
+	const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p, size_t n);
+/* The statistics of a block of a direction's targets, when all of these are there. */
+void bp_winograd_part(const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p,
+	const struct winograd_cut *c, const struct gemm_call *call, size_t block);
+extern const struct way_norms bp_winograd_norms;
 
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);

@@ -356,24 +356,25 @@ static void backward(const struct bp_conv *cv, const struct bp_ctx *ctx, const s
 	bp_work_run(ctx, j.rows * j.chunks.size, &w);
 }
 
-static size_t max_parts(const struct bp_conv *cv)
+static size_t max_parts(const struct bp_conv *cv, bool backward)
 {
+	(void)backward;
 	return cv->rows.parts;
 }
 
-static size_t parts(const struct bp_conv *cv, size_t n)
+static size_t parts(const struct bp_conv *cv, size_t n, bool backward)
 {
+	(void)backward;
 	return divide_up(n * cv->fold, cv->rows.block);
 }
 
-static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part, bool backward)
+static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part)
 {
-	(void)backward;
 	size_t left = n * cv->fold - part * cv->rows.block;
 	return left < cv->rows.block ? left : cv->rows.block;
 }
 
-static const struct way_norms norms = {max_parts, parts, part_rows};
+static const struct way_norms norms = {true, max_parts, parts, part_rows};
 const struct way bp_way_pointwise = {
 	.fits = fits,
 	.plan = plan,

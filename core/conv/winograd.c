@@ -26,15 +26,7 @@
 
 #include <string.h>
 
-enum {
-	PACK_ROWS = 64,        /* rows of a panel that a task transforms */
-	TASK_WORK = 500000,    /* multiply-adds that are worth a task */
-	TASKS = 8,             /* at least, if the work is worth them */
-	EVEN = 4,              /* many blocks are a multiple of so many: 11 were 6 for one thread and 5 for the other */
-	BLOCK = 48,            /* tiles of a block: the more, the fewer times all weights are read; the fewer, */
-	LARGE_BLOCK = 96,      /* ... the nearer to L2 its values stay. Measured flat from 24 to 96, but with many */
-	LARGE_BYTES = 4 << 20, /* ... transformed weights: 256 channels on AVX2 gain 5 % at 96 */
-};
+enum { PACK_ROWS = 64 /* rows of a panel that a task transforms */ };
 
 struct job {
 	const struct bp_conv *cv;
@@ -42,8 +34,8 @@ struct job {
 	const struct winograd_plan *p; /* of the piece */
 	struct gemm_call call;
 	bp_real *u, *zeros;
-	size_t tiles, block, cuts; /* of the batch, of a task; ranges of units */
-	size_t threads;            /* that share the tasks */
+	struct winograd_cut cut;
+	size_t threads; /* that share the tasks */
 };
 
 static size_t piece_taps(const struct winograd_plan *p)
@@ -65,17 +57,14 @@ static size_t panel_ld(const struct bp_conv *cv, const struct side *sd)
 
 static void piece_plan(const struct bp_conv *cv, const struct side *sd, struct winograd_plan *p)
 {
-	const size_t vlen = cv->k->vlen, nr = sd->tile.nr, mr = sd->tile.mr, places = p->tiles.places;
-	const size_t tiles = cv->max_batch * winograd_tiles_of(&p->tiles);
+	const size_t vlen = cv->k->vlen, nr = sd->tile.nr, places = p->tiles.places;
 	p->bundle = bp_winograd_bundle(cv);
 	p->u_step = bp_winograd_step(side_units(cv, sd) * sd->kg * panel_ld(cv, sd));
-	const bool large = p->u_step * places * sizeof(bp_real) > LARGE_BYTES;
-	size_t block = round_up(large ? LARGE_BLOCK : BLOCK, mr);
-	p->block = block < tiles ? block : tiles;
+	const bool own = bp_winograd_cut_plan(cv, sd, p);
 	p->in_ld = round_up(p->bundle * sd->kg, vlen);
 	p->in_step = bp_winograd_step(p->block * p->in_ld);
 	p->out_step = bp_winograd_step(p->block * round_up(p->bundle * sd->ng, vlen));
-	p->own_step = large && tiles <= BLOCK ? bp_winograd_step(part_length(sd) * panel_ld(cv, sd)) : 0;
+	p->own_step = own ? bp_winograd_step(part_length(sd) * panel_ld(cv, sd)) : 0;
 	size_t transform = piece_taps(p) * PACK_ROWS * nr * sizeof(bp_real);
 	size_t block_bytes = (p->in_step + p->out_step) * places * sizeof(bp_real) + 2 * p->block * sizeof(void *);
 	if (p->own_step)
@@ -334,23 +323,18 @@ static void block_targets(const struct block *b)
 	}
 }
 
-/* How many parts the units can be cut into, which are panels of the only group, or whole groups. */
-static size_t unit_parts(const struct job *j)
-{
-	return j->cv->s.groups > 1 ? j->cv->s.groups : j->sd->panels;
-}
-
 /* A task's tiles and units; no tiles when there is none such. */
 static struct block block_at(const struct job *j, size_t task)
 {
-	const size_t parts = unit_parts(j), each = side_units(j->cv, j->sd) / parts, cut = task % j->cuts;
-	const size_t first = task / j->cuts * j->block, left = first < j->tiles ? j->tiles - first : 0;
+	const struct winograd_cut *c = &j->cut;
+	const size_t parts = c->unit_parts, each = side_units(j->cv, j->sd) / parts, cut = task % c->cuts;
+	const size_t first = task / c->cuts * c->block, left = first < c->tiles ? c->tiles - first : 0;
 	return (struct block){
 		.j = j,
 		.first = first,
-		.tiles = left < j->block ? left : j->block,
-		.unit = cut * parts / j->cuts * each,
-		.end = (cut + 1) * parts / j->cuts * each,
+		.tiles = left < c->block ? left : c->block,
+		.unit = cut * parts / c->cuts * each,
+		.end = (cut + 1) * parts / c->cuts * each,
 	};
 }
 
@@ -395,25 +379,16 @@ static void block_task(const void *job, size_t i, void *scratch)
 		block_products(&b);
 	}
 	block_targets(&b);
+	if (j->call.parts && j->cut.cuts == 1)
+		bp_winograd_part(j->cv, j->sd, p, &j->cut, &j->call, i);
 }
 
-/* Blocks of tiles, at least half as large as planned, and cuts of the units where those make too few tasks: each cut of
- * a group transforms the block's sources again. */
-static void cut_work(struct job *j, size_t multiply_adds)
+/* A block's statistics, where its targets were made by more than one task. */
+static void part_task(const void *job, size_t i, void *scratch)
 {
-	const struct winograd_plan *p = j->p;
-	const size_t half = divide_up(p->block, 2), least_cuts = divide_up(j->cv->s.groups, p->bundle);
-	size_t want = multiply_adds / TASK_WORK, blocks = divide_up(j->tiles, p->block), most_blocks = j->tiles / half;
-	want = want < 1 ? 1 : want > TASKS ? TASKS : want;
-	most_blocks = most_blocks < want ? most_blocks : want;
-	blocks = blocks < most_blocks ? most_blocks : blocks;
-	blocks = blocks > EVEN ? round_up(blocks, EVEN) : blocks;
-	if (p->own_step)
-		blocks = 1;
-	j->block = divide_up(j->tiles, blocks);
-	j->cuts = divide_up(want, divide_up(j->tiles, j->block));
-	j->cuts = j->cuts > least_cuts ? j->cuts : least_cuts;
-	j->cuts = j->cuts < unit_parts(j) ? j->cuts : unit_parts(j);
+	(void)scratch;
+	const struct job *j = job;
+	bp_winograd_part(j->cv, j->sd, j->p, &j->cut, &j->call, i);
 }
 
 static void run_piece(const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p,
@@ -423,14 +398,12 @@ static void run_piece(const struct bp_conv *cv, const struct side *sd, const str
 	const size_t zeros = bp_winograd_zeros(&p->tiles, sd->in_c);
 	j.zeros = (bp_real *)((char *)ws + ahead_bytes(p));
 	memset(j.zeros, 0, zeros);
-	j.tiles = call->n * winograd_tiles_of(&p->tiles);
-	const size_t work = j.tiles * p->tiles.places * cv->s.groups * sd->kg * sd->ng;
-	cut_work(&j, work);
-	const struct phase phases[] = {
-		{pack_parts(sd) * side_units(cv, sd), pack_task}, {divide_up(j.tiles, j.block) * j.cuts, block_task}};
+	j.cut = bp_winograd_cut(cv, sd, p, call->n);
+	const struct phase phases[] = {{pack_parts(sd) * side_units(cv, sd), pack_task},
+		{j.cut.blocks * j.cut.cuts, block_task}, {call->parts && j.cut.cuts > 1 ? j.cut.blocks : 0, part_task}};
 	const int own = p->own_step > 0;
-	struct work w = {&j, phases + own, 2 - own, (char *)j.zeros + zeros, p->scratch};
-	bp_work_run(ctx, work, &w);
+	struct work w = {&j, phases + own, 3 - own, (char *)j.zeros + zeros, p->scratch};
+	bp_work_run(ctx, j.cut.work, &w);
 }
 
 /* Results of pieces with the same targets are added; what else is done to a sum is done once. */
@@ -443,6 +416,7 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 		piece.bias = p->tiles.last ? call->bias : NULL;
 		piece.relu = p->tiles.last && call->relu;
 		piece.through = p->tiles.last ? call->through : NULL;
+		piece.parts = p->tiles.last ? call->parts : NULL;
 		run_piece(cv, sd, p, ctx, &piece, ws);
 	}
 }
@@ -481,5 +455,6 @@ const struct way bp_way_winograd = {
 	.backward = bp_backward_apart,
 	.weights = bp_winograd_weights_run,
 	.data = data,
+	.norms = &bp_winograd_norms,
 	.takes_relu = true,
 };

@@ -33,7 +33,8 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 	ret->keeps_y = ret->writes_dy = ret->undoes_relu = s->act == BP_ACT_RELU;
 	ret->takes_relu = ret->keeps_x && bp_conv_takes_relu(cv);
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
-	ret->parts = bp_conv_norms(cv) && !s->node->options.frozen ? (int64_t)bp_conv_max_parts(cv) : 0;
+	ret->norms = s->node->options.frozen ? 0 : bp_conv_norms(cv);
+	ret->parts = ret->norms ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;
 }
 
@@ -50,7 +51,7 @@ void bp_convolve_forward(const struct bp_layer_call *c)
 		.bias = c->param[BIAS],
 		.act = c->act,
 		.y = c->y,
-		.before = c->before.on ? &c->before.norm : NULL,
+		.before = c->before.on && !c->before.x ? &c->before.norm : NULL,
 		.parts = c->after.on && c->pass->training ? c->after.parts : NULL};
 	bp_conv_forward_call(c->own, c->ctx, &call, c->workspace);
 }
@@ -77,6 +78,7 @@ void bp_convolve_backward(const struct bp_layer_call *c)
 		.takes_relu = c->takes_relu,
 		.mover = c->pass->mover,
 		.before = c->before.on ? &c->before.norm : NULL,
+		.before_x = c->before.x ? *c->before.x : NULL,
 		.after = c->after.grad ? &c->after.norm : NULL,
 		.parts = c->before.on && c->dx[0] ? c->before.parts : NULL};
 	bp_conv_backward_call(c->own, c->ctx, &call, c->workspace);

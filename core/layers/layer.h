@@ -40,13 +40,15 @@ struct bp_layer_plan {
 	bool takes_relu;   /* dx can go through the ReLU that made x too, where nothing else reads x */
 	int64_t saved;     /* bytes that forward leaves for backward (training) */
 	int64_t workspace; /* bytes of scratch in any one pass, shared by all nodes */
-	int64_t parts;     /* of a convolution that does the batch norms beside it: partial sums, at most; else 0 */
+	unsigned norms;    /* of a convolution: what it can do for batch norms beside it (conv.h) */
+	int64_t parts;     /* and of their partial sums, how many at most */
 };
 
 /* A batch norm as the convolution before or after it sees it. Its values are set by its own passes. */
 struct bp_norm_side {
 	bool on;
-	bool grad; /* after: backward takes dy through it */
+	bool grad;               /* after: backward takes dy through it */
+	const bp_real *const *x; /* before: its input, when it makes its output itself; or NULL */
 	struct bp_norm norm;
 	bp_real *parts; /* where the partial sums go */
 };
@@ -55,7 +57,8 @@ struct bp_norm_side {
 struct bp_norm_help {
 	const struct bp_conv *stats; /* gives the statistics of x in forward; NULL: none does */
 	bool grad;                   /* and takes dy through the norm: dx is not made */
-	const struct bp_conv *sums;  /* applies the norm to its own x, and gives the sums in backward: y is not made */
+	const struct bp_conv *sums;  /* gives the sums in backward; NULL: none does */
+	bool applied;                /* and applies the norm to its own x: y is not made */
 };
 
 /* One call of a pass. Pointers a layer has no use for may be NULL. */

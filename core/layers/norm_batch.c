@@ -8,7 +8,7 @@
  *
  * The convolutions beside a norm may do parts of this as its maps pass through them (net/plan.c): the one before gives
  * the statistics, and takes the gradient through the norm as it reads it; the one after applies the norm as it reads,
- * and gives the two sums. Then their blocks are the parts that are combined here.
+ * and gives the two sums; or the statistics and the sums alone. Then their blocks are the parts that are combined here.
  *
  * A batch of one row (one sample of a 1x1 map) has no variance: PyTorch refuses it in training. Such a batch can only
  * be the last, short one of an epoch here, so it is taken with variance 0: y is the bias, running_mean moves,
@@ -114,7 +114,7 @@ struct work {
 	bp_real *kept;
 };
 
-static struct work start(const struct bp_layer_call *c, const struct bp_conv *helper)
+static struct work start(const struct bp_layer_call *c, const struct bp_conv *helper, bool backward)
 {
 	struct work w = {
 		.call = c, .helper = helper, .rows = rows_of(c->node, c->pass->n), .per_block = block_rows(c->node)};
@@ -131,7 +131,7 @@ static struct work start(const struct bp_layer_call *c, const struct bp_conv *he
 	w.parts = w.blocks;
 	if (helper) {
 		w.sums = side.parts;
-		w.parts = (int64_t)bp_conv_parts(helper, c->pass->n);
+		w.parts = (int64_t)bp_conv_parts(helper, c->pass->n, backward);
 	}
 	return w;
 }
@@ -153,7 +153,7 @@ static struct bp_norm part(const struct work *w, int64_t block, int64_t *ret_at)
 /* Rows of a part in forward. */
 static int64_t part_rows(const struct work *w, int64_t part)
 {
-	return w->helper ? (int64_t)bp_conv_part_rows(w->helper, w->call->pass->n, (size_t)part, false)
+	return w->helper ? (int64_t)bp_conv_part_rows(w->helper, w->call->pass->n, (size_t)part)
 			 : bp_block_length(w->rows, w->per_block, part);
 }
 
@@ -263,7 +263,7 @@ static void set_scale(const struct work *w)
 
 void bp_norm_forward(const struct bp_layer_call *c)
 {
-	struct work w = start(c, c->pass->training ? c->help.stats : NULL);
+	struct work w = start(c, c->pass->training ? c->help.stats : NULL, false);
 	if (c->pass->training) {
 		if (!w.helper)
 			run(&w, stats_block);
@@ -276,7 +276,7 @@ void bp_norm_forward(const struct bp_layer_call *c)
 		}
 	}
 	set_scale(&w);
-	if (!c->help.sums)
+	if (!c->help.applied)
 		run(&w, apply_block);
 }
 
@@ -287,7 +287,7 @@ void bp_norm_forward(const struct bp_layer_call *c)
  */
 void bp_norm_backward(const struct bp_layer_call *c)
 {
-	struct work w = start(c, c->help.sums);
+	struct work w = start(c, c->help.sums, true);
 	size_t n = w.norm.c;
 	if (!w.helper)
 		run(&w, sums_block);

@@ -90,8 +90,11 @@ static void fill_norm(struct bp_exec *ex, int at)
 		return;
 	node->ops->norm_side(node, step->act, c->saved, &side);
 	if (step->after >= 0) {
-		ex->calls[step->after].before = side;
+		struct bp_norm_side before = side;
+		before.x = step->applied ? NULL : &c->x[0];
+		ex->calls[step->after].before = before;
 		c->help.sums = ex->calls[step->after].own;
+		c->help.applied = step->applied;
 	}
 	if (step->before >= 0) {
 		side.grad = c->help.grad = step->grad;
@@ -208,7 +211,7 @@ static void show(struct bp_exec *ex, int at, int n, bp_look look, void *user)
 	const bp_real *y = from < 0 ? ex->input : ex->calls[from].y;
 	struct bp_norm_side side = {.on = false};
 	bp_real *made = (bp_real *)ex->workspace;
-	if (from >= 0 && ex->calls[from].help.sums) {
+	if (from >= 0 && ex->calls[from].help.applied) {
 		side.on = true;
 		ex->net->nodes[from].ops->norm_side(
 			&ex->net->nodes[from], ex->plan.steps[from].act, ex->calls[from].saved, &side);

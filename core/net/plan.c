@@ -195,16 +195,18 @@ static void link_norms(struct planner *p)
 		const int v = value_in(p, i, 0), from = p->values[v].producer, to = only_reader(p, p->value_of[i + 1]);
 		int64_t parts = 0;
 		const struct bp_node *node = &p->net->nodes[i];
-		if (from >= 0 && only_reader(p, v) == i && p->plan->steps[from].layer.parts &&
+		if (from >= 0 && only_reader(p, v) == i && (p->plan->steps[from].layer.norms & BP_CONV_STATS) &&
 			p->plan->steps[from].act == BP_ACT_NONE &&
 			same_channels(&p->net->nodes[from].out, &node->in[0])) {
 			step->before = from;
 			p->plan->steps[from].after = i;
 			parts = p->plan->steps[from].layer.parts;
 		}
-		if (to >= 0 && p->plan->steps[to].layer.parts && same_channels(&node->out, &p->net->nodes[to].in[0])) {
+		if (to >= 0 && (p->plan->steps[to].layer.norms & BP_CONV_SUMS) &&
+			same_channels(&node->out, &p->net->nodes[to].in[0])) {
 			step->after = to;
 			p->plan->steps[to].before = i;
+			step->applied = p->plan->steps[to].layer.norms & BP_CONV_THROUGH;
 			parts = p->plan->steps[to].layer.parts > parts ? p->plan->steps[to].layer.parts : parts;
 		}
 		step->layer.saved +=
@@ -215,7 +217,15 @@ static void link_norms(struct planner *p)
 /* Whether node is a batch norm that the convolution after it applies: its output is never made. */
 static bool applied_later(const struct planner *p, int node)
 {
-	return p->net->nodes[node].ops->norm_side && p->plan->steps[node].after >= 0;
+	return p->net->nodes[node].ops->norm_side && p->plan->steps[node].applied;
+}
+
+/* Whether node is a batch norm whose gradient the convolution before it can take through it. */
+static bool undone_later(const struct planner *p, int node)
+{
+	const int before = p->plan->steps[node].before;
+	return p->net->nodes[node].ops->norm_side && before >= 0 &&
+	       (p->plan->steps[before].layer.norms & BP_CONV_THROUGH);
 }
 
 /* The input over which node's output may be written: nothing else reads it, in forward or backward. -1 when none. */
@@ -256,10 +266,13 @@ static void place_values(struct planner *p)
 		extend(p, step->y, forward_time(i), p->training && step->layer.keeps_y ? backward_time(p, i) : 0);
 		if (p->training && step->layer.saved > 0)
 			step->saved = add_block(p, step->layer.saved, forward_time(i), backward_time(p, i));
-		/* The convolution before writes its parts earlier, and reads the norm's values and input later. */
+		/* The convolution before writes its parts earlier, and may read the norm's values and input later. */
 		if (p->net->nodes[i].ops->norm_side && step->before >= 0) {
-			extend(p, step->saved, forward_time(step->before), backward_time(p, step->before));
-			extend(p, step->x[0], forward_time(i), backward_time(p, step->before));
+			extend(p, step->saved, forward_time(step->before), forward_time(i));
+			if (undone_later(p, i)) {
+				extend(p, step->saved, forward_time(i), backward_time(p, step->before));
+				extend(p, step->x[0], forward_time(i), backward_time(p, step->before));
+			}
 		}
 	}
 	p->plan->output = p->values[p->value_of[p->n]].block;
@@ -355,7 +368,7 @@ static void place_gradients(struct planner *p)
 		}
 		/* The gradient goes through the norm where the convolution before reads it, unless others read it too.
 		 */
-		if (p->net->nodes[i].ops->norm_side && step->before >= 0)
+		if (undone_later(p, i))
 			step->grad = step->dx[0] == step->dy && !p->values[p->value_of[i + 1]].shared;
 	}
 }

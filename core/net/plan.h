@@ -27,10 +27,10 @@ struct bp_step {
 	int dy, dx[BP_MAX_INPUTS]; /* blocks, or the above */
 	bool accumulate[BP_MAX_INPUTS];
 	int saved; /* block or BP_BLOCK_NONE */
-	/* Of a batch norm: the convolutions before and after it that do its work, node or -1; and whether the one
-	 * before takes its gradient too. Of a convolution: the norms that it does. */
+	/* Of a batch norm: the convolutions before and after it that do its work, node or -1; whether the one before
+	 * takes its gradient too, and the one after applies it. Of a convolution: the norms that it does. */
 	int before, after;
-	bool grad;
+	bool grad, applied;
 };
 
 struct bp_plan {

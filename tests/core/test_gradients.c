@@ -208,6 +208,23 @@ START_TEST(norms_done_by_convolutions_have_the_gradient_of_their_function)
 }
 END_TEST
 
+/* In Winograd's way they give the statistics and the sums alone; the first norm reads the input itself. */
+START_TEST(norms_helped_by_convolutions_have_the_gradient_of_their_function)
+{
+	struct rig r;
+	rig_init(&r,
+		"2x6x7 | BatchNorm2d | Conv2d out_channels=3 kernel_size=3 padding=1 bias=false algorithm=winograd"
+		" | BatchNorm2d | ReLU | Conv2d out_channels=4 kernel_size=5 padding=2 bias=false algorithm=winograd"
+		" | BatchNorm2d | b: ReLU6 | Conv2d out_channels=4 kernel_size=3 padding=1 bias=false "
+		"algorithm=winograd"
+		" | c: BatchNorm2d | Add < c b | ReLU | Conv2d out_channels=3 kernel_size=1 bias=false | BatchNorm2d"
+		" | Conv2d out_channels=2 kernel_size=7 padding=3 algorithm=winograd",
+		3);
+	check_all(&r);
+	rig_done(&r);
+}
+END_TEST
+
 /* The test of the test: whatever is done to a right gradient must be noticed. */
 START_TEST(a_wrong_gradient_is_noticed)
 {
@@ -256,6 +273,7 @@ TEST_SUITE(gradients, 60)
 	tcase_add_test(tc, a_deep_graph_with_fan_out_has_the_gradient_of_its_function);
 	tcase_add_test(tc, winograds_convolution_has_the_gradient_of_its_function);
 	tcase_add_test(tc, norms_done_by_convolutions_have_the_gradient_of_their_function);
+	tcase_add_test(tc, norms_helped_by_convolutions_have_the_gradient_of_their_function);
 	tcase_add_test(tc, a_wrong_gradient_is_noticed);
 	tcase_add_test(tc, a_gradient_lost_in_noise_is_not_certified);
 #else
