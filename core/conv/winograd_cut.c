@@ -103,8 +103,8 @@ void bp_winograd_part(const struct bp_conv *cv, const struct side *sd, const str
 		norm.rows = s.rows;
 		cv->k->norm_grad_sums(&norm, call->norm_x + s.at * channels, out, part, part + channels);
 	} else {
-		cv->k->norm_stats(s.rows, channels, out, false,
-			(bp_real *const[]){part, part + channels, part + 2 * channels});
+		cv->k->norm_stats(
+			s.rows, channels, out, false, (bp_real *const[]){part, part + channels, part + 2 * channels});
 	}
 }
 

@@ -147,8 +147,7 @@ static void check_layer(struct rig *r, const struct bp_kernels *k, int threads, 
 	bp_conv_forward_call(cv, &ctx, &call, ws);
 	for (size_t j = 0; j < (size_t)r->s.oc; j++)
 		check_statistics(r, cv, k, n, parts, j);
-	const struct bp_norm norm = {
-		.c = r->s.c, .act = act, .scale = r->scale, .shift = r->shift, .mean = r->mean};
+	const struct bp_norm norm = {.c = r->s.c, .act = act, .scale = r->scale, .shift = r->shift, .mean = r->mean};
 	call = (struct bp_conv_call){.n = n,
 		.x = r->x,
 		.w = r->w,
