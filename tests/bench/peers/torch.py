@@ -6,6 +6,17 @@ VARIANTS = {"torch": "eager", "torch_cl": "cl", "torch_compiled": "compile_cl", 
 REDUCED = ["torch_bf16"]
 
 
+def join(kind, values):
+    import torch
+
+    if kind == "Concat":
+        return torch.cat(values, 1)
+    whole = values[0]
+    for other in values[1:]:
+        whole = whole + other if kind == "Add" else whole * other
+    return whole
+
+
 def build(workload):
     """The definition as a torch.nn.Module: modules, and the names of their inputs."""
     import torch
@@ -20,18 +31,17 @@ def build(workload):
             self.wires = []
             shape = {"input": tuple(sample)}
             for name, kind, args, inputs in layers:
-                mod = self.make(kind, dict(args), shape[inputs[0]])
+                joins = kind in ("Add", "Mul", "Concat")
+                mod = nn.Identity() if joins else self.make(kind, dict(args), shape[inputs[0]])
                 with torch.no_grad():
-                    x = torch.zeros(2, *shape[inputs[0]])
-                    shape[name] = tuple((x if mod is None else mod(x)).shape[1:])
-                self.mods.append(mod if mod is not None else nn.Identity())
-                self.wires.append((name, inputs, kind == "Add"))
+                    x = [torch.zeros(2, *shape[i]) for i in inputs]
+                    shape[name] = tuple((join(kind, x) if joins else mod(x[0])).shape[1:])
+                self.mods.append(mod)
+                self.wires.append((name, inputs, kind if joins else None))
             self.out = layers[-1][0]
 
         @staticmethod
         def make(kind, a, shape):
-            if kind == "Add":
-                return None
             if kind.startswith("Conv"):
                 return getattr(nn, kind)(shape[0], a.pop("out_channels"), **a)
             if kind == "Linear":
@@ -40,17 +50,14 @@ def build(workload):
                 return getattr(nn, kind)(shape[0], **a)
             if kind == "GroupNorm":
                 return nn.GroupNorm(a.pop("num_groups"), shape[0], **a)
-            if kind == "ReLU":
-                return nn.ReLU(inplace=True)
+            if kind in ("ReLU", "ReLU6", "SiLU", "Hardswish"):
+                return getattr(nn, kind)(inplace=True)
             return getattr(nn, kind)(**a)
 
         def forward(self, x):
             value = {"input": x}
-            for mod, (name, inputs, add) in zip(self.mods, self.wires):
-                y = value[inputs[0]]
-                for other in inputs[1:]:
-                    y = y + value[other]
-                value[name] = y if add else mod(y)
+            for mod, (name, inputs, kind) in zip(self.mods, self.wires):
+                value[name] = join(kind, [value[i] for i in inputs]) if kind else mod(value[inputs[0]])
             return value[self.out]
 
     return Net().train(), sample, workloads.classes(layers)
