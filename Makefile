@@ -77,14 +77,21 @@ $(B)/libbackprop_f64.a: $(OBJ_F64)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) rcs $@ $^
 
+# What objects are made by: when it changes, all are made anew.
+OPTIONS      = $(CC) $(ALL_CFLAGS) $(OPENMP) $(ISAS)
+.PHONY: always
+$(B)/options: always
+	@mkdir -p $(@D)
+	@echo '$(OPTIONS)' | cmp -s - $@ || echo '$(OPTIONS)' >$@
+
 define core_rules
 $(B)/$(1)/core/kernels/kernels.o: KERNEL_DEFS = $(ISAS:%=-DBP_HAVE_%)
-$(B)/$(1)/%.o: %.c
+$(B)/$(1)/%.o: %.c $(B)/options
 	@mkdir -p $$(@D)
 	$$(CC) $$(CORE_CFLAGS) $$(PLAIN_STORES) $(2) $$(KERNEL_DEFS) -c $$< -o $$@
 endef
 define kernel_rules
-$(B)/$(1)/$(3)/%.o: %.c
+$(B)/$(1)/$(3)/%.o: %.c $(B)/options
 	@mkdir -p $$(@D)
 	$$(CC) $$(KERNEL_CFLAGS) $(2) -DBP_ISA=$(3) $(ISA_$(3)) -c $$< -o $$@
 endef
@@ -101,7 +108,7 @@ WIDE_F64     = $(KERNEL_SRC:%.c=$(B)/f64/wide/%.o)
 $(eval $(call kernel_rules,f32,,wide))
 $(eval $(call kernel_rules,f64,-DBP_DOUBLE,wide))
 
-$(B)/server/%.o: server/%.c
+$(B)/server/%.o: server/%.c $(B)/options
 	@mkdir -p $(@D)
 	$(CC) $(SERVER_CFLAGS) $(PKG_CFLAGS) -c $< -o $@
 
@@ -139,10 +146,10 @@ $(B)/example_train: core/examples/train.c $(B)/libbackprop.a
 	$(CC) $(ALL_CFLAGS) $(OPENMP) -Icore/include $^ -lm -o $@
 
 # ---- tests: one runner a height; each tests/<height>/test_*.c is a suite ----
-$(B)/tests/core64/%.o: tests/core/%.c
+$(B)/tests/core64/%.o: tests/core/%.c $(B)/options
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(OPENMP) -DBP_DOUBLE -Icore/include -Icore -Itests -c $< -o $@
-$(B)/tests/%.o: tests/%.c
+$(B)/tests/%.o: tests/%.c $(B)/options
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(OPENMP) -Icore/include -Icore -Iserver -Itests $(PKG_CFLAGS) -c $< -o $@
 

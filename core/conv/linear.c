@@ -3,10 +3,10 @@
  * tasks run on any.
  *
  * Against the indirect GEMM there are no lattices to walk (5 % of a step of a 784-512-256-10 perceptron), and weights
- * are not packed as a whole in a sweep of their own (7 %): tiles read a piece of a panel, 16 KiB, from L1, and the next
- * one is asked for meanwhile. Weights in panels (base/panels.h) are read where they lie, unless the kernel's are
- * narrower; others, and their transpose, a task packs piece by piece. The sum over K goes by pieces outside the panels,
- * so that the piece of the rows, some 128 KiB, is read from L2 by all panels of the task.
+ * are not packed as a whole in a sweep of their own (7 %): tiles read a piece of a panel, 16 or 32 KiB, from L1, and
+ * the next one is asked for meanwhile. Weights in panels (base/panels.h) are read where they lie, unless the kernel's
+ * are narrower; others, and their transpose, a task packs piece by piece. The sum over K goes by pieces outside the
+ * panels, so that the piece of the rows, some 128 KiB, is read from L2 by all panels of the task.
  *
  * The gradient of weights goes by blocks of inputs, whose part of the batch is copied together: the rows of a batch are
  * often a power of two apart, and share a few sets of L1. So each part of the batch is read once from where it lies,
@@ -28,7 +28,6 @@
 
 enum {
 	ROWS = 240,              /* of a block, at most: whole tiles of any height */
-	PANEL_BYTES = 16 << 10,  /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
 	PIXELS = 256,            /* of a sweep of the gradient of weights */
 	TASK_WORK = 500000,      /* multiply-adds that are worth a task */
 	TASKS = 16,              /* of a product, at most */
@@ -74,11 +73,6 @@ static size_t weight_ld(const struct bp_conv *cv, size_t o)
 	return cv->s.panels ? (size_t)bp_panel_width(cv->s.oc, (int64_t)o) : (size_t)cv->s.oc;
 }
 
-static size_t depth_of(const struct bp_conv *cv)
-{
-	return PANEL_BYTES / ((size_t)cv->k->tall.nr * sizeof(bp_real));
-}
-
 static struct place place_at(void *scratch)
 {
 	struct place pl = {.in = scratch};
@@ -90,13 +84,13 @@ static struct place place_at(void *scratch)
 static size_t product_scratch(const struct bp_conv *cv)
 {
 	const size_t nr = (size_t)most(cv->forward.tile.nr, cv->backward.tile.nr);
-	return round_up(2 * ROWS * sizeof(void *) + depth_of(cv) * nr * sizeof(bp_real), BP_ALIGN);
+	return round_up(2 * ROWS * sizeof(void *) + product_depth(cv->k) * nr * sizeof(bp_real), BP_ALIGN);
 }
 
 /* The i-th step of a task over `panels` panels from `panel` on: all panels of a piece of K, then the next piece. */
 static struct piece piece_at(const struct product *p, size_t panel, size_t panels, size_t i)
 {
-	const size_t nr = p->tile.nr, pieces = divide_up(p->inner, depth_of(p->cv));
+	const size_t nr = p->tile.nr, pieces = divide_up(p->inner, product_depth(p->cv->k));
 	const size_t length = divide_up(p->inner, pieces), at = i / panels;
 	struct piece pc = {.k = at * length, .col = (panel + i % panels) * nr, .first = at == 0};
 	pc.depth = p->inner - pc.k < length ? p->inner - pc.k : length;
@@ -197,7 +191,7 @@ static void product_task(const void *job, size_t i, void *scratch)
 	const size_t cut = i % p->cuts, first = i / p->cuts * p->block, left = p->n - first;
 	const size_t rows = left < p->block ? left : p->block, all = divide_up(p->cols, (size_t)p->tile.nr);
 	const size_t panel = cut * all / p->cuts, panels = (cut + 1) * all / p->cuts - panel;
-	const size_t steps = panels * divide_up(p->inner, depth_of(p->cv));
+	const size_t steps = panels * divide_up(p->inner, product_depth(p->cv->k));
 	for (size_t r = 0; r < rows; r++) {
 		pl.in[r] = p->in + (first + r) * p->inner;
 		pl.out[r] = p->out + (first + r) * p->cols;

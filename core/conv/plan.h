@@ -179,6 +179,12 @@ struct bp_conv {
 
 enum { WORK_SMALL = 50000 /* multiply-adds: below, a parallel region costs more than it gives */ };
 
+/* K of a product is summed in pieces of so many rows of B, so that a panel's piece stays in L1: 16 KiB of a tall
+ * tile's, 32 of a wide one's. */
+static inline size_t product_depth(const struct bp_kernels *k)
+{
+	return (16 << 10) / (k->tall.nr * sizeof(bp_real));
+}
 /* The tile for products of so many columns. */
 static inline struct bp_gemm_tile tile_for(const struct bp_kernels *k, size_t columns)
 {

@@ -20,7 +20,6 @@ enum {
 	BLOCK_BYTES = 256 << 10, /* of a block's rows of x and dy */
 	BLOCK_ROWS = 192,
 	BLOCK_TILES = 4,          /* at least */
-	PANEL_BYTES = 16 << 10,   /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
 	PARTIAL_BYTES = 16 << 20, /* of all partial sums of dW */
 	LARGEST = 1 << 18,        /* weights: more leave too few partial sums */
 	FORWARD_BLOCKS = 8,       /* of a task */
@@ -115,7 +114,7 @@ static size_t block_rows(const struct job *j, size_t block)
 static void multiply(const struct bp_conv *cv, const struct product *p, void *tables)
 {
 	const struct bp_kernels *k = cv->k;
-	const size_t nr = p->tile.nr, depth = PANEL_BYTES / (k->tall.nr * sizeof(bp_real));
+	const size_t nr = p->tile.nr, depth = product_depth(k);
 	const size_t tiles = divide_up(p->rows, p->tile.mr);
 	const size_t each = p->rows / tiles, longer = p->rows % tiles; /* tiles of a row more */
 	const bp_real **a = tables;

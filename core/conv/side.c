@@ -15,8 +15,7 @@ enum {
 	BLOCK_BYTES = 128 << 10, /* of a block's sources: they stay in L2 */
 	TABLE_BYTES = 64 << 10,  /* of a block's row pointers, about */
 	BLOCK_TILES = 32,
-	PANEL_BYTES = 16 << 10, /* of a piece of a tall tile's panel; a wide one's has 32 of 48 KiB of L1 */
-	UNITS = 8               /* at least, to share among the threads, where a task is a unit */
+	UNITS = 8 /* at least, to share among the threads, where a task is a unit */
 };
 
 static int gcd(int a, int b)
@@ -193,7 +192,7 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 	block = block > (size_t)BLOCK_TILES * mr ? (size_t)BLOCK_TILES * mr : block;
 	block = block < max_points ? round_up(block, mr) : round_up(max_points, mr);
 	sd->block = (int)(block ? block : (size_t)mr);
-	sd->depth = most(PANEL_BYTES / (cv->k->tall.nr * (int)sizeof(bp_real)), 1);
+	sd->depth = (int)product_depth(cv->k);
 	sd->unit = wants_units(cv, sd, max_points) ? sd->packed / side_units(cv, sd) : 0;
 	size_t tables = (sd->patches ? 2 : taps + 1) * sd->block * sizeof(void *);
 	size_t patches = sd->patches ? sd->block * row + cv->k->vlen * sizeof(bp_real) : 0;

@@ -33,7 +33,11 @@ static enum bp_status check(const struct bp_item *item, const struct bp_param *p
 	(void)item;
 	struct vectors v = vectors_of(p);
 	if ((double)v.n * (double)v.n * (double)v.length > most_work)
-		return bp_fail(err, BP_ELIMIT, -1, "type", "the weight is too large to be made orthogonal");
+		return bp_fail(err, BP_ELIMIT, -1, "type",
+			"a weight of %lld by %lld is too large to be made orthogonal: %lld x %lld x %lld is more than "
+			"%g",
+			(long long)v.n, (long long)v.length, (long long)v.n, (long long)v.n, (long long)v.length,
+			most_work);
 	return BP_OK;
 }
 
