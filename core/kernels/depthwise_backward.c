@@ -32,6 +32,13 @@ VEC_INLINE const bp_real *walk(const bp_real *p, ptrdiff_t n)
 	return p;
 }
 
+VEC_INLINE void activate(const enum bp_act act, const int n, vec *x)
+{
+#pragma GCC unroll 8
+	for (int i = 0; i < n; i++)
+		x[i] = vec_act(x[i], act);
+}
+
 /* The points' inputs, a vector of channels from j, the norm before applied. */
 VEC_INLINE void inputs(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left, vec *x)
 {
@@ -46,16 +53,14 @@ VEC_INLINE void inputs(const struct bp_depthwise_backward *d, size_t p, const in
 #pragma GCC unroll 8
 	for (int i = 0; i < n; i++)
 		x[i] = (x[i] - mean) * scale + shift;
-	if (d->norm->act != BP_ACT_NONE) {
-#pragma GCC unroll 8
-		for (int i = 0; i < n; i++)
-			x[i] = vec_relu(x[i]);
-	}
-	if (d->norm->act == BP_ACT_RELU6) {
-#pragma GCC unroll 8
-		for (int i = 0; i < n; i++)
-			x[i] = vec_min(x[i], vec_splat(6));
-	}
+	if (d->norm->act == BP_ACT_HARDSWISH)
+		activate(BP_ACT_HARDSWISH, n, x);
+	else if (d->norm->act == BP_ACT_SILU)
+		activate(BP_ACT_SILU, n, x);
+	else if (d->norm->act != BP_ACT_NONE)
+		activate(BP_ACT_RELU, n, x);
+	if (d->norm->act == BP_ACT_RELU6)
+		activate(BP_ACT_RELU6, n, x);
 }
 
 /* Tap by tap: s += g w, dW += g x. */
@@ -121,22 +126,41 @@ VEC_INLINE void add_to(bp_real *p, vec v, const int left)
 	vec_store_part(p, vec_load_part(p, left) + v, left);
 }
 
-/* The sums of the norm before: of dx as its activation lets it pass, and of that times the deviation. */
-VEC_INLINE void norm_sums(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
-	const vec *x, const vec *s)
+/* The sums of the norm before, of an activation whose slope its output tells (then x is that), or its input does. */
+VEC_INLINE void sums_through(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
+	const enum bp_act act, const bool by_input, const vec *x, const vec *s)
 {
 	const bp_real *at = d->x + p * d->step + j;
 	const vec mean = vec_load_part(d->norm->mean + j, left);
-	const enum bp_act act = d->norm->act;
+	const vec scale = by_input ? vec_load_part(d->norm->scale + j, left) : vec_zero();
+	const vec shift = by_input ? vec_load_part(d->norm->shift + j, left) : vec_zero();
 	vec sum = vec_zero(), dot = vec_zero();
 #pragma GCC unroll 8
 	for (int i = 0; i < n; i++) {
-		vec g = vec_act_grad(x[i], s[i], act);
+		const vec deviation = vec_load_part(at + i * d->step, left) - mean;
+		const vec g = vec_act_grad(by_input ? deviation * scale + shift : x[i], s[i], act);
 		sum += g;
-		dot += g * (vec_load_part(at + i * d->step, left) - mean);
+		dot += g * deviation;
 	}
 	add_to(d->sum + j, sum, left);
 	add_to(d->dot + j, dot, left);
+}
+
+/* Of dx through the norm's activation, and of that times the deviation. */
+VEC_INLINE void norm_sums(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
+	const vec *x, const vec *s)
+{
+	const enum bp_act act = d->norm->act;
+	if (act == BP_ACT_HARDSWISH)
+		sums_through(d, p, n, j, left, BP_ACT_HARDSWISH, true, x, s);
+	else if (act == BP_ACT_SILU)
+		sums_through(d, p, n, j, left, BP_ACT_SILU, true, x, s);
+	else if (act == BP_ACT_RELU6)
+		sums_through(d, p, n, j, left, BP_ACT_RELU6, false, x, s);
+	else if (act == BP_ACT_RELU)
+		sums_through(d, p, n, j, left, BP_ACT_RELU, false, x, s);
+	else
+		sums_through(d, p, n, j, left, BP_ACT_NONE, false, x, s);
 }
 
 VEC_INLINE void strip(

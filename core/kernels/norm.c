@@ -53,6 +53,14 @@ struct strip {
 		case BP_ACT_RELU6:                                                                                     \
 			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_RELU6, __VA_ARGS__);                               \
 			break;                                                                                         \
+		case BP_ACT_HARDSWISH:                                                                                 \
+			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_HARDSWISH, __VA_ARGS__);                           \
+			break;                                                                                         \
+		case BP_ACT_SILU:                                                                                      \
+			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_SILU, __VA_ARGS__);                                \
+			break;                                                                                         \
+		case BP_ACTS:                                                                                          \
+			break;                                                                                         \
 		}                                                                                                      \
 	} while (0)
 
@@ -139,7 +147,7 @@ void KERNEL_NAME(norm_apply)(const struct bp_norm *args, const bp_real *x, bp_re
 	EACH_STRIP_OF(p, apply_rows, x, y);
 }
 
-/* dy where the activation lets it pass; its input is made again from the deviation d by the same operations as before.
+/* dy through the activation; its input is made again from the deviation d by the same operations as before.
  */
 VEC_INLINE vec masked(const struct column *c, const enum bp_act act, vec d, vec dy)
 {

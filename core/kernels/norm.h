@@ -10,8 +10,7 @@
  *
  * norm_grad: dx = g * scale - ((x - mean) * slope + offset); dx may be dy.
  *
- * g is dy where the activation of (x - mean) * scale + shift lets it pass, else 0: that is made again from x, so that y
- * is not read.
+ * g is dy through the activation of (x - mean) * scale + shift: that is made again from x, so that y is not read.
  */
 #ifndef BP_NORM_H
 #define BP_NORM_H

@@ -14,8 +14,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 const struct bp_layer_ops bp_layer_batch_norm1d = {
 	.info = {"BatchNorm1d", "Normalises each feature, or channel of a sequence, over the batch.", bp_norm_args,
 		BP_NORM_ARGS, 1, 1},
-	.fuses_relu = true,
-	.fuses_relu6 = true,
+	.fuses_acts = true,
 	.shape = shape,
 	.params = bp_norm_params,
 	.plan = bp_norm_plan,

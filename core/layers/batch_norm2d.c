@@ -13,8 +13,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 const struct bp_layer_ops bp_layer_batch_norm2d = {
 	.info = {"BatchNorm2d", "Normalises each channel over the batch and the map.", bp_norm_args, BP_NORM_ARGS, 1,
 		1},
-	.fuses_relu = true,
-	.fuses_relu6 = true,
+	.fuses_acts = true,
 	.shape = shape,
 	.params = bp_norm_params,
 	.plan = bp_norm_plan,

@@ -84,8 +84,8 @@ struct bp_layer_call {
 
 struct bp_layer_ops {
 	struct bp_item_info info;
-	bool fuses_relu, fuses_relu6; /* a pass can apply that and undo it in backward */
-	enum bp_act is_act;           /* what a layer that fuses it may do in its place */
+	bool fuses_relu, fuses_acts; /* a pass can apply that, or any, and undo it in backward */
+	enum bp_act is_act;          /* what a layer that fuses it may do in its place */
 	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */

@@ -222,6 +222,7 @@ static void silu(const struct bp_item *item, struct bp_function *ret)
 }
 const struct bp_layer_ops bp_layer_silu = {
 	.info = {.name = "SiLU", .help = "x / (1 + exp(-x)).", .min_inputs = 1, .max_inputs = 1},
+	.is_act = BP_ACT_SILU,
 	POINTWISE(silu),
 };
 
@@ -242,5 +243,6 @@ static void hardswish(const struct bp_item *item, struct bp_function *ret)
 }
 const struct bp_layer_ops bp_layer_hardswish = {
 	.info = {.name = "Hardswish", .help = "x times Hardsigmoid of x.", .min_inputs = 1, .max_inputs = 1},
+	.is_act = BP_ACT_HARDSWISH,
 	POINTWISE(hardswish),
 };

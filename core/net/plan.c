@@ -79,7 +79,7 @@ static int readers(const struct planner *p, int node)
 
 static bool fuses(const struct bp_layer_ops *ops, enum bp_act act)
 {
-	return (act == BP_ACT_RELU && ops->fuses_relu) || (act == BP_ACT_RELU6 && ops->fuses_relu6);
+	return (act == BP_ACT_RELU && ops->fuses_relu) || ops->fuses_acts;
 }
 
 /* An activation goes into the layer before it when nothing else reads that layer's output. */

@@ -31,9 +31,9 @@ static inline double rounding(size_t terms)
 	return (sizeof(bp_real) == 8 ? 1e-15 : 5e-7) * (double)(4 + terms / 16);
 }
 
-/* What an activation makes of v; whether it lets a gradient through; whether rounding decides that. */
+/* What an activation makes of v; its slope there; whether rounding decides that. */
 double act_of(enum bp_act act, double v);
-bool act_passes(enum bp_act act, double v);
+double act_slope(enum bp_act act, double v);
 bool act_unsure(enum bp_act act, double v);
 
 #endif

@@ -195,6 +195,8 @@ START_TEST(norms_done_by_convolutions_have_the_gradient_of_their_function)
 	rig_init(&r,
 		"4x7x6 | Conv2d out_channels=6 kernel_size=1 bias=false | BatchNorm2d | ReLU"
 		" | Conv2d out_channels=6 kernel_size=3 padding=1 groups=6 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=5 kernel_size=1 bias=false | BatchNorm2d | SiLU"
+		" | Conv2d out_channels=5 kernel_size=3 padding=1 groups=5 bias=false | BatchNorm2d | Hardswish"
 		" | Conv2d out_channels=5 kernel_size=1 bias=false | BatchNorm2d"
 		" | Conv2d out_channels=5 kernel_size=3 stride=2 padding=1 groups=5 bias=false"
 		" | BatchNorm2d affine=false | ReLU | p: Conv2d out_channels=7 kernel_size=1 bias=false"
@@ -214,7 +216,7 @@ START_TEST(norms_helped_by_convolutions_have_the_gradient_of_their_function)
 	struct rig r;
 	rig_init(&r,
 		"2x6x7 | BatchNorm2d | Conv2d out_channels=3 kernel_size=3 padding=1 bias=false algorithm=winograd"
-		" | BatchNorm2d | ReLU | Conv2d out_channels=4 kernel_size=5 padding=2 bias=false algorithm=winograd"
+		" | BatchNorm2d | SiLU | Conv2d out_channels=4 kernel_size=5 padding=2 bias=false algorithm=winograd"
 		" | BatchNorm2d | b: ReLU6 | Conv2d out_channels=4 kernel_size=3 padding=1 bias=false "
 		"algorithm=winograd"
 		" | c: BatchNorm2d | Add < c b | ReLU | Conv2d out_channels=3 kernel_size=1 bias=false | BatchNorm2d"

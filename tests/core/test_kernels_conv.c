@@ -287,15 +287,15 @@ void check_depthwise(const struct bp_kernels *k, struct draw *d)
 	guard_free(bias, n);
 }
 
-/* What the norm makes of x, and whether its activation lets a gradient through; *ret_unsure when rounding decides. */
-static double norm_input(const struct bp_norm *p, double x, size_t j, bool *ret_passes, bool *ret_unsure)
+/* What the norm makes of x, and its activation's slope there; *ret_unsure when rounding decides that. */
+static double norm_input(const struct bp_norm *p, double x, size_t j, double *ret_slope, bool *ret_unsure)
 {
-	*ret_passes = true;
+	*ret_slope = 1;
 	if (!p)
 		return x;
 	double y = (x - p->mean[j]) * p->scale[j] + p->shift[j];
 	*ret_unsure |= act_unsure(p->act, y);
-	*ret_passes = act_passes(p->act, y);
+	*ret_slope = act_slope(p->act, y);
 	return act_of(p->act, y);
 }
 
@@ -307,7 +307,7 @@ void check_depthwise_backward(const struct bp_kernels *k, struct draw *d)
 	const size_t gap = draw_bool(d) ? draw_int(d, 0, 5) : 0, step = n + gap, g_tap = small ? n : n + gap;
 	const size_t g_line = (points + kw) * g_tap, g_size = kh * g_line + (points + kw) * (n + gap);
 	const size_t taps = (size_t)kh * kw, w_size = taps * n, x_size = (points - 1) * step + n;
-	struct bp_norm norm = {.c = n, .act = (enum bp_act)draw_int(d, BP_ACT_NONE, BP_ACT_RELU6)};
+	struct bp_norm norm = {.c = n, .act = (enum bp_act)draw_int(d, 0, BP_ACTS - 1)};
 	bp_real *g = guard_new(g_size), *w = guard_new(w_size), *dw = guard_new(w_size), *dw0 = guard_new(w_size),
 		*x = guard_new(x_size), *dx = guard_new(x_size), *dx0 = guard_new(x_size), *v[5];
 	bp_real *const all[] = {g, w, dw0, x, dx0};
@@ -361,16 +361,16 @@ void check_depthwise_backward(const struct bp_kernels *k, struct draw *d)
 		for (size_t i = 0; i < points; i++) {
 			const size_t at = i * step + j;
 			double s = p.acc ? dx0[at] : 0;
-			bool passes;
-			double input = norm_input(p.norm, x[at], j, &passes, &unsure);
+			double slope;
+			double input = norm_input(p.norm, x[at], j, &slope, &unsure);
 			for (size_t t = 0; t < taps; t++) {
 				double gradient = g[t / kw * g_line + i * n + t % kw * g_tap + j];
 				s += gradient * p.w[(ptrdiff_t)t * p.w_tap + (ptrdiff_t)j];
 				shares[t] += gradient * input;
 			}
 			check_near(k, "depthwise dx", at, dx[at], wants & 2 ? s : dx0[at], rounding(taps + 1));
-			sum += passes ? s : 0;
-			dot += passes ? s * (x[at] - (double)norm.mean[j]) : 0;
+			sum += slope * s;
+			dot += slope * s * (x[at] - (double)norm.mean[j]);
 		}
 		for (size_t t = 0; t < taps; t++) {
 			const size_t at = (size_t)(last + (ptrdiff_t)t * p.w_tap) + j;

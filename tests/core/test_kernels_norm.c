@@ -8,19 +8,49 @@
 
 enum { CAP = 6 };
 
+static double sigmoid(double v)
+{
+	return 1 / (1 + exp(-v));
+}
+
 double act_of(enum bp_act act, double v)
 {
-	return act == BP_ACT_NONE ? v : v < 0 ? 0 : act == BP_ACT_RELU6 && v > CAP ? CAP : v;
+	switch (act) {
+	case BP_ACT_RELU:
+		return v < 0 ? 0 : v;
+	case BP_ACT_RELU6:
+		return fmin(fmax(v, 0), CAP);
+	case BP_ACT_HARDSWISH:
+		return v * fmin(fmax(v + 3, 0), 6) / 6;
+	case BP_ACT_SILU:
+		return v * sigmoid(v);
+	default:
+		return v;
+	}
 }
 
-bool act_passes(enum bp_act act, double v)
+double act_slope(enum bp_act act, double v)
 {
-	return act == BP_ACT_NONE || (v > 0 && (act == BP_ACT_RELU || v < CAP));
+	switch (act) {
+	case BP_ACT_RELU:
+		return v > 0;
+	case BP_ACT_RELU6:
+		return v > 0 && v < CAP;
+	case BP_ACT_HARDSWISH:
+		return v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + 0.5;
+	case BP_ACT_SILU:
+		return sigmoid(v) * (1 + v * (1 - sigmoid(v)));
+	default:
+		return 1;
+	}
 }
 
+/* Hardswish's slope leaps at -3 and 3. */
 bool act_unsure(enum bp_act act, double v)
 {
-	return act != BP_ACT_NONE && (fabs(v) < 1e-5 || fabs(v - CAP) < 1e-5);
+	if (act == BP_ACT_HARDSWISH)
+		return fabs(fabs(v) - 3) < 1e-5;
+	return (act == BP_ACT_RELU || act == BP_ACT_RELU6) && (fabs(v) < 1e-5 || fabs(v - CAP) < 1e-5);
 }
 
 struct norm_case {
@@ -47,7 +77,7 @@ static void norm_case_init(struct norm_case *t, struct draw *d)
 			t->vectors[i][j] += CAP;
 		guard_freeze(t->vectors[i], t->c);
 	}
-	t->norm = (struct bp_norm){t->rows, t->c, (enum bp_act)draw_int(d, BP_ACT_NONE, BP_ACT_RELU6), t->vectors[0],
+	t->norm = (struct bp_norm){t->rows, t->c, (enum bp_act)draw_int(d, 0, BP_ACTS - 1), t->vectors[0],
 		t->vectors[1], t->vectors[2], t->vectors[3], t->vectors[4]};
 }
 
@@ -73,7 +103,7 @@ static bool is_unsure(const struct norm_case *t, size_t i)
 
 static double masked_at(const struct norm_case *t, size_t i)
 {
-	return act_passes(t->norm.act, output_at(t, i)) ? t->dy[i] : 0;
+	return act_slope(t->norm.act, output_at(t, i)) * t->dy[i];
 }
 
 void check_norm_stats(const struct bp_kernels *k, struct draw *d)
