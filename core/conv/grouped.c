@@ -70,6 +70,7 @@ void bp_grouped_forward(const struct bp_conv *cv, const struct bp_depthwise *d)
 		.bias = d->bias,
 		.acc = d->acc,
 		.relu = d->relu,
+		.ahead = d->ahead,
 	};
 	cv->k->grouped(&g);
 }
@@ -110,6 +111,7 @@ void bp_grouped_backward(const struct bp_conv *cv, const struct bp_depthwise_bac
 		.y = d->dx,
 		.y_step = d->step,
 		.acc = d->acc,
+		.ahead = d->ahead,
 	};
 	if (d->dw)
 		cv->k->grouped_weights(&w);

@@ -26,6 +26,8 @@ struct bp_depthwise {
 	bp_real *y;
 	const bp_real *bias; /* or NULL */
 	bool acc, relu;
+	const bp_real *const
+		*ahead; /* NULL, or lines that are asked for, of points * channels elements; up to a NULL */
 };
 
 struct bp_norm;
@@ -48,8 +50,9 @@ struct bp_depthwise_backward {
 	bp_real *dx; /* NULL: not wanted */
 	size_t step;
 	bool acc;
-	const struct bp_norm *norm; /* or NULL */
-	bp_real *sum, *dot;         /* NULL, or what the norm's gradient sums up is added here; with dx and dw */
+	const struct bp_norm *norm;  /* or NULL */
+	bp_real *sum, *dot;          /* NULL, or what the norm's gradient sums up is added here; with dx and dw */
+	const bp_real *const *ahead; /* as above */
 };
 
 #endif

@@ -9,8 +9,8 @@
  */
 #include "kernels/depthwise.h"
 #include "kernels/act.h"
+#include "kernels/lines.h"
 #include "kernels/norm.h"
-#include "kernels/vec.h"
 
 /* Points that are done together: their inputs and sums, three weights and three sums of dW stay in registers. */
 #if VBYTES == 64 || defined __aarch64__
@@ -23,14 +23,6 @@ enum { POINTS = 4, SMALL = 3 };
 struct kind {
 	bool dx, dw, small;
 };
-
-/* p + n; see walk in depthwise.c. */
-VEC_INLINE const bp_real *walk(const bp_real *p, ptrdiff_t n)
-{
-	p += n;
-	__asm__("" : "+r"(p));
-	return p;
-}
 
 VEC_INLINE void activate(const enum bp_act act, const int n, vec *x)
 {
@@ -183,6 +175,7 @@ VEC_INLINE void strip(
 			vec_store_part(dx + i * d->step, s[i], left);
 	if (kind.dx && kind.dw && d->sum)
 		norm_sums(d, p, n, j, left, x, s);
+	ask_lines(d->ahead, p, n, d->channels, j);
 }
 
 VEC_INLINE void points(const struct bp_depthwise_backward *d, size_t p, const int n, const struct kind kind)

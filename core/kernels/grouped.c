@@ -12,6 +12,7 @@
  */
 #include "kernels/grouped.h"
 #include "kernels/lanes.h"
+#include "kernels/lines.h"
 
 /* Sums that are kept in registers, of several points. */
 #if VBYTES == 64 || defined __aarch64__
@@ -82,6 +83,7 @@ VEC_INLINE void strip(const struct bp_grouped *d, size_t p, const int n, size_t 
 			sum = vec_relu(sum);
 		vec_store_part(y, sum, left);
 	}
+	ask_lines(d->ahead, p, n, d->channels, j);
 }
 
 VEC_INLINE void line(const struct bp_grouped *d, size_t j, const int left, const int per)

@@ -30,6 +30,7 @@ struct bp_grouped {
 	size_t y_step;
 	const bp_real *bias; /* or NULL */
 	bool acc, relu;
+	const bp_real *const *ahead; /* NULL, or lines that are asked for (depthwise.h) */
 };
 
 /*
