@@ -59,6 +59,13 @@ static inline size_t weights_size(const struct bp_conv *cv)
 	return has_groups(cv) ? bp_grouped_panels(cv) * bp_grouped_panel(cv) : (size_t)cv->s.kh * cv->s.kw * cv->s.oc;
 }
 
+/* Lines of scratch beside a band's: x and dx as wide as y, for a multiplier; x with the norm before applied, which the
+ * kernels of groups do not do. */
+static inline size_t spare_lines(const struct bp_conv *cv)
+{
+	return multiplier(&cv->s) > 1 ? 2 : has_groups(cv) ? 1 : 0;
+}
+
 /* The panels that weights are turned and their gradients summed by. */
 static inline size_t panel_count(const struct bp_conv *cv)
 {

@@ -135,7 +135,7 @@ unsigned bp_conv_norms(const struct bp_conv *cv)
 	const struct way_norms *forward = norms_of(cv, false), *backward = norms_of(cv, true);
 	return (forward && forward->max_parts(cv, false) ? BP_CONV_STATS : 0) |
 	       (backward && backward->max_parts(cv, true) ? BP_CONV_SUMS : 0) |
-	       (forward && forward->through ? BP_CONV_THROUGH : 0);
+	       (forward && forward->through && forward->max_parts(cv, false) ? BP_CONV_THROUGH : 0);
 }
 
 bool bp_conv_takes_relu(const struct bp_conv *cv)

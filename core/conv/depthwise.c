@@ -86,7 +86,7 @@ static size_t band_scratch(const struct bp_conv *cv, size_t bands)
 	const struct bp_conv_shape *s = &cv->s;
 	const size_t x = x_lines(s, divide_up(s->oh, bands)) * x_columns(s);
 	const size_t rows = (divide_up(s->h, bands) + s->sh - 2) / s->sh + cv->bands.span + 1;
-	const size_t dy = rows * cv->bands.columns + (multiplier(s) > 1 ? 2 * (size_t)s->w : 0);
+	const size_t dy = rows * cv->bands.columns + spare_lines(cv) * s->w;
 	return round_up((x > dy ? x : dy) * s->oc * sizeof(bp_real), BP_ALIGN);
 }
 
@@ -117,10 +117,11 @@ static size_t parts(const struct bp_conv *cv, size_t n, bool backward)
 	return n * bands_of(cv, n);
 }
 
+/* With a channel multiplier norms are left alone. */
 static size_t max_parts(const struct bp_conv *cv, bool backward)
 {
 	(void)backward;
-	return cv->bands.parts;
+	return multiplier(&cv->s) > 1 ? 0 : cv->bands.parts;
 }
 
 static size_t part_rows(const struct bp_conv *cv, size_t n, size_t part)
@@ -298,11 +299,12 @@ const struct way bp_way_depthwise = {
 	.norms = &norms,
 };
 
-/* With a channel multiplier, or several channels in a group: without the norms. */
+/* With a channel multiplier, or several channels in a group. */
 const struct way bp_way_grouped = {
 	.fits = fits_wider,
 	.plan = plan,
 	.workspace = workspace,
 	.forward = forward,
 	.backward = backward,
+	.norms = &norms,
 };

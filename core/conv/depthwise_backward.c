@@ -37,7 +37,8 @@ static const struct lattice *line_lattices(const struct bp_conv *cv, size_t i, s
 	return cv->backward.lattices + i % down * *ret_n;
 }
 
-/* Where line i of x and of dx are for the kernels: in memory, or with a multiplier in `room`, as wide as y. */
+/* Where line i of x and of dx are for the kernels: in memory, or in `room`, as wide as y: copies of both for a
+ * multiplier, of x for groups with a norm before. */
 struct inputs {
 	const bp_real *x;
 	bp_real *dx;
@@ -49,19 +50,33 @@ static struct inputs inputs_start(const struct bands_job *j, size_t at, bp_real 
 	const struct bp_conv_shape *s = &j->cv->s;
 	const struct bp_conv_call *call = &j->call;
 	const size_t n = (size_t)s->w * s->c, m = multiplier(s);
-	if (m == 1)
-		return (struct inputs){
-			call->dw ? call->x + at : NULL, call->dx ? call->dx + at : NULL, call->accumulate};
-	if (call->dw)
-		j->cv->k->repeat(n, m, call->x + at, room);
-	return (struct inputs){call->dw ? room : NULL, call->dx ? room + n * m : NULL, false};
+	const bp_real *x = call->dw ? call->x + at : NULL;
+	if (m > 1) {
+		if (x)
+			j->cv->k->repeat(n, m, x, room);
+		return (struct inputs){x ? room : NULL, call->dx ? room + n * m : NULL, false};
+	}
+	if (x && call->before && has_groups(j->cv)) {
+		struct bp_norm norm = *call->before;
+		norm.rows = s->w;
+		j->cv->k->norm_apply(&norm, x, room);
+		x = room;
+	}
+	return (struct inputs){x, call->dx ? call->dx + at : NULL, call->accumulate};
 }
 
-static void inputs_end(const struct bands_job *j, size_t at, const struct inputs *in)
+/* part: of the sums for the norm before, or NULL; the kernels of groups leave them to us. */
+static void inputs_end(const struct bands_job *j, size_t at, const struct inputs *in, bp_real *part)
 {
-	const size_t m = multiplier(&j->cv->s);
+	const struct bp_conv_shape *s = &j->cv->s;
+	const size_t m = multiplier(s);
 	if (m > 1 && j->call.dx)
-		j->cv->k->fold((size_t)j->cv->s.w * j->cv->s.c, m, in->dx, j->call.accumulate, j->call.dx + at);
+		j->cv->k->fold((size_t)s->w * s->c, m, in->dx, j->call.accumulate, j->call.dx + at);
+	if (part && has_groups(j->cv)) {
+		struct bp_norm norm = *j->call.before;
+		norm.rows = s->w;
+		j->cv->k->norm_grad_sums(&norm, j->call.x + at, in->dx, true, part, part + s->c);
+	}
 }
 
 /* Of what is read and written after line i of dx, n elements from `done`: the next line of x and of dx, and the line of
@@ -95,7 +110,7 @@ static void backward_line(const struct bands_job *j, const struct band *b, size_
 	const size_t c = cv->s.oc, width = cv->bands.columns * c, tap = tap_weights(cv);
 	const size_t at = (b->image * cv->s.h + i) * cv->s.w * cv->s.c;
 	const bp_real *weights = j->turned ? j->turned : call->w;
-	bp_real *room = (bp_real *)((char *)rows + cv->bands.scratch) - 2 * cv->s.w * c;
+	bp_real *room = (bp_real *)((char *)rows + cv->bands.scratch) - spare_lines(cv) * cv->s.w * c;
 	const struct inputs in = inputs_start(j, at, room);
 	struct lines_ahead ahead;
 	size_t n, done = 0;
@@ -132,7 +147,7 @@ static void backward_line(const struct bands_job *j, const struct band *b, size_
 		else
 			cv->k->depthwise_backward(&d);
 	}
-	inputs_end(j, at, &in);
+	inputs_end(j, at, &in, part);
 }
 
 /* The band's own lines of dy into the gradient of the bias. */

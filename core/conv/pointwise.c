@@ -245,7 +245,7 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, struct
 		bp_real *part = j->call.parts + block * BP_NORM_STATS * c;
 		struct bp_norm n = *j->call.before;
 		n.rows = p.rows;
-		cv->k->norm_grad_sums(&n, j->call.x + at, p.c, part, part + c);
+		cv->k->norm_grad_sums(&n, j->call.x + at, p.c, false, part, part + c);
 	}
 }
 

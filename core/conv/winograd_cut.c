@@ -101,7 +101,7 @@ void bp_winograd_part(const struct bp_conv *cv, const struct side *sd, const str
 	if (call->norm) {
 		struct bp_norm norm = *call->norm;
 		norm.rows = s.rows;
-		cv->k->norm_grad_sums(&norm, call->norm_x + s.at * channels, out, part, part + channels);
+		cv->k->norm_grad_sums(&norm, call->norm_x + s.at * channels, out, false, part, part + channels);
 	} else {
 		cv->k->norm_stats(
 			s.rows, channels, out, false, (bp_real *const[]){part, part + channels, part + 2 * channels});

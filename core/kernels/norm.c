@@ -173,12 +173,12 @@ VEC_INLINE void sum_rows(const struct strip s, const struct bp_norm *p, const en
 }
 
 void KERNEL_NAME(norm_grad_sums)(
-	const struct bp_norm *args, const bp_real *x, const bp_real *dy, bp_real *ret_sum, bp_real *ret_dot)
+	const struct bp_norm *args, const bp_real *x, const bp_real *dy, bool more, bp_real *ret_sum, bp_real *ret_dot)
 {
 	const struct bp_norm copy = *args, *p = &copy; /* ours: stores cannot change it */
 	const bp_real *const in[2] = {x, dy};
 	bp_real *const out[2] = {ret_sum, ret_dot};
-	for (size_t j = 0; j < p->c; j++)
+	for (size_t j = 0; j < p->c && !more; j++)
 		ret_sum[j] = ret_dot[j] = 0;
 	EACH_STRIP_OF(p, sum_rows, in, out);
 }

@@ -6,7 +6,7 @@
  *
  * norm_apply: y = (x - mean) * scale + shift, then the activation; y may be x.
  *
- * norm_grad_sums: the sums of g and of g * (x - mean) over the rows.
+ * norm_grad_sums: the sums of g and of g * (x - mean) over the rows; with `more`, added to those of earlier rows.
  *
  * norm_grad: dx = g * scale - ((x - mean) * slope + offset); dx may be dy.
  *

@@ -206,7 +206,7 @@ static void sample_sums(const struct work *w, int64_t sample, double *sum, doubl
 	for (int64_t row = 0; row < w->rows; row += w->chunk) {
 		const int64_t at = (sample * w->rows + row) * w->c;
 		p.rows = (size_t)(w->rows - row < w->chunk ? w->rows - row : w->chunk);
-		c->ctx->k->norm_grad_sums(&p, c->x[0] + at, c->dy + at, s, d);
+		c->ctx->k->norm_grad_sums(&p, c->x[0] + at, c->dy + at, false, s, d);
 		for (int64_t j = 0; j < w->c; j++) {
 			sum[j] += s[j];
 			dot[j] += d[j];

@@ -187,7 +187,7 @@ static void sums_block(const void *arg, int64_t block)
 	const struct bp_layer_call *c = w->call;
 	int64_t at;
 	struct bp_norm p = part(w, block, &at);
-	c->ctx->k->norm_grad_sums(&p, c->x[0] + at, c->dy + at, sums_of(w, block, 0), sums_of(w, block, 1));
+	c->ctx->k->norm_grad_sums(&p, c->x[0] + at, c->dy + at, false, sums_of(w, block, 0), sums_of(w, block, 1));
 }
 
 static void grad_block(const void *arg, int64_t block)

@@ -28,6 +28,8 @@ static const struct {
 	{11, 14, 16, 24, 7, 1, BP_CONV_WINOGRAD, 4},
 	{14, 14, 96, 96, 3, 3, BP_CONV_WINOGRAD, 2},
 	{9, 9, 20, 20, 3, 20, BP_CONV_AUTO, 3},
+	{9, 9, 20, 20, 3, 10, BP_CONV_AUTO, 3},
+	{12, 10, 36, 36, 3, 18, BP_CONV_AUTO, 4},
 	{9, 9, 20, 30, 1, 1, BP_CONV_AUTO, 5},
 };
 enum { LAYERS = sizeof layers / sizeof layers[0] };
@@ -178,13 +180,14 @@ START_TEST(convolutions_give_the_statistics_of_what_they_write)
 }
 END_TEST
 
-/* Strided, dilated, and where blocks of whole lines would be too large. */
+/* Strided, dilated, where blocks of whole lines would be too large, and with a channel multiplier. */
 START_TEST(others_give_none)
 {
 	static const struct bp_conv_shape shapes[] = {
 		{9, 9, 32, 5, 5, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_DIRECT, false},
 		{9, 9, 32, 9, 9, 32, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_WINOGRAD, false},
 		{3, 2000, 16, 3, 2000, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_WINOGRAD, false},
+		{9, 9, 12, 9, 9, 24, 3, 3, 1, 1, 1, 1, 1, 1, 12, BP_CONV_AUTO, false},
 	};
 	for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
 		struct bp_conv *cv = bp_conv_new(&shapes[i], bp_kernels_choose(BP_ISA_ALL), 2);

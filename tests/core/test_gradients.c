@@ -202,7 +202,8 @@ START_TEST(norms_done_by_convolutions_have_the_gradient_of_their_function)
 		" | BatchNorm2d affine=false | ReLU | p: Conv2d out_channels=7 kernel_size=1 bias=false"
 		" | q: BatchNorm2d | Conv2d out_channels=7 kernel_size=5,3 padding=same groups=7 bias=false"
 		" | s: BatchNorm2d | t: BatchNorm2d < p | Add < q s t | ReLU"
-		" | Conv2d out_channels=3 kernel_size=2 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=4 kernel_size=2 bias=false | BatchNorm2d | ReLU"
+		" | Conv2d out_channels=4 kernel_size=3 padding=1 groups=2 bias=false | BatchNorm2d | SiLU"
 		" | Conv2d out_channels=2 kernel_size=1",
 		3);
 	check_all(&r);

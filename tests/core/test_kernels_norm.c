@@ -152,7 +152,13 @@ void check_norm_grad_sums(const struct bp_kernels *k, struct draw *d)
 	struct norm_case t;
 	norm_case_init(&t, d);
 	bp_real *sum = guard_new(t.c), *dot = guard_new(t.c);
-	k->norm_grad_sums(&t.norm, t.x, t.dy, sum, dot);
+	const size_t first = (size_t)draw_int(d, 1, (int)t.rows);
+	struct bp_norm part = t.norm;
+	part.rows = first;
+	k->norm_grad_sums(&part, t.x, t.dy, false, sum, dot);
+	part.rows = t.rows - first;
+	if (part.rows)
+		k->norm_grad_sums(&part, t.x + first * t.c, t.dy + first * t.c, true, sum, dot);
 	for (size_t j = 0; j < t.c; j++) {
 		double s = 0, p = 0;
 		bool unsure = false;

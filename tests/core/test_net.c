@@ -172,6 +172,9 @@ static const char *const fused_texts[] = {
 	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 "
 	"groups=8"
 	" | BatchNorm2d | SiLU | Conv2d out_channels=3 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU | Conv2d out_channels=8 kernel_size=3 "
+	"groups=4"
+	" | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 stride=2 groups=2 | BatchNorm2d | ReLU6",
 	"12 | Linear out_features=9 | BatchNorm1d | Hardswish | Linear out_features=9 | BatchNorm1d | SiLU",
 };
 enum { FUSED = sizeof fused_texts / sizeof fused_texts[0] };
