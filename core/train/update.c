@@ -325,12 +325,13 @@ void bp_updater_end(struct bp_updater *u, int threads)
 		collect(u, factor);
 }
 
+/* fmax would be a call, which took a fifth of what the statistics of a 4-16-3 perceptron cost. */
 void bp_health_add(struct bp_health *sum, const struct bp_health *step)
 {
 	sum->grad_norm += step->grad_norm;
 	sum->grad_norm_clipped += step->grad_norm_clipped;
 	sum->update_ratio += step->update_ratio;
 	sum->weight_norm = step->weight_norm;
-	sum->grad_max_abs = fmax(sum->grad_max_abs, step->grad_max_abs);
+	sum->grad_max_abs = step->grad_max_abs > sum->grad_max_abs ? step->grad_max_abs : sum->grad_max_abs;
 	sum->nonfinite += step->nonfinite;
 }
