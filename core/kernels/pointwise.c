@@ -6,6 +6,7 @@
  */
 #include "kernels/pointwise.h"
 
+#include "kernels/act.h"
 #include "kernels/log1p.h"
 #include "kernels/normal.h"
 
@@ -51,13 +52,13 @@ VEC_INLINE void grad(constants c, size_t n, const bp_real *const in[2], bool acc
 VEC_INLINE vec relu_of(vec x, constants c)
 {
 	(void)c;
-	return vec_relu(x);
+	return vec_act(x, BP_ACT_RELU);
 }
 
 VEC_INLINE vec relu_slope(vec v, vec dy, constants c)
 {
 	(void)c;
-	return (vec)(~(v <= vec_zero()) & (vint)dy);
+	return vec_act_grad(v, dy, BP_ACT_RELU);
 }
 
 VEC_INLINE vec leaky_relu_of(vec x, constants c)
@@ -211,14 +212,14 @@ VEC_INLINE vec gelu_tanh_slope(vec x, vec dy, constants c)
 
 VEC_INLINE vec silu_of(vec x, constants c)
 {
-	return x * sigmoid_of(x, c);
+	(void)c;
+	return vec_act(x, BP_ACT_SILU);
 }
 
 VEC_INLINE vec silu_slope(vec x, vec dy, constants c)
 {
 	(void)c;
-	vec slope, s = vec_sigmoid(x, &slope);
-	return dy * (s + x * slope);
+	return vec_act_grad(x, dy, BP_ACT_SILU);
 }
 
 /*
@@ -250,14 +251,14 @@ VEC_INLINE vec mish_slope(vec x, vec dy, constants c)
 
 VEC_INLINE vec hardswish_of(vec x, constants c)
 {
-	return x * hardsigmoid_of(x, c);
+	(void)c;
+	return vec_act(x, BP_ACT_HARDSWISH);
 }
 
 VEC_INLINE vec hardswish_slope(vec x, vec dy, constants c)
 {
 	(void)c;
-	vec three = vec_splat(3), middle = dy * (x / three + vec_splat((bp_real)0.5));
-	return vec_select(x >= three, dy, vec_keep(~(x <= -three), middle));
+	return vec_act_grad(x, dy, BP_ACT_HARDSWISH);
 }
 
 void KERNEL_NAME(relu)(size_t n, const bp_real *x, bp_real *y)
