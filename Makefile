@@ -78,7 +78,7 @@ $(B)/libbackprop_f64.a: $(OBJ_F64)
 	rm -f $@ && $(AR) rcs $@ $^
 
 # What objects are made by: when it changes, all are made anew.
-OPTIONS      = $(CC) $(ALL_CFLAGS) $(OPENMP) $(ISAS)
+OPTIONS      = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(OPENMP) $(ISAS))
 .PHONY: always
 $(B)/options: always
 	@mkdir -p $(@D)
