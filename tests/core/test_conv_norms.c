@@ -29,7 +29,7 @@ static const struct {
 	{14, 14, 96, 96, 3, 3, BP_CONV_WINOGRAD, 2},
 	{9, 9, 20, 20, 3, 20, BP_CONV_AUTO, 3},
 	{9, 9, 20, 20, 3, 10, BP_CONV_AUTO, 3},
-	{12, 10, 36, 36, 3, 18, BP_CONV_AUTO, 4},
+	{12, 10, 36, 36, 3, 9, BP_CONV_AUTO, 4},
 	{9, 9, 20, 30, 1, 1, BP_CONV_AUTO, 5},
 };
 enum { LAYERS = sizeof layers / sizeof layers[0] };
@@ -131,12 +131,23 @@ static void check_sums(const struct rig *r, const struct bp_kernels *k, int n, s
 	check_near(k, "sum of g * d", j, (bp_real)got_dot, dot, unsure + rounding(64) * size);
 }
 
+/* Whether groups are as wide as a vector, where the kernels of narrow ones do not serve: that way does no norms. */
+static bool groups_fill_vectors(const struct bp_conv_shape *s, const struct bp_kernels *k)
+{
+	return s->algorithm == BP_CONV_AUTO && s->groups > 1 && s->c > s->groups && s->c / s->groups >= k->vlen;
+}
+
 static void check_layer(struct rig *r, const struct bp_kernels *k, int threads, int n, enum bp_act act)
 {
 	const struct bp_ctx ctx = {k, threads};
 	struct bp_conv *cv = bp_conv_new(&r->s, k, r->n);
 	ck_assert_ptr_nonnull(cv);
 	const unsigned does = bp_conv_norms(cv);
+	if (groups_fill_vectors(&r->s, k)) {
+		ck_assert_uint_eq(does, 0);
+		bp_conv_free(cv);
+		return;
+	}
 	ck_assert_uint_eq(does & (BP_CONV_STATS | BP_CONV_SUMS), BP_CONV_STATS | BP_CONV_SUMS);
 	const bool through = does & BP_CONV_THROUGH;
 	const size_t ws_size = (bp_conv_workspace(cv, threads) + 63) / 64 * 64 / sizeof(bp_real);
