@@ -25,6 +25,7 @@ enum framing { FRAME_NONE, FRAME_LENGTH, FRAME_CHUNKED, FRAME_CLOSE };
 
 struct client {
 	int fd, timeout_ms, port;
+	bool closed;       /* the server's end has come */
 	struct bytes raw;  /* received, not yet taken */
 	struct bytes body; /* of the response being read, de-chunked */
 	size_t line_at;    /* how far client_read_line came in body */
@@ -61,12 +62,13 @@ static long long now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+/* Looks once at least: what has come counts, also when we ourselves come late. */
 static bool wait_for(const struct client *c, short events, long long deadline)
 {
 	for (;;) {
 		long long left = deadline - now_ms();
 		struct pollfd p = {.fd = c->fd, .events = events};
-		int n = left < 0 ? 0 : poll(&p, 1, (int)left);
+		int n = poll(&p, 1, left < 0 ? 0 : (int)left);
 		if (n > 0)
 			return true;
 		if (n == 0 || errno != EINTR)
@@ -84,8 +86,10 @@ static bool receive(struct client *c, long long deadline)
 			bytes_add(&c->raw, buf, (size_t)n);
 			return true;
 		}
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			c->closed = true;
 			return false;
+		}
 	}
 	return false;
 }
@@ -398,7 +402,7 @@ bool client_closed(struct client *c)
 	long long deadline = now_ms() + c->timeout_ms;
 	while (receive(c, deadline))
 		;
-	return now_ms() < deadline;
+	return c->closed;
 }
 
 const char *client_read_until(struct client *c, const char *needle)
