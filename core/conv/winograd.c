@@ -114,8 +114,8 @@ static void pack_rows(
 	const struct winograd_axis *y = &j->p->tiles.y, *x = &j->p->tiles.x;
 	const size_t group = unit / sd->panels, oc = j->cv->s.oc, tap_size = oc * j->cv->s.c / j->cv->s.groups;
 	const int first = (int)(unit % sd->panels) * sd->tile.nr, kw = j->cv->s.kw;
-	w->kh = y->taps;
-	w->kw = x->taps;
+	w->y = (struct bp_winograd_axis){y->taps, y->reads};
+	w->x = (struct bp_winograd_axis){x->taps, x->reads};
 	w->n = n;
 	w->u_ld = panel_ld(j->cv, sd);
 	w->cols = least(sd->ng - first, sd->tile.nr);
@@ -215,8 +215,8 @@ static void block_sources(const struct block *b)
 	const struct winograd_axis *y = &p->tiles.y, *x = &p->tiles.x;
 	const struct bp_map map = sources_of(j, b->unit);
 	struct bp_winograd_in in = {
-		.kh = y->taps,
-		.kw = x->taps,
+		.y = {y->taps, y->reads},
+		.x = {x->taps, x->reads},
 		.channels = block_source_channels(sd, b->unit, b->end),
 		.step = p->in_step,
 		.panel = p->in_ld,
@@ -300,8 +300,8 @@ static void block_targets(const struct block *b)
 	const struct winograd_axis *y = &p->tiles.y, *x = &p->tiles.x;
 	const size_t first = unit_target(j, b->unit), c = sd->out_c, w = sd->out_w;
 	struct bp_winograd_out out = {
-		.kh = y->taps,
-		.kw = x->taps,
+		.y = {y->taps, y->reads},
+		.x = {x->taps, x->reads},
 		.channels = block_target_channels(j, b->unit, b->end),
 		.step = p->out_step,
 		.row_step = (size_t)y->scale * y->step * w * c,

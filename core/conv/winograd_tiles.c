@@ -6,6 +6,11 @@
  * 4x3 and 4x4, which make 12.25 multiplications of 49. A stride cuts them too: taps that are the stride apart read
  * every pixel of a phase of the map, which is a convolution without a stride; 3x3 with a stride of 2 makes 2x2, 2x1,
  * 1x2 and 1x1, 4.84 multiplications of 9. In backward-data the pixels of one residue are the targets of such a one.
+ *
+ * Tiles read 6 sources or 5 along an axis, whichever makes fewer products: with 3 taps, 5 targets are 2 tiles of 5
+ * places, 8 are 2 of 6. GFLOP/s of AVX-512 with 6 alone, and now, forward: 64 channels of 5x5 maps 144 -> 205, 6x6
+ * 204 -> 290; 3x3 with a stride of 2 to 16x16 targets, 64 channels 116 -> 147, 128 channels 126 -> 148 (direct 108 and
+ * 119).
  */
 #include "conv/plan.h"
 
@@ -65,10 +70,13 @@ struct axis {
 	int targets, from, scale, at, step, taps, tap_step, k, ks;
 };
 
-/* Tiles along an axis: as many for each residue modulo the dilation. */
-static int tiles_along(int targets, int step, int makes)
+/* Tiles of so many reads: as many for each residue modulo the dilation. */
+static void cut_tiles(struct winograd_axis *p, int reads)
 {
-	return (int)divide_up(divide_up((size_t)targets, (size_t)step), (size_t)makes) * least(step, targets);
+	p->reads = reads;
+	p->makes = bp_winograd_makes((struct bp_winograd_axis){p->taps, reads});
+	p->tiles = (int)divide_up(divide_up((size_t)p->targets, (size_t)p->step), (size_t)p->makes) *
+		   least(p->step, p->targets);
 }
 
 /* Its pieces. Taps of one phase are a stride apart, and read neighbouring sources of those that lie as far apart. */
@@ -88,11 +96,14 @@ static int axis_pieces(const struct axis *a, struct winograd_axis ret[AXIS_PIECE
 				.scale = a->scale,
 				.at = a->at + (int64_t)first * a->tap_step,
 				.mul = a->step,
-				.makes = bp_winograd_makes(taps[i]),
-				.reads = bp_winograd_reads(taps[i]),
 				.step = taps[i] == 1 ? 1 : a->tap_step,
 			};
-			p.tiles = tiles_along(p.targets, p.step, p.makes);
+			cut_tiles(&p, taps[i] == 1 ? 1 : BP_WINOGRAD_IN);
+			if (taps[i] > 1 && taps[i] < BP_WINOGRAD_TAPS) {
+				struct winograd_axis five = p;
+				cut_tiles(&five, BP_WINOGRAD_IN - 1);
+				p = five.tiles * five.reads < p.tiles * p.reads ? five : p;
+			}
 			ret[n++] = p;
 		}
 	}
@@ -121,18 +132,19 @@ size_t bp_winograd_pieces(const struct side *sd, struct winograd_tiles ret[BP_WI
 /*
  * Whether Winograd's way takes a pass. 3x3 on AVX2: 1.55 times as fast as direct with 16 channels, 1.4 with 8 ->
  * 64, 2.2 with 32, 2.7 with 64, 3 with 128 and more; less where tiles reach beyond a small map, because direct skips
- * the taps there (zone.c): with 64 channels forward 0.3 times on 2x2, 0.85 on 3x3, 1.65 on 4x4, 0.9 on 5x5, 1.4 on 6x6.
- * These follow the multiplications that it saves. Backward-weights gains sooner: 1.4 times on 3x3, 1.1 on 5x5. Narrower
+ * the taps there (zone.c): with 64 channels forward 0.5 times on 2x2, 1.5 on 3x3, 1.65 on 4x4, 1.4 on 5x5, 2.1 on 6x6.
+ * These follow the multiplications that it saves. Backward-weights gains sooner: 2 times on 3x3, 1.7 on 5x5. Narrower
  * layers, little work in any net, keep the smaller rounding, though with 8 to 12 channels it is 1.3 to 1.6 times as
  * fast: a small net then left the curve of its losses that double precision and PyTorch take.
  * 5x5, AVX-512 and AVX2, forward and backward-weights: 1.4 and 1.3 times with 16 channels, 1.65 and 1.55 with 32, 1.75
  * and 1.55 with 64; on small maps 1.2 and 1.05 on 7x7, 0.93 on 5x5, 1.13 and 1.35 on 4x4. With 64 channels on 17x17,
  * 4x4 2.5 and 2.2, 6x6, 7x7, 9x9 and 11x11 1.75 to 1.95 and 1.7 to 1.9; on small maps again where it saves more than a
  * fifth. On one axis, 3 taps: 0.9 times with 16 channels, 1.1 with 32, 1.5 with 64, 1.7 with 128; 5 taps: 1.05 with 32,
- * 1.3 with 64; 7 and 9 taps 1.35 with 50 and 64. With a stride of 2, 16 to 64 channels: 7x7 1.8 to 2.4, 5x5 1.5 (16
- * channels on AVX2 1.0), 4x4 1.4 where tiles fit and 0.9 where not; 3x3, of which nothing remains but pieces of one and
- * two taps, 0.8 to 1.1. In groups, 3x3: of 32 channels 2.1 times with 3 groups, 1.35 with 16; of 16 channels, where the
- * maps, in no cache, are most of the time, 1.2 with 16 groups and 1.5 with 32.
+ * 1.3 with 64; 7 and 9 taps 1.35 with 50 and 64. With a stride of 2, 16 to 64 channels: 7x7 1.8 to 2.4, 5x5 1.5 to 2.2,
+ * 4x4 1.0 to 1.9; 3x3, of which nothing remains but pieces of one and two taps, 0.65 to 1.0 with 16 to 32 channels, 1.1
+ * to 1.45 with 64 and more (AVX-512; 1.0 to 1.3 on AVX2), 0.75 on 3x3 targets, which do not fit. In groups, 3x3: of 32
+ * channels 2.1 times with 3 groups, 1.35 with 16; of 16 channels, where the maps, in no cache, are most of the
+ * time, 1.2 with 16 groups and 1.5 with 32.
  */
 bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass)
 {
@@ -141,17 +153,19 @@ bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass)
 		int channels, products;
 		size_t percent[PASSES];
 	} three = {8, 256, {150, 150, 110}}, other = {8, 256, {125, 125, 125}}, strided = {16, 256, {200, 200, 200}},
-	  line = {32, 1024, {150, 150, 150}};
+	  wide = {64, 4096, {135, 135, 135}}, line = {32, 1024, {150, 150, 150}};
 	const struct bp_conv_shape *s = &cv->s;
 	const struct side *sd = pass == PASS_DATA ? &cv->backward : &cv->forward;
 	if (s->algorithm != BP_CONV_AUTO)
 		return s->algorithm == BP_CONV_WINOGRAD;
-	const bool three_by_three = s->kh == 3 && s->kw == 3;
+	const int64_t weights = (int64_t)sd->kg * sd->ng;
+	const bool three_by_three = s->kh == 3 && s->kw == 3, strides = s->sh > 1 || s->sw > 1;
+	const bool is_wide = sd->kg >= wide.channels && weights >= wide.products;
 	const struct from *from = s->kh == 1 || s->kw == 1 ? &line
-				  : s->sh > 1 || s->sw > 1 ? &strided
+				  : strides                ? (is_wide ? &wide : &strided)
 				  : three_by_three         ? &three
 							   : &other;
-	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || (int64_t)sd->kg * sd->ng < from->products)
+	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || weights < from->products)
 		return false;
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
 	size_t products = 0;

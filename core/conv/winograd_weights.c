@@ -164,15 +164,15 @@ static void block_transform(const struct place *pl)
 	const struct bp_kernels *k = pl->j->cv->k;
 	const struct bp_map from = sources_of(pl), to = targets_of(pl);
 	struct bp_winograd_in xs = {
-		.kh = y->taps,
-		.kw = x->taps,
+		.y = {y->taps, y->reads},
+		.x = {x->taps, x->reads},
 		.channels = pl->end - pl->from,
 		.step = p->x_step,
 		.panel = p->x_ld,
 	};
 	struct bp_winograd_in ys = {
-		.kh = y->taps,
-		.kw = x->taps,
+		.y = {y->taps, y->reads},
+		.x = {x->taps, x->reads},
 		.channels = pl->targets,
 		.step = p->dy_step,
 		.panel = p->panel,
@@ -260,8 +260,8 @@ static void chunk_gradients(const struct place *pl, bp_real *dw)
 	const size_t rows = (pl->end - pl->from) / pl->groups;
 	for (size_t group = 0; group < pl->groups; group++) {
 		const struct bp_winograd_weights w = {
-			.kh = y->taps,
-			.kw = x->taps,
+			.y = {y->taps, y->reads},
+			.x = {x->taps, x->reads},
 			.n = rows,
 			.cols = (int)ng,
 			.w = dw + ((y->tap * kw + x->tap) * kg + pl->from % kg) * oc + pl->to + group * ng,

@@ -5,10 +5,10 @@
  * A tile is the outputs that 6x6 inputs d give: with a 3x3 kernel 4x4, with a 2x2 kernel 5x5. With constant matrices
  * A^T, B^T (6x6, the same for all kernels) and G they are A^T [ (G w G^T) * (B^T d B) ] A, where * multiplies place by
  * place: 36 products instead of 144, or of 100. Along an axis on which the kernel has one tap nothing is transformed: a
- * 1x3 kernel has tiles of 1x4 outputs, 1x6 inputs and 6 places. Summed over channels, each of the places is a matrix
- * product of tiles x channels with channels x channels. Its adjoints give the gradients: with M' = A dy A^T, U' = V^T
- * M' summed over tiles and dw = G^T U' G. Transformed values lie place by place: that of row i and column j is at
- * (columns * i + j) * step.
+ * 1x3 kernel has tiles of 1x4 outputs, 1x6 inputs and 6 places. Tiles of 5 inputs, which make an output less, fit more
+ * maps. Summed over channels, each of the places is a matrix product of tiles x channels with channels x channels.
+ * Its adjoints give the gradients: with M' = A dy A^T, U' = V^T M' summed over tiles and dw = G^T U' G. Transformed
+ * values lie place by place: that of row i and column j is at (columns * i + j) * step.
  */
 #ifndef BP_WINOGRAD_H
 #define BP_WINOGRAD_H
@@ -22,14 +22,16 @@ enum {
 	BP_WINOGRAD_PLACES = 36, /* of a tile */
 };
 
-/* Inputs and places, and outputs, along an axis on which the kernel has so many taps. */
-static inline int bp_winograd_reads(int taps)
+/* One axis of a tile: the kernel's taps, and inputs, and with them places. There are 1 of 1, 2 to 4 of 5, and 2 to 5 of
+ * 6. */
+struct bp_winograd_axis {
+	int taps, reads;
+};
+
+/* Its outputs. */
+static inline int bp_winograd_makes(struct bp_winograd_axis a)
 {
-	return taps == 1 ? 1 : BP_WINOGRAD_IN;
-}
-static inline int bp_winograd_makes(int taps)
-{
-	return taps == 1 ? 1 : BP_WINOGRAD_IN + 1 - taps;
+	return a.reads + 1 - a.taps;
 }
 
 /*
@@ -39,7 +41,7 @@ static inline int bp_winograd_makes(int taps)
  * many are panel_step elements apart.
  */
 struct bp_winograd_in {
-	int kh, kw; /* the kernel's taps, as in all of these */
+	struct bp_winograd_axis y, x;
 	size_t channels;
 	const bp_real *rows[BP_WINOGRAD_IN];
 	size_t col_step;
@@ -54,7 +56,7 @@ struct bp_winograd_in {
  * the map.
  */
 struct bp_winograd_out {
-	int kh, kw;
+	struct bp_winograd_axis y, x;
 	size_t channels;
 	const bp_real *src;
 	size_t step;
@@ -71,7 +73,7 @@ struct bp_winograd_out {
  * tap_step and rows are ld apart; transformed, place q is at u + q * step and rows are u_ld apart.
  */
 struct bp_winograd_weights {
-	int kh, kw;
+	struct bp_winograd_axis y, x;
 	size_t n;
 	int cols;
 	bp_real *w;

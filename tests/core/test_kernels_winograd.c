@@ -9,13 +9,15 @@
 
 enum { OUT = BP_WINOGRAD_OUT, IN = BP_WINOGRAD_IN, PLACES = BP_WINOGRAD_PLACES };
 
-/* The finite points 0, H, -H, R, -R; infinity is the last. */
+/* The finite points 0, H, -H, R, -R, of which five inputs do without the last; infinity comes after them. */
 #define R 1.41421356237309504880
 #define H (1 / R)
 static const double points[IN - 1] = {0, H, -H, R, -R};
 
 static const double bt[IN * IN] = {1, 0, -2.5, 0, 1, 0, 0, -R, -2, H, 1, 0, 0, R, -2, -H, 1, 0, 0, -H, -.5, R, 1, 0, 0,
 	H, -.5, -R, 1, 0, 0, 1, 0, -2.5, 0, 1};
+static const double bt_five[(IN - 1) * (IN - 1)] = {
+	1, -H, -2, R, 0, 0, -1, -H, 1, 0, 0, 1. / 3, -H, 1. / 3, 0, 0, -.5, 0, 1, 0, 0, H, -.5, -R, 1};
 
 /* A matrix of rows x cols numbers, or its transposed. */
 struct matrix {
@@ -24,41 +26,41 @@ struct matrix {
 	bool transposed;
 };
 
-/* B^T, and of kernels with so many taps A^T and G: powers of the points, for n coefficients; G's are divided by the
- * products of the differences of the points. Of one tap all are 1. */
+/* B^T, A^T and G of an axis: powers of the points, for n coefficients; G's are divided by the products of the
+ * differences of the points. Of one tap all are 1. */
 static struct matrix identity(void)
 {
 	return (struct matrix){.m = {1}, .rows = 1, .cols = 1};
 }
 
-static struct matrix b_of(int taps)
+static struct matrix b_of(struct bp_winograd_axis a)
 {
-	struct matrix b = {.rows = IN, .cols = IN};
-	memcpy(b.m, bt, sizeof bt);
-	return taps == 1 ? identity() : b;
+	struct matrix b = {.rows = a.reads, .cols = a.reads};
+	memcpy(b.m, a.reads == IN ? bt : bt_five, (size_t)(a.reads * a.reads) * sizeof *bt);
+	return a.taps == 1 ? identity() : b;
 }
 
-/* IN x n; each row times its factor. */
-static struct matrix powers(int n, const double *factors)
+/* reads x n; each row times its factor. */
+static struct matrix powers(int reads, int n, const double *factors)
 {
-	struct matrix v = {.rows = IN, .cols = n};
-	for (int i = 0; i < IN - 1; i++)
+	struct matrix v = {.rows = reads, .cols = n};
+	for (int i = 0; i < reads - 1; i++)
 		for (int k = 0; k < n; k++)
 			v.m[i * n + k] = factors[i] * (k ? pow(points[i], k) : 1);
-	v.m[(IN - 1) * n + n - 1] = 1;
+	v.m[(reads - 1) * n + n - 1] = 1;
 	return v;
 }
 
-static struct matrix a_of(int taps)
+static struct matrix a_of(struct bp_winograd_axis a)
 {
 	static const double ones[IN - 1] = {1, 1, 1, 1, 1};
-	return taps == 1 ? identity() : powers(bp_winograd_makes(taps), ones);
+	return a.taps == 1 ? identity() : powers(a.reads, bp_winograd_makes(a), ones);
 }
 
-static struct matrix g_of(int taps)
+static struct matrix g_of(struct bp_winograd_axis a)
 {
-	static const double factors[IN - 1] = {1, -2. / 3, -2. / 3, 1. / 6, 1. / 6};
-	return taps == 1 ? identity() : powers(taps, factors);
+	static const double six[IN - 1] = {1, -2. / 3, -2. / 3, 1. / 6, 1. / 6}, five[IN - 2] = {1, -R, -R, R / 3};
+	return a.taps == 1 ? identity() : powers(a.reads, a.taps, a.reads == IN ? six : five);
 }
 
 static struct matrix transposed(struct matrix m)
@@ -67,10 +69,10 @@ static struct matrix transposed(struct matrix m)
 	return m;
 }
 
-static void draw_kernel(struct draw *d, int *ret_h, int *ret_w)
+static struct bp_winograd_axis draw_axis(struct draw *d)
 {
-	*ret_h = draw_int(d, 1, BP_WINOGRAD_TAPS);
-	*ret_w = draw_int(d, 1, BP_WINOGRAD_TAPS);
+	const int taps = draw_int(d, 1, BP_WINOGRAD_TAPS);
+	return (struct bp_winograd_axis){taps, taps == 1 ? 1 : taps < BP_WINOGRAD_TAPS ? draw_int(d, IN - 1, IN) : IN};
 }
 
 static double element(const struct matrix *m, int i, int j)
@@ -153,25 +155,24 @@ static void check_in(const struct bp_kernels *k, struct draw *d, struct bp_winog
 
 void check_winograd_input(const struct bp_kernels *k, struct draw *d)
 {
-	struct bp_winograd_in p = {0};
-	draw_kernel(d, &p.kh, &p.kw);
-	struct matrix m = b_of(p.kh), n = b_of(p.kw);
+	struct bp_winograd_in p = {.y = draw_axis(d), .x = draw_axis(d)};
+	struct matrix m = b_of(p.y), n = b_of(p.x);
 	check_in(k, d, p, &m, &n, k->winograd_input);
 }
 
 void check_winograd_gradient(const struct bp_kernels *k, struct draw *d)
 {
-	struct bp_winograd_in p = {0};
-	draw_kernel(d, &p.kh, &p.kw);
-	struct matrix m = a_of(p.kh), n = a_of(p.kw);
+	struct bp_winograd_in p = {.y = draw_axis(d), .x = draw_axis(d)};
+	struct matrix m = a_of(p.y), n = a_of(p.x);
 	check_in(k, d, p, &m, &n, k->winograd_gradient);
 }
 
 void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 {
 	struct bp_winograd_out p = {.channels = draw_int(d, 1, 5 * k->vlen), .acc = draw_bool(d), .relu = draw_bool(d)};
-	draw_kernel(d, &p.kh, &p.kw);
-	const struct matrix m = transposed(a_of(p.kh)), mt = transposed(a_of(p.kw));
+	p.y = draw_axis(d);
+	p.x = draw_axis(d);
+	const struct matrix m = transposed(a_of(p.y)), mt = transposed(a_of(p.x));
 	const int places = width(&m) * width(&mt);
 	p.rows = draw_int(d, 1, height(&m));
 	p.cols = draw_int(d, 1, height(&mt));
@@ -223,23 +224,25 @@ void check_winograd_output(const struct bp_kernels *k, struct draw *d)
 
 static size_t tap_at(const struct bp_winograd_weights *p, int t)
 {
-	return t / p->kw * p->line_step + t % p->kw * p->tap_step;
+	return t / p->x.taps * p->line_step + t % p->x.taps * p->tap_step;
 }
 
 /* Weights into places, or the gradient of places into that of weights. */
 static void check_weights(const struct bp_kernels *k, struct draw *d, bool back)
 {
 	struct bp_winograd_weights p = {.n = draw_int(d, 0, 5), .cols = draw_int(d, 1, 3 * k->vlen)};
-	draw_kernel(d, &p.kh, &p.kw);
-	const struct matrix g = g_of(p.kh), gt = g_of(p.kw), g_back = transposed(g), gt_back = transposed(gt);
-	const int taps = p.kh * p.kw, places = height(&g) * height(&gt);
+	p.y = draw_axis(d);
+	p.x = draw_axis(d);
+	const struct matrix g = g_of(p.y), gt = g_of(p.x), g_back = transposed(g), gt_back = transposed(gt);
+	const int taps = p.y.taps * p.x.taps, places = height(&g) * height(&gt);
 	const size_t cols = p.cols, wide = (cols + k->vlen - 1) / k->vlen * k->vlen;
 	p.ld = cols + draw_int(d, 0, 3);
 	p.tap_step = p.n * p.ld + draw_int(d, 0, 3);
-	p.line_step = p.kw * p.tap_step + draw_int(d, 0, 3);
+	p.line_step = p.x.taps * p.tap_step + draw_int(d, 0, 3);
 	p.u_ld = wide + draw_int(d, 0, 3);
 	p.step = p.n * p.u_ld + draw_int(d, 0, 3);
-	const size_t w_size = p.n ? (p.kh - 1) * p.line_step + (p.kw - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
+	const size_t w_size =
+		p.n ? (p.y.taps - 1) * p.line_step + (p.x.taps - 1) * p.tap_step + (p.n - 1) * p.ld + cols : 0;
 	const size_t u_size = p.n ? (places - 1) * p.step + (p.n - 1) * p.u_ld + wide : 0;
 	p.w = guard_new(w_size);
 	p.u = guard_new(u_size);
