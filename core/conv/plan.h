@@ -28,11 +28,13 @@ struct lattice {
 
 /* Winograd's way (winograd_tiles.c): one axis of a piece of a kernel that has transforms, and of the targets as tiles.
  */
-enum { BP_WINOGRAD_PIECES = 9 };
+enum { BP_WINOGRAD_PIECES = 9, BP_WINOGRAD_PARTS = 3 };
 struct winograd_axis {
-	int taps, tap, tap_step;  /* of the piece; which of the kernel's is the first, and from one to the next */
-	int targets, from, scale; /* target i is pixel from + i scale, and reads ... */
-	int64_t at;               /* ... its first tap at pixel at + i mul of the sources */
+	int parts; /* of the piece, which differ in what is said by part alone: they are summed as channels are */
+	int taps, tap_step;            /* of a part; from one of the kernel's to the next */
+	int tap[BP_WINOGRAD_PARTS];    /* which of the kernel's is the first */
+	int targets, from, scale;      /* target i is pixel from + i scale, and reads ... */
+	int64_t at[BP_WINOGRAD_PARTS]; /* ... its first tap at pixel at + i mul of the sources; ascending */
 	int mul;
 	int makes, reads; /* targets and sources of a tile */
 	int step;         /* from target to target of it, a dilation; its sources are mul step apart */
@@ -41,6 +43,7 @@ struct winograd_axis {
 struct winograd_tiles {
 	struct winograd_axis y, x;
 	size_t places;    /* of a tile, as many as sources */
+	size_t parts;     /* of both axes */
 	bool first, last; /* of the pieces with the same targets, which are added */
 };
 
@@ -95,6 +98,7 @@ struct weights_plan {
 struct winograd_weights_plan {
 	size_t pieces;
 	struct winograd_tiles tiles[BP_WINOGRAD_PIECES];
+	size_t parts;  /* of the piece that has the most */
 	size_t least;  /* tiles of an image, of the piece that has the fewest */
 	size_t block;  /* tiles of a sweep */
 	size_t ranges; /* of source channels, or of groups */
@@ -427,7 +431,10 @@ struct bp_map {
 };
 /* Bytes of such zeros for sources or targets of so many channels. */
 size_t bp_winograd_zeros(const struct winograd_tiles *w, int channels);
-/* Where a tile of rows x cols pixels, whose first is (y, x), reads: ret->rows, col_step, lo and hi. */
+/* Where a tile reads the sources of a part: ret->rows, col_step, lo and hi. */
+void bp_tile_part(const struct bp_map *m, const struct winograd_tiles *w, const struct bp_tile *t, size_t part,
+	struct bp_winograd_in *ret);
+/* The same of rows x cols pixels, whose first is (y, x). */
 struct bp_winograd_in;
 void bp_tile_rows(
 	const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows, int cols, struct bp_winograd_in *ret);

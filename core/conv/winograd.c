@@ -1,7 +1,8 @@
 /*
  * winograd.c - one direction of a convolution (forward, or backward-data) in Winograd's way: with 3x3 kernels a quarter
  * of the multiplications of the direct way, with 5x5 9 of 25 (kernels/winograd.h). Called by conv.c on the trainer's
- * thread; its tasks run on any. What follows is done for each piece of the kernel (winograd_tiles.c).
+ * thread; its tasks run on any. What follows is done for each piece of the kernel (winograd_tiles.c); of its parts, the
+ * source channels stand side by side.
  *
  * First the weights are transformed into panels of target channels for each of the places. Then each task takes
  * a block of tiles and a range of panels: it transforms the block's sources, makes for each place the product of
@@ -43,10 +44,17 @@ static size_t piece_taps(const struct winograd_plan *p)
 	return (size_t)p->tiles.y.taps * p->tiles.x.taps;
 }
 
-/* K of the products is summed in parts of a panel that stay in L1. */
-static size_t part_length(const struct side *sd)
+/* K of the products: the source channels of a group, of each part of the piece. */
+static size_t sum_length(const struct side *sd, const struct winograd_plan *p)
 {
-	return divide_up(sd->kg, divide_up(sd->kg, sd->depth));
+	return p->tiles.parts * (size_t)sd->kg;
+}
+
+/* It is summed in pieces of a panel that stay in L1. */
+static size_t slice_length(const struct side *sd, const struct winograd_plan *p)
+{
+	const size_t all = sum_length(sd, p);
+	return divide_up(all, divide_up(all, sd->depth));
 }
 
 /* From row to row of a panel of transformed weights: no wider than a group. */
@@ -59,12 +67,12 @@ static void piece_plan(const struct bp_conv *cv, const struct side *sd, struct w
 {
 	const size_t vlen = cv->k->vlen, nr = sd->tile.nr, places = p->tiles.places;
 	p->bundle = bp_winograd_bundle(cv);
-	p->u_step = bp_winograd_step(side_units(cv, sd) * sd->kg * panel_ld(cv, sd));
+	p->u_step = bp_winograd_step(side_units(cv, sd) * sum_length(sd, p) * panel_ld(cv, sd));
 	const bool own = bp_winograd_cut_plan(cv, sd, p);
-	p->in_ld = round_up(p->bundle * sd->kg, vlen);
+	p->in_ld = round_up((p->tiles.parts - 1) * sd->kg + round_up(p->bundle * sd->kg, vlen), vlen);
 	p->in_step = bp_winograd_step(p->block * p->in_ld);
 	p->out_step = bp_winograd_step(p->block * round_up(p->bundle * sd->ng, vlen));
-	p->own_step = own ? bp_winograd_step(part_length(sd) * panel_ld(cv, sd)) : 0;
+	p->own_step = own ? bp_winograd_step(slice_length(sd, p) * panel_ld(cv, sd)) : 0;
 	size_t transform = piece_taps(p) * PACK_ROWS * nr * sizeof(bp_real);
 	size_t block_bytes = (p->in_step + p->out_step) * places * sizeof(bp_real) + 2 * p->block * sizeof(void *);
 	if (p->own_step)
@@ -100,14 +108,16 @@ static size_t side_workspace(const struct side *sd, int threads)
 	return bytes;
 }
 
-static size_t pack_parts(const struct side *sd)
+/* Tasks that transform the rows of a part of a unit. */
+static size_t pack_tasks(const struct side *sd)
 {
 	return divide_up(sd->kg, PACK_ROWS);
 }
 
-/* n rows of a unit (a group's panel) of transformed weights, from `row` on, to u; taps is room for them before. */
-static void pack_rows(
-	const struct job *j, size_t unit, size_t row, size_t n, struct bp_winograd_weights *w, bp_real *taps)
+/* n rows of a unit (a group's panel) of transformed weights, from `row` of a part on, to u; taps is room for them
+ * before. */
+static void pack_rows(const struct job *j, size_t unit, size_t part, size_t row, size_t n,
+	struct bp_winograd_weights *w, bp_real *taps)
 {
 	const struct side *sd = j->sd;
 	const struct bp_kernels *k = j->cv->k;
@@ -116,18 +126,20 @@ static void pack_rows(
 	const int first = (int)(unit % sd->panels) * sd->tile.nr, kw = j->cv->s.kw;
 	w->y = (struct bp_winograd_axis){y->taps, y->reads};
 	w->x = (struct bp_winograd_axis){x->taps, x->reads};
+	const size_t down = part / x->parts, across = part % x->parts;
+	const int tap_y = y->tap[down], tap_x = x->tap[across];
 	w->n = n;
 	w->u_ld = panel_ld(j->cv, sd);
 	w->cols = least(sd->ng - first, sd->tile.nr);
 	if (!sd->transposed) {
-		w->w = (bp_real *)j->call.w + (size_t)(y->tap * kw + x->tap) * tap_size + row * oc + group * sd->ng +
+		w->w = (bp_real *)j->call.w + (size_t)(tap_y * kw + tap_x) * tap_size + row * oc + group * sd->ng +
 		       first;
 		w->tap_step = x->tap_step * tap_size;
 		w->line_step = (size_t)y->tap_step * kw * tap_size;
 		w->ld = oc;
 	} else {
 		for (int t = 0; t < y->taps * x->taps; t++) {
-			const int tap = (y->tap + t / x->taps * y->tap_step) * kw + x->tap + t % x->taps * x->tap_step;
+			const int tap = (tap_y + t / x->taps * y->tap_step) * kw + tap_x + t % x->taps * x->tap_step;
 			k->pack_transposed(taps + t * n * sd->tile.nr, sd->tile.nr,
 				j->call.w + tap * tap_size + first * oc + group * sd->kg + row, oc, n, w->cols);
 		}
@@ -144,9 +156,11 @@ static void pack_task(const void *job, size_t i, void *scratch)
 {
 	const struct job *j = job;
 	const struct side *sd = j->sd;
-	const size_t unit = i / pack_parts(sd), row = i % pack_parts(sd) * PACK_ROWS, left = sd->kg - row;
-	struct bp_winograd_weights w = {.u = j->u + (unit * sd->kg + row) * panel_ld(j->cv, sd), .step = j->p->u_step};
-	pack_rows(j, unit, row, left < PACK_ROWS ? left : PACK_ROWS, &w, scratch);
+	const size_t all = pack_tasks(sd), parts = j->p->tiles.parts, unit = i / all / parts, part = i / all % parts;
+	const size_t row = i % all * PACK_ROWS, left = sd->kg - row;
+	struct bp_winograd_weights w = {
+		.u = j->u + ((unit * parts + part) * sd->kg + row) * panel_ld(j->cv, sd), .step = j->p->u_step};
+	pack_rows(j, unit, part, row, left < PACK_ROWS ? left : PACK_ROWS, &w, scratch);
 }
 
 /* A task's block: rows of transformed sources at v and of sums at m, for units [unit, end): of one group, or all of
@@ -223,15 +237,17 @@ static void block_sources(const struct block *b)
 	};
 	struct bp_tile t = bp_tile_at(&p->tiles, b->first);
 	for (size_t i = 0; i < b->tiles; i++, bp_tile_next(&p->tiles, &t)) {
-		bp_tile_rows(&map, t.image, y->at + t.y * y->mul, x->at + t.x * x->mul, y->reads, x->reads, &in);
 		in.dst = b->v + i * p->in_ld;
-		j->cv->k->winograd_input(&in);
+		for (size_t part = 0; part < p->tiles.parts; part++, in.dst += sd->kg) {
+			bp_tile_part(&map, &p->tiles, &t, part, &in);
+			j->cv->k->winograd_input(&in);
+		}
 	}
 }
 
-/* M = or += V U at one place: a part of a unit, rows [k0, k0 + kc) of U, which lie at b. As
- * much of what comes after them is asked for. */
-static void block_part(struct block *bl, size_t place, size_t unit, size_t k0, size_t kc, const bp_real *b)
+/* M = or += V U at one place: a slice of a unit, rows [k0, k0 + kc) of U, which lie at b. As much of what comes after
+ * them is asked for. */
+static void block_slice(struct block *bl, size_t place, size_t unit, size_t k0, size_t kc, const bp_real *b)
 {
 	const struct side *sd = bl->j->sd;
 	const struct winograd_plan *p = bl->j->p;
@@ -265,30 +281,40 @@ static void block_products(struct block *b)
 {
 	const struct side *sd = b->j->sd;
 	const struct winograd_plan *p = b->j->p;
-	const size_t kg = sd->kg, length = part_length(sd), ld = panel_ld(b->j->cv, sd);
+	const size_t all = sum_length(sd, p), length = slice_length(sd, p), ld = panel_ld(b->j->cv, sd);
 	for (size_t place = 0; place < p->tiles.places; place++)
 		for (size_t unit = b->unit; unit < b->end; unit++)
-			for (size_t k0 = 0; k0 < kg; k0 += length)
-				block_part(b, place, unit, k0, kg - k0 < length ? kg - k0 : length,
-					b->j->u + place * p->u_step + (unit * kg + k0) * ld);
+			for (size_t k0 = 0; k0 < all; k0 += length)
+				block_slice(b, place, unit, k0, all - k0 < length ? all - k0 : length,
+					b->j->u + place * p->u_step + (unit * all + k0) * ld);
 }
 
-/* By weights that the task transforms part by part. */
+/* Rows [k0, k0 + kc) of a unit's transformed weights, of which those of a part follow on each other. */
+static void own_slice(const struct block *b, size_t unit, size_t k0, size_t kc)
+{
+	const struct winograd_plan *p = b->j->p;
+	const size_t kg = b->j->sd->kg;
+	for (size_t at = k0, n; at < k0 + kc; at += n) {
+		struct bp_winograd_weights w = {
+			.u = b->own + (at - k0) * panel_ld(b->j->cv, b->j->sd), .step = p->own_step};
+		n = kg - at % kg < k0 + kc - at ? kg - at % kg : k0 + kc - at;
+		n = n < PACK_ROWS ? n : PACK_ROWS;
+		pack_rows(b->j, unit, at / kg, at % kg, n, &w, b->own + p->tiles.places * p->own_step);
+	}
+}
+
+/* By weights that the task transforms slice by slice. */
 static void block_own_products(struct block *b)
 {
 	const struct side *sd = b->j->sd;
-	const size_t kg = sd->kg, length = part_length(sd), ld = panel_ld(b->j->cv, sd), step = b->j->p->own_step;
-	const size_t places = b->j->p->tiles.places;
+	const struct winograd_plan *p = b->j->p;
+	const size_t all = sum_length(sd, p), length = slice_length(sd, p);
 	for (size_t unit = b->unit; unit < b->end; unit++)
-		for (size_t k0 = 0; k0 < kg; k0 += length) {
-			const size_t kc = kg - k0 < length ? kg - k0 : length;
-			for (size_t row = 0; row < kc; row += PACK_ROWS) {
-				struct bp_winograd_weights w = {.u = b->own + row * ld, .step = step};
-				pack_rows(b->j, unit, k0 + row, kc - row < PACK_ROWS ? kc - row : PACK_ROWS, &w,
-					b->own + places * step);
-			}
-			for (size_t place = 0; place < places; place++)
-				block_part(b, place, unit, k0, kc, b->own + place * step);
+		for (size_t k0 = 0; k0 < all; k0 += length) {
+			const size_t kc = all - k0 < length ? all - k0 : length;
+			own_slice(b, unit, k0, kc);
+			for (size_t place = 0; place < p->tiles.places; place++)
+				block_slice(b, place, unit, k0, kc, b->own + place * p->own_step);
 		}
 }
 
@@ -344,8 +370,8 @@ static void block_ahead(struct block *b, const struct block *next)
 	const struct job *j = b->j;
 	const struct side *sd = j->sd;
 	const struct winograd_tiles *w = &j->p->tiles;
-	const size_t times =
-		w->places * (b->end - b->unit) * divide_up(sd->kg, part_length(sd)) * divide_up(b->tiles, sd->tile.mr);
+	const size_t times = w->places * (b->end - b->unit) * divide_up(sum_length(sd, j->p), slice_length(sd, j->p)) *
+			     divide_up(b->tiles, sd->tile.mr);
 	const struct bp_map to = {
 		.at = j->call.out + unit_target(j, b->unit), .h = sd->out_h, .w = sd->out_w, .c = sd->out_c};
 	const struct bp_map from = sources_of(j, next->unit);
@@ -399,7 +425,7 @@ static void run_piece(const struct bp_conv *cv, const struct side *sd, const str
 	j.zeros = (bp_real *)((char *)ws + ahead_bytes(p));
 	memset(j.zeros, 0, zeros);
 	j.cut = bp_winograd_cut(cv, sd, p, call->n);
-	const struct phase phases[] = {{pack_parts(sd) * side_units(cv, sd), pack_task},
+	const struct phase phases[] = {{pack_tasks(sd) * p->tiles.parts * side_units(cv, sd), pack_task},
 		{j.cut.blocks * j.cut.cuts, block_task}, {call->parts && j.cut.cuts > 1 ? j.cut.blocks : 0, part_task}};
 	const int own = p->own_step > 0;
 	struct work w = {&j, phases + own, 3 - own, (char *)j.zeros + zeros, p->scratch};

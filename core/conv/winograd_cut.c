@@ -54,7 +54,7 @@ struct winograd_cut bp_winograd_cut(
 	const size_t tiles = n * winograd_tiles_of(&p->tiles), line = p->lines ? p->tiles.x.tiles : 1;
 	const size_t lines = tiles / line, each = p->block / line, least_cuts = divide_up(cv->s.groups, p->bundle);
 	struct winograd_cut c = {.tiles = tiles,
-		.work = tiles * p->tiles.places * cv->s.groups * sd->kg * sd->ng,
+		.work = tiles * p->tiles.places * p->tiles.parts * cv->s.groups * sd->kg * sd->ng,
 		.unit_parts = unit_parts(cv, sd)};
 	size_t want = c.work / TASK_WORK, blocks = divide_up(lines, each), most_blocks = lines / divide_up(each, 2);
 	want = want < 1 ? 1 : want > TASKS ? TASKS : want;

@@ -61,8 +61,10 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	struct winograd_weights_plan *p = &cv->winograd_weights;
 	size_t places = 0, tiles = SIZE_MAX; /* of a tile, at most; of a piece, at least */
 	p->pieces = bp_winograd_pieces(sd, p->tiles);
+	p->parts = 1;
 	for (size_t i = 0; i < p->pieces; i++) {
 		places = p->tiles[i].places > places ? p->tiles[i].places : places;
+		p->parts = p->tiles[i].parts > p->parts ? p->tiles[i].parts : p->parts;
 		tiles = winograd_tiles_of(&p->tiles[i]) < tiles ? winograd_tiles_of(&p->tiles[i]) : tiles;
 	}
 	p->least = tiles;
@@ -73,21 +75,21 @@ void bp_winograd_weights_plan(struct bp_conv *cv)
 	while (p->max_chunks < MAX_CHUNKS && 2 * p->max_chunks <= fit && 2 * p->max_chunks * SHORT_CHUNK <= tiles)
 		p->max_chunks *= 2;
 	p->ranges = groups > 1 ? divide_up(groups, bp_winograd_bundle(cv))
-			       : divide_up(places * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
+			       : divide_up(places * p->parts * c * p->u_ld * sizeof(bp_real), RANGE_BYTES);
 	if (p->ranges * p->max_chunks < FEW_TASKS)
 		p->ranges = divide_up(FEW_TASKS, p->max_chunks);
 	const size_t parts = range_parts(cv);
 	p->ranges = p->ranges < parts ? p->ranges : parts;
 	const size_t rows = divide_up(parts, p->ranges) * (c / parts);
-	p->block = places * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
+	p->block = places * p->parts * rows * p->u_ld * sizeof(bp_real) > LARGE_BYTES ? LARGE_BLOCK : BLOCK;
 	p->block = p->block < tiles ? p->block : tiles;
-	p->x_ld = round_up(rows, vlen);
+	p->x_ld = round_up((p->parts - 1) * rows + round_up(rows, vlen), vlen);
 	p->x_step = bp_winograd_step(p->block * p->x_ld);
 	/* Groups follow on each other in one panel, which is read to the end of a vector. */
 	p->panel = groups > 1 ? round_up(rows / sd->kg * ng, vlen) : nr;
 	p->panel_step = p->block * p->panel;
 	p->dy_step = bp_winograd_step((groups > 1 ? 1 : sd->panels) * p->panel_step + vlen);
-	p->u_step = bp_winograd_step(rows * p->u_ld);
+	p->u_step = bp_winograd_step(p->parts * rows * p->u_ld);
 	p->scratch = (p->x_step + p->dy_step + p->u_step) * places * sizeof(bp_real);
 }
 
@@ -180,13 +182,21 @@ static void block_transform(const struct place *pl)
 	};
 	struct bp_tile t = bp_tile_at(pl->piece, pl->first);
 	for (size_t i = 0; i < pl->tiles; i++, bp_tile_next(pl->piece, &t)) {
-		bp_tile_rows(&from, t.image, y->at + t.y * y->mul, x->at + t.x * x->mul, y->reads, x->reads, &xs);
 		xs.dst = pl->v + i * p->x_ld;
-		k->winograd_input(&xs);
+		for (size_t part = 0; part < pl->piece->parts; part++, xs.dst += xs.channels) {
+			bp_tile_part(&from, pl->piece, &t, part, &xs);
+			k->winograd_input(&xs);
+		}
 		bp_tile_rows(&to, t.image, t.y, t.x, y->makes, x->makes, &ys);
 		ys.dst = pl->m + i * p->panel;
 		k->winograd_gradient(&ys);
 	}
+}
+
+/* Of a group's U': its source channels, of each part. */
+static size_t u_rows(const struct place *pl)
+{
+	return pl->piece->parts * (pl->end - pl->from) / pl->groups;
 }
 
 /* U' = or += V^T M' at every place. That of the next one is asked for meanwhile, which takes as many bytes as there
@@ -196,8 +206,7 @@ static void block_sums(struct place *pl, bool acc)
 	const struct bp_conv *cv = pl->j->cv;
 	const struct bp_kernels *k = cv->k;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
-	const size_t rows = (pl->end - pl->from) / pl->groups, tall = divide_up(rows, cv->forward.tile.mr),
-		     nr = cv->forward.tile.nr;
+	const size_t rows = u_rows(pl), tall = divide_up(rows, cv->forward.tile.mr), nr = cv->forward.tile.nr;
 	const size_t panels = cv->forward.panels, ng = cv->forward.ng, step = groups_of(cv) > 1 ? nr : p->panel_step;
 	for (size_t place = 0; place < pl->piece->places; place++) {
 		const char *next = (const char *)(pl->u + (place + 1) % pl->piece->places * p->u_step);
@@ -241,8 +250,9 @@ static void chunk_bias(const struct job *j, size_t chunk, bp_real *db)
 static void block_ahead(struct place *pl, size_t end)
 {
 	const struct bp_conv *cv = pl->j->cv;
-	const size_t rows = (pl->end - pl->from) / pl->groups, first = pl->first + pl->tiles, left = end - first;
-	const size_t times = pl->piece->places * pl->groups * cv->forward.panels * divide_up(rows, cv->forward.tile.mr);
+	const size_t first = pl->first + pl->tiles, left = end - first;
+	const size_t times =
+		pl->piece->places * pl->groups * cv->forward.panels * divide_up(u_rows(pl), cv->forward.tile.mr);
 	const size_t tiles = left < pl->tiles ? left : pl->tiles;
 	const struct bp_map from = sources_of(pl), to = targets_of(pl);
 	pl->ahead = (struct ahead){0};
@@ -250,30 +260,28 @@ static void block_ahead(struct place *pl, size_t end)
 	bp_tiles_ahead(&pl->ahead, pl->piece, false, &to, first, tiles, pl->targets, times);
 }
 
-/* Of each group, dW from U'. */
-static void chunk_gradients(const struct place *pl, bp_real *dw)
+/* Of a group, or of a part, dW from U'. */
+static void chunk_gradients(const struct place *pl, size_t group, size_t part, bp_real *dw)
 {
 	const struct bp_conv *cv = pl->j->cv;
 	const struct winograd_weights_plan *p = &cv->winograd_weights;
 	const struct winograd_axis *y = &pl->piece->y, *x = &pl->piece->x;
 	const size_t kg = cv->forward.kg, ng = cv->forward.ng, oc = cv->s.oc, kw = cv->s.kw;
-	const size_t rows = (pl->end - pl->from) / pl->groups;
-	for (size_t group = 0; group < pl->groups; group++) {
-		const struct bp_winograd_weights w = {
-			.y = {y->taps, y->reads},
-			.x = {x->taps, x->reads},
-			.n = rows,
-			.cols = (int)ng,
-			.w = dw + ((y->tap * kw + x->tap) * kg + pl->from % kg) * oc + pl->to + group * ng,
-			.line_step = y->tap_step * kw * kg * oc,
-			.tap_step = x->tap_step * kg * oc,
-			.ld = oc,
-			.u = pl->u + group * rows * p->u_ld,
-			.step = p->u_step,
-			.u_ld = p->u_ld,
-		};
-		cv->k->winograd_weights_gradient(&w);
-	}
+	const size_t rows = (pl->end - pl->from) / pl->groups, down = part / x->parts, across = part % x->parts;
+	const struct bp_winograd_weights w = {
+		.y = {y->taps, y->reads},
+		.x = {x->taps, x->reads},
+		.n = rows,
+		.cols = (int)ng,
+		.w = dw + ((y->tap[down] * kw + x->tap[across]) * kg + pl->from % kg) * oc + pl->to + group * ng,
+		.line_step = y->tap_step * kw * kg * oc,
+		.tap_step = x->tap_step * kg * oc,
+		.ld = oc,
+		.u = pl->u + (group + part) * rows * p->u_ld,
+		.step = p->u_step,
+		.u_ld = p->u_ld,
+	};
+	cv->k->winograd_weights_gradient(&w);
 }
 
 static void chunk_task(const void *job, size_t i, void *scratch)
@@ -295,7 +303,9 @@ static void chunk_task(const void *job, size_t i, void *scratch)
 		block_ahead(&pl, end);
 		block_sums(&pl, pl.first > chunk * each);
 	}
-	chunk_gradients(&pl, chunk_dw(&j->chunks, chunk));
+	for (size_t group = 0; group < pl.groups; group++)
+		for (size_t part = 0; part < pl.piece->parts; part++)
+			chunk_gradients(&pl, group, part, chunk_dw(&j->chunks, chunk));
 	if (j->call.db && range == 0 && piece == 0)
 		chunk_bias(j, chunk, chunk_db(&j->chunks, chunk));
 }
@@ -324,7 +334,8 @@ void bp_winograd_weights_run(
 	const size_t size = weights_size(cv);
 	size_t work = 0;
 	for (size_t i = 0; i < p->pieces; i++)
-		work += call->n * winograd_tiles_of(&p->tiles[i]) * p->tiles[i].places * cv->forward.kg * cv->s.oc;
+		work += call->n * winograd_tiles_of(&p->tiles[i]) * p->tiles[i].places * p->tiles[i].parts *
+			cv->forward.kg * cv->s.oc;
 	struct job j = {.cv = cv, .call = *call};
 	j.chunks = (struct chunks){
 		.n = count_chunks(p, (size_t)call->n * p->least, work),
