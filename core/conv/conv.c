@@ -16,6 +16,7 @@ static const struct way *const ways[] = {
 	&bp_way_grouped,
 	&bp_way_pointwise,
 	&bp_way_winograd,
+	&bp_way_unshuffle,
 	&bp_way_narrow,
 	&bp_way_gemm,
 };
@@ -83,7 +84,7 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	struct bp_conv *cv = plan_new(s, k, max_batch);
 	if (!cv)
 		return NULL;
-	if (!bp_narrow_new(cv)) {
+	if (!bp_unshuffle_new(cv) || !bp_narrow_new(cv)) {
 		bp_conv_free(cv);
 		return NULL;
 	}
@@ -105,6 +106,7 @@ void bp_conv_free(struct bp_conv *cv)
 		return;
 	for (enum pass p = 0; p < PASSES; p++)
 		bp_conv_free(cv->wide[p]);
+	bp_conv_free(cv->cells);
 	bp_zones_free(&cv->forward);
 	bp_zones_free(&cv->backward);
 	free(cv->forward.lattices);

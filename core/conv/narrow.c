@@ -73,7 +73,7 @@ static bool wide_new(const struct bp_conv *cv, const struct narrow *n, struct bp
 bool bp_narrow_new(struct bp_conv *cv)
 {
 	const struct bp_conv_shape *s = &cv->s;
-	if (s->groups > 1 || s->dw > 1 || s->kw == 1)
+	if (s->groups > 1 || s->dw > 1 || s->kw == 1 || s->algorithm == BP_CONV_WINOGRAD)
 		return true;
 	/* Forward's slim tile waits for its broadcasts, and of few rows for its own sums; not backward-weights'. */
 	const double slim = cv->k->tall.mr > 8 ? 1.2 : 1.45;
@@ -97,7 +97,7 @@ bool bp_narrow_new(struct bp_conv *cv)
 
 static bool fits(const struct bp_conv *cv, enum pass pass)
 {
-	return cv->wide[pass] != NULL && cv->s.algorithm != BP_CONV_WINOGRAD;
+	return cv->wide[pass] != NULL;
 }
 
 static size_t weights_bytes(const struct bp_conv *wide)

@@ -157,7 +157,7 @@ struct way {
 };
 
 extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_grouped, bp_way_pointwise,
-	bp_way_winograd, bp_way_narrow, bp_way_gemm;
+	bp_way_winograd, bp_way_unshuffle, bp_way_narrow, bp_way_gemm;
 
 /* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
 struct choice {
@@ -178,6 +178,7 @@ struct bp_conv {
 	struct bands_plan bands;
 	struct rows_plan rows;
 	struct bp_conv *wide[PASSES]; /* of the narrow way; or NULL */
+	struct bp_conv *cells;        /* of the unshuffling way; or NULL */
 	int *bounds;                  /* memory of lattices' lo and hi */
 };
 
@@ -349,8 +350,9 @@ void bp_grouped_turn_back(const struct bp_conv *cv, size_t i, const bp_real *dw,
 void bp_grouped_forward(const struct bp_conv *cv, const struct bp_depthwise *d);
 void bp_grouped_backward(const struct bp_conv *cv, const struct bp_depthwise_backward *d);
 
-/* narrow.c: makes cv->wide, where that is worth it; false when out of memory. */
+/* narrow.c: makes cv->wide, where that is worth it; unshuffle.c: cv->cells. False when out of memory. */
 bool bp_narrow_new(struct bp_conv *cv);
+bool bp_unshuffle_new(struct bp_conv *cv);
 /* conv.c: a plan of the indirect GEMM alone. gemm.c: its forward. */
 struct bp_conv *bp_conv_plain_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch);
 struct gemm_call;
@@ -395,6 +397,8 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 
 /* Whether Winograd's way takes a pass. */
 bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass);
+/* Its multiplications of an image, by pairs of a source and a target channel. */
+size_t bp_winograd_products(const struct side *sd);
 /* The pieces of a direction. */
 size_t bp_winograd_pieces(const struct side *sd, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
 /* Tiles of an image. */

@@ -277,6 +277,12 @@ static const struct {
 	{{1, 150, 40, 1, 148, 33, 1, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_WINOGRAD, false}, 20},
 	{{1, 75, 33, 1, 75, 40, 1, 5, 1, 1, 0, 2, 1, 1, 1, BP_CONV_AUTO, false}, 30},
 	{{37, 9, 32, 37, 9, 35, 3, 1, 1, 1, 1, 0, 1, 1, 1, BP_CONV_AUTO, false}, 10},
+	/* Few channels with a stride, whose pixels become channels: of padding that is no multiple of it, of maps too.
+	 */
+	{{27, 25, 3, 14, 13, 33, 7, 7, 2, 2, 3, 3, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{42, 39, 3, 9, 8, 20, 11, 11, 4, 4, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 5},
+	{{33, 47, 2, 16, 15, 20, 5, 8, 2, 3, 1, 4, 1, 1, 1, BP_CONV_AUTO, false}, 7},
+	{{30, 31, 6, 15, 16, 70, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 5},
 	/* Cut into zones: a tap a piece, and several. */
 	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT, false}, 17},
 	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 23},
