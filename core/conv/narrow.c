@@ -5,13 +5,20 @@
  * instead of 5. Called by conv.c on the trainer's thread.
  *
  * The wide convolution is one of the indirect GEMM. Backward-data without a stride is a convolution of dY by the
- * kernel in reverse, and goes the same way.
+ * kernel in reverse, and goes the same way. Wide kernels of 5x5 and more have a stride that unshuffle.c turns into
+ * channels, so that forward and backward-weights of 3 to 7 channels go Winograd's way, also to many channels: two
+ * neighbours of 3 channels read cells of 6.
  *
  * build/bench_conv 1 direct [avx2] N H C OC K S 1, forward / dx / dW, GFLOP/s of the narrow kernel, before -> now:
  *	1 -> 6, 5x5 on 28x28	AVX-512 20 7 12 -> 33 17 19	AVX2 22 8 16 -> 32 19 23
  *	6 -> 6, 5x5 on 32x32	AVX-512 42 42 35 -> 66 64 48	AVX2 48 48 43 -> 57 58 42
  *	6 -> 16, 5x5 on 14x14	AVX-512 108 49 70 -> 118 80 67	AVX2 93 56 68 -> 94 68 66
  *	32 -> 3, 3x3 on 32x32	AVX-512 22 100 20 -> 36 98 33	AVX2 26 81 24 -> 36 76 30
+ * The same with auto, forward / dW, narrow or direct -> by cells:
+ *	3 -> 6, 5x5 on 32x32	AVX-512 44 34 -> 58 55		AVX2 56 23 -> 64 65
+ *	6 -> 16, 5x5 on 14x14	AVX-512 92 66 -> 92 117		AVX2 99 67 -> 108 111
+ *	3 -> 24, 5x5 on 32x32	AVX-512 70 56 -> 102 83		AVX2 79 52 -> 97 79
+ *	6 -> 32, 5x5 on 32x32	AVX-512 97 93 -> 167 147	AVX2 99 94 -> 154 122
  */
 #include "conv/plan.h"
 
@@ -23,7 +30,11 @@ enum {
 	MOST = 16,     /* neighbours */
 	LINE = 7,      /* targets that must be left of a line in backward-weights, which goes line by line */
 	OVERHEAD = 40, /* of a target in terms of vectors times taps and channels: its pointers, loads and stores */
-	PERCENT = 95   /* of the cost, at most, for it to be worth it */
+	PERCENT = 95,  /* of the cost, at most, for it to be worth it */
+	/* Where the wide convolution goes Winograd's way: */
+	SOURCES = 3,    /* channels, at least */
+	TAPS = 5,       /* of the kernel, at least, down and across */
+	FEW_TARGETS = 8 /* channels, of which four neighbours go together; two of more */
 };
 
 /* A convolution to few channels: what decides how many neighbours go together. */
@@ -55,19 +66,52 @@ static int choose(const struct narrow *n, const struct bp_kernels *k)
 	return cost(n, k, best) * 100 <= cost(n, k, 1) * PERCENT ? best : 1;
 }
 
+/* How many make a convolution with such a stride that its cells go Winograd's way; 1: it is not worth it. */
+static int choose_for_cells(const struct narrow *n)
+{
+	int neighbours = n->targets <= FEW_TARGETS ? 4 : 2;
+	if (n->step > 1 || n->sources < SOURCES || least(n->kh, n->kw) < TAPS)
+		return 1;
+	while (n->width % neighbours)
+		neighbours /= 2;
+	return neighbours;
+}
+
+static struct bp_conv_shape wide_shape(const struct narrow *n, struct bp_conv_shape s, int neighbours)
+{
+	s.ow = n->width / neighbours;
+	s.oc = neighbours * n->targets;
+	s.kw = wide_columns(n, neighbours);
+	s.sw = neighbours * n->step;
+	return s;
+}
+
 /* *ret stays NULL when it is not worth it; false when out of memory. */
 static bool wide_new(const struct bp_conv *cv, const struct narrow *n, struct bp_conv_shape s, struct bp_conv **ret)
 {
 	const int neighbours = choose(n, cv->k);
 	if (neighbours == 1)
 		return true;
-	s.ow = n->width / neighbours;
-	s.oc = neighbours * n->targets;
-	s.kw = wide_columns(n, neighbours);
-	s.sw = neighbours * n->step;
+	s = wide_shape(n, s, neighbours);
 	s.algorithm = BP_CONV_DIRECT;
 	*ret = bp_conv_plain_new(&s, cv->k, (int)(cv->max_batch * cv->fold));
 	return *ret;
+}
+
+/* The same where the wide convolution's cells are worth it. */
+static bool cells_new(const struct bp_conv *cv, const struct narrow *n, struct bp_conv **ret)
+{
+	const int neighbours = choose_for_cells(n);
+	if (neighbours == 1)
+		return true;
+	const struct bp_conv_shape s = wide_shape(n, cv->s, neighbours);
+	*ret = bp_conv_plain_new(&s, cv->k, (int)cv->max_batch);
+	if (*ret && bp_unshuffle_new(*ret) && (*ret)->cells)
+		return true;
+	const bool made = *ret;
+	bp_conv_free(*ret);
+	*ret = NULL;
+	return made;
 }
 
 bool bp_narrow_new(struct bp_conv *cv)
@@ -78,11 +122,13 @@ bool bp_narrow_new(struct bp_conv *cv)
 	/* Forward's slim tile waits for its broadcasts, and of few rows for its own sums; not backward-weights'. */
 	const double slim = cv->k->tall.mr > 8 ? 1.2 : 1.45;
 	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
-	if (!wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
+	if (!cells_new(cv, &n, &cv->wide[PASS_FORWARD]) || !cells_new(cv, &n, &cv->wide[PASS_WEIGHTS]))
+		return false;
+	if (!cv->wide[PASS_FORWARD] && !wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
 		return false;
 	n.slim = 1;
 	n.line = LINE;
-	if (!wide_new(cv, &n, *s, &cv->wide[PASS_WEIGHTS]))
+	if (!cv->wide[PASS_WEIGHTS] && !wide_new(cv, &n, *s, &cv->wide[PASS_WEIGHTS]))
 		return false;
 	const int64_t pt = (int64_t)(s->kh - 1) * s->dh - s->pt, pl = s->kw - 1 - s->pl;
 	if (s->sh > 1 || s->sw > 1 || pt < 0 || pl < 0)
@@ -106,11 +152,17 @@ static size_t weights_bytes(const struct bp_conv *wide)
 	return round_up((size_t)s->kh * s->kw * s->c * s->oc * sizeof(bp_real), BP_ALIGN);
 }
 
+/* What takes the wide convolution. */
+static const struct way *way_of(const struct bp_conv *wide)
+{
+	return wide->cells ? &bp_way_unshuffle : &bp_way_gemm;
+}
+
 static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
 {
 	const struct bp_conv *wide = cv->wide[pass];
 	return weights_bytes(wide) + round_up(wide->s.oc * sizeof(bp_real), BP_ALIGN) +
-	       bp_way_gemm.workspace(wide, pass == PASS_DATA ? PASS_FORWARD : pass, threads);
+	       way_of(wide)->workspace(wide, pass == PASS_DATA ? PASS_FORWARD : pass, threads);
 }
 
 /* Where in a workspace the wide weights, the bias of all neighbours, and the GEMM's own workspace are. */
@@ -149,27 +201,28 @@ static void widen(const struct bp_conv *cv, const struct bp_conv *wide, bool dat
 		}
 }
 
-/* Forward, or backward-data, by the wide convolution's forward. */
-static void run(const struct bp_conv *cv, enum pass pass, const struct bp_ctx *ctx, struct gemm_call call, void *ws)
-{
-	const struct bp_conv *wide = cv->wide[pass];
-	const struct room r = room_in(wide, ws);
-	widen(cv, wide, pass == PASS_DATA, call.w, r.w);
-	for (int i = 0; i < wide->s.oc && call.bias; i++)
-		r.bias[i] = call.bias[i % cv->s.oc];
-	call.w = r.w;
-	call.bias = call.bias ? r.bias : NULL;
-	bp_gemm_forward(wide, ctx, &call, r.ws);
-}
-
 static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	run(cv, PASS_FORWARD, ctx, forward_operands(cv, call), ws);
+	const struct bp_conv *wide = cv->wide[PASS_FORWARD];
+	const struct room r = room_in(wide, ws);
+	struct bp_conv_call own = *call;
+	widen(cv, wide, false, call->w, r.w);
+	for (int i = 0; i < wide->s.oc && call->bias; i++)
+		r.bias[i] = call->bias[i % cv->s.oc];
+	own.w = r.w;
+	own.bias = call->bias ? r.bias : NULL;
+	way_of(wide)->forward(wide, ctx, &own, r.ws);
 }
 
+/* By the wide convolution's forward. */
 static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
-	run(cv, PASS_DATA, ctx, data_operands(cv, call), ws);
+	const struct bp_conv *wide = cv->wide[PASS_DATA];
+	const struct room r = room_in(wide, ws);
+	struct gemm_call own = data_operands(cv, call);
+	widen(cv, wide, true, call->w, r.w);
+	own.w = r.w;
+	bp_gemm_forward(wide, ctx, &own, r.ws);
 }
 
 /* Sums of n elements over the neighbours, whose are `apart` from each other. */
@@ -192,7 +245,7 @@ static void weights(const struct bp_conv *cv, const struct bp_ctx *ctx, const st
 	own.dw = r.w;
 	own.db = call->db ? r.bias : NULL;
 	own.mover = NULL;
-	bp_weights_run(wide, ctx, &own, r.ws);
+	way_of(wide)->weights(wide, ctx, &own, r.ws);
 	for (size_t row = 0; row < s->kh * rows; row++) {
 		const size_t from = row / rows * wide->s.kw * c + row % rows;
 		add_neighbours(r.w + from * all, neighbours, s->sw * c * all + oc, oc, call->dw + row * oc);

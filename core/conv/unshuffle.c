@@ -24,7 +24,7 @@
 
 enum {
 	CHANNELS = 8,            /* fewer: as many go Winograd's way as they are */
-	FEW_CELL_CHANNELS = 8,   /* of a cell, at least */
+	FEW_CELL_CHANNELS = 6,   /* of a cell, at least */
 	MANY_CELL_CHANNELS = 64, /* and at most, hence no more lines than BP_PATCH_LINES */
 	TARGETS = 16,            /* channels, at least */
 	PERCENT = 200            /* of the multiplications, at least, that direct has to do */

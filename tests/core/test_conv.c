@@ -283,6 +283,9 @@ static const struct {
 	{{42, 39, 3, 9, 8, 20, 11, 11, 4, 4, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 5},
 	{{33, 47, 2, 16, 15, 20, 5, 8, 2, 3, 1, 4, 1, 1, 1, BP_CONV_AUTO, false}, 7},
 	{{30, 31, 6, 15, 16, 70, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 5},
+	/* ... or neighbours do, without one. */
+	{{18, 22, 3, 18, 22, 24, 5, 7, 1, 1, 2, 3, 1, 1, 1, BP_CONV_AUTO, false}, 7},
+	{{17, 20, 7, 15, 16, 5, 6, 5, 1, 1, 2, 0, 1, 1, 1, BP_CONV_AUTO, false}, 7},
 	/* Cut into zones: a tap a piece, and several. */
 	{{2, 3, 300, 2, 3, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_DIRECT, false}, 17},
 	{{4, 4, 70, 4, 4, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 23},
