@@ -71,18 +71,24 @@ void bp_lattice_rows(const struct side *sd, const struct lattice *l, size_t firs
 	}
 }
 
-/* A point some of whose taps lie outside the map. */
+/* A point some of whose taps lie outside the map: of a line of them, columns [lo, hi) lie inside its width. */
 static void border_patch(const struct side *sd, const struct lattice *l, const struct segment *g, int i,
 	const bp_real *image, bp_real *ret)
 {
-	for (int a = 0; a < l->nky; a++)
-		for (int b = 0; b < l->nkx; b++, ret += sd->kg) {
-			int y = l->iy + g->j * l->isy + a * l->ty, x = l->ix + (g->i + i) * l->isx + b * l->tx;
-			bool inside = y >= 0 && y < sd->in_h && x >= 0 && x < sd->in_w;
-			const bp_real *p = inside ? image + ((size_t)y * sd->in_w + x) * sd->in_c : NULL;
-			for (int c = 0; c < sd->kg; c++)
-				ret[c] = p ? p[c] : 0;
-		}
+	const int x0 = l->ix + (g->i + i) * l->isx, kg = sd->kg;
+	const int lo = least(most(divide_ceil(-x0, l->tx), 0), l->nkx);
+	const int hi = most(least(divide_ceil(sd->in_w - x0, l->tx), l->nkx), lo);
+	const ptrdiff_t step = (ptrdiff_t)l->tx * sd->in_c;
+	for (int a = 0; a < l->nky; a++, ret += l->nkx * kg) {
+		const int y = l->iy + g->j * l->isy + a * l->ty;
+		const bool inside = y >= 0 && y < sd->in_h;
+		const bp_real *p = image + ((ptrdiff_t)y * sd->in_w + x0) * sd->in_c;
+		for (int at = 0; at < l->nkx * kg; at++)
+			ret[at] = 0;
+		for (int b = lo; inside && b < hi; b++)
+			for (int c = 0; c < kg; c++)
+				ret[b * kg + c] = p[b * step + c];
+	}
 }
 
 /* Points whose taps all lie within the map's width: taps that are neighbours in memory are copied as one run. */

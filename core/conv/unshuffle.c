@@ -124,7 +124,7 @@ static struct room room_in(const struct bp_conv *cv, const struct bp_conv_call *
 	return r;
 }
 
-/* A cell of which not all columns lie inside the map, or whose neighbours are another task's. */
+/* A cell of which not all columns lie inside the map, or which is the last but few of it. */
 static void copy_cell(const struct bp_conv_shape *s, const bp_real *image, int y, int x, bp_real *ret)
 {
 	for (int i = 0; i < s->sh; i++)
@@ -136,11 +136,12 @@ static void copy_cell(const struct bp_conv_shape *s, const bp_real *image, int y
 		}
 }
 
-/* Line y of a map of cells. The kernel copies in whole vectors, past the last of the cells that it is given. */
+/* Line y of a map of cells. The kernel copies in whole vectors, past the last of the cells that it is given: into the
+ * next line, which is made after this one, but not into the next map. */
 static void copy_line(const struct room *r, const bp_real *image, int y, bp_real *ret)
 {
 	const struct bp_conv_shape *s = &r->cv->s, *cells = &r->cv->cells->s;
-	const int beside = (int)divide_up(r->cv->k->vlen, (size_t)cells->c);
+	const int beside = y + 1 < cells->h ? 0 : (int)divide_up(r->cv->k->vlen, (size_t)cells->c);
 	const int lo = least((int)divide_up((size_t)s->pl, (size_t)s->sw), cells->w);
 	const int hi = most(least((s->w + s->pl) / s->sw, cells->w - beside), lo);
 	struct bp_patch p = {.count = hi - lo,
