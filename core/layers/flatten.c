@@ -1,6 +1,7 @@
 /*
  * flatten.c - the Flatten layer: a map becomes a vector in PyTorch's order (channel, row, column), so that the weights
- * of a layer after it match PyTorch's. Called by net.c and exec.c (layers/layer.h).
+ * of a layer after it match PyTorch's; or stays as it lies, where these lie for that (net.c). Called by net.c and
+ * exec.c (layers/layer.h).
  */
 #include "base/status.h"
 #include "layers/order.h"
@@ -16,6 +17,7 @@ static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 
 const struct bp_layer_ops bp_layer_flatten = {
 	.info = {.name = "Flatten", .help = "All of a sample as one vector.", .min_inputs = 1, .max_inputs = 1},
+	.flattens = true,
 	.shape = shape,
 	.plan = bp_order_plan,
 	.forward = bp_order_forward,

@@ -86,6 +86,8 @@ struct bp_layer_ops {
 	struct bp_item_info info;
 	bool fuses_relu, fuses_acts; /* a pass can apply that, or any, and undo it in backward */
 	enum bp_act is_act;          /* what a layer that fuses it may do in its place */
+	bool flattens;               /* its output may lie as its input does ... */
+	bool any_order;              /* ... to such, whose weight of two dimensions then lies for it (net.c) */
 	void (*function)(const struct bp_item *item, struct bp_function *ret); /* layers/pointwise.c alone */
 	/* Sets out and flops of a node whose item has been checked and whose in[] are set. The error's layer is filled
 	 * in by the caller. */

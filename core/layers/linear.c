@@ -54,6 +54,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 const struct bp_layer_ops bp_layer_linear = {
 	.info = {"Linear", "Every output is a weighted sum of all inputs.", args, BP_ARG_COUNT(args), 1, 1},
 	.fuses_relu = true,
+	.any_order = true,
 	.shape = shape,
 	.params = params,
 	.plan = plan,

@@ -23,7 +23,7 @@ enum bp_status bp_order_plan(const struct bp_layer_setup *s, struct bp_layer_pla
 {
 	(void)err;
 	struct lie in = lie_of(&s->node->in[0]), out = lie_of(&s->node->out);
-	ret->alias = in.channels == out.channels || (is_plain(&in) && is_plain(&out));
+	ret->alias = s->node->keeps_order || in.channels == out.channels || (is_plain(&in) && is_plain(&out));
 	return BP_OK;
 }
 

@@ -153,6 +153,35 @@ static enum bp_status build_params(struct bp_net *net, struct bp_error *err)
 	return st;
 }
 
+/* Whether there are readers of the node's output, and all take features in any order. */
+static bool order_is_free(const struct bp_net *net, int at)
+{
+	bool read = false;
+	for (int i = at + 1; i < net->nnodes; i++)
+		for (int in = 0; in < net->nodes[i].ninputs; in++)
+			if (net->nodes[i].inputs[in] == at) {
+				read = true;
+				if (!net->nodes[i].ops->any_order)
+					return false;
+			}
+	return read;
+}
+
+/* A Flatten whose readers are Linear layers leaves features as they lie, and their weights lie so instead: turning the
+ * features took 3.5 % of a step of a small CNN (9216 of them). */
+static void keep_order(struct bp_net *net)
+{
+	for (int at = 0; at < net->nnodes; at++) {
+		struct bp_node *node = &net->nodes[at];
+		node->keeps_order = node->ops->flattens && node->in[0].ndim > 1 && order_is_free(net, at);
+	}
+	for (struct bp_param *p = net->params; p < net->params + net->nparams; p++) {
+		const int from = net->nodes[p->layer].inputs[0];
+		if (p->ndim == 2 && from != BP_INPUT && net->nodes[from].keeps_order)
+			p->channels = net->nodes[from].in[0].dim[0];
+	}
+}
+
 /* Backward costs a layer once for its weights and once for its input, unless nothing above the input learns. */
 static void count_backward(struct bp_net *net)
 {
@@ -188,6 +217,7 @@ enum bp_status bp_net_new(const struct bp_net_spec *spec, struct bp_net **ret, s
 		st = build_params(net, err);
 	if (st)
 		goto out;
+	keep_order(net);
 	count_backward(net);
 	net->weights = bp_mem_map((size_t)net->nweights * sizeof(bp_real));
 	net->buffers = bp_mem_map((size_t)net->nbuffers * sizeof(bp_real));

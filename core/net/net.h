@@ -28,6 +28,7 @@ struct bp_param {
 	int ndim;
 	int64_t dim[4]; /* PyTorch's order */
 	enum bp_order order;
+	int64_t channels; /* not 0: input features, inside, lie as a map of so many channels does, channels last */
 	double init_value, init_bound; /* starts as init_value + U(-init_bound, init_bound) */
 	double init_deviation;         /* when not 0: as init_value + N(0, init_deviation^2) */
 	int64_t zeros_at, zeros;       /* but these elements start as 0 */
@@ -47,6 +48,7 @@ struct bp_node {
 	int64_t flops;                          /* forward, one sample */
 	int64_t flops_backward;                 /* without what leads only to the net's input */
 	bool learns;                            /* this node or one it feeds on has tensors that change */
+	bool keeps_order;                       /* a Flatten whose features stay as they lie */
 };
 
 struct bp_net {

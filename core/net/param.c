@@ -10,6 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Where input feature i of PyTorch's order (channel, row, column) is among those inside. */
+static int64_t feature_at(const struct bp_param *p, int64_t i)
+{
+	if (!p->channels)
+		return i;
+	const int64_t pixels = p->dim[1] / p->channels;
+	return i % pixels * p->channels + i / pixels;
+}
+
 int64_t bp_param_at(const struct bp_param *p, int64_t i)
 {
 	int64_t out = p->dim[0], rest = 1;
@@ -17,9 +26,9 @@ int64_t bp_param_at(const struct bp_param *p, int64_t i)
 	case BP_ORDER_SAME:
 		return i;
 	case BP_ORDER_IO:
-		return i % p->dim[1] * out + i / p->dim[1];
+		return feature_at(p, i % p->dim[1]) * out + i / p->dim[1];
 	case BP_ORDER_PANELS:
-		return bp_panel_at(p->dim[1], out, i % p->dim[1], i / p->dim[1]);
+		return bp_panel_at(p->dim[1], out, feature_at(p, i % p->dim[1]), i / p->dim[1]);
 	case BP_ORDER_LAST:
 		rest = p->size / p->dim[0];
 		return i % rest * p->dim[0] + i / rest;

@@ -8,21 +8,20 @@
  * Numbers are as the machine has them, and the header says how that is. Nothing in a file is believed: its checksum is
  * verified first, then its size must be what this net and these parameters make it; only then is it read once more,
  * straight to where it belongs: a restored training takes no more memory than another, but for a tensor at a time of a
- * file of version 3.
+ * file of an earlier version.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/panels.h"
 #include "base/status.h"
 #include "train/file.h"
 #include "train/params.h"
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 4, VERSION_ROWS = 3, ORDER = 0x01020304 };
+enum { VERSION = 5, VERSION_ROWS = 3 /* the oldest that is read */, ORDER = 0x01020304 };
 static const int64_t MAX_STEPS = (int64_t)1 << 62; /* of the optimizer: no training gets there */
 
 struct header {
@@ -102,7 +101,7 @@ static enum bp_status header_read(
 		return st;
 	if (memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 || ret->byte_order != ORDER)
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the file is not a checkpoint of this kind of machine");
-	if ((ret->version != VERSION && ret->version != VERSION_ROWS) || ret->real_bytes != sizeof(bp_real))
+	if (ret->version < VERSION_ROWS || ret->version > VERSION || ret->real_bytes != sizeof(bp_real))
 		return bp_fail(err, BP_ECORRUPT, -1, "", "the checkpoint is of another version of the format");
 	if (ret->file_bytes != r->size || ret->states > BP_UPDATE_STATES || ret->slots < 0 ||
 		ret->slots > BP_MAX_LAYERS || ret->summed > 1 || ret->averaged > 1)
@@ -115,29 +114,42 @@ static enum bp_status header_read(
 	return BP_OK;
 }
 
-/* Weights from rows of all outputs to panels (base/panels.h). */
-static enum bp_status rows_to_panels(const struct bp_param *p, bp_real *w, struct bp_error *err)
+/* How a tensor lay: before version 4 large Linear layers in rows of all outputs, before version 5 all of them for
+ * features in PyTorch's order. */
+static struct bp_param param_of(const struct bp_param *p, uint32_t version)
 {
-	const int64_t out = p->dim[0], in = p->dim[1];
+	struct bp_param old = *p;
+	if (version == VERSION_ROWS && p->order == BP_ORDER_PANELS)
+		old.order = BP_ORDER_IO;
+	if (version < VERSION)
+		old.channels = 0;
+	return old;
+}
+
+/* A tensor from how it lay to how it lies. */
+static enum bp_status lay_anew(const struct bp_param *p, const struct bp_param *old, bp_real *w, struct bp_error *err)
+{
 	const size_t bytes = (size_t)p->size * sizeof(*w);
-	bp_real *rows = bp_mem_new(bytes);
-	if (!rows)
+	bp_real *before = bp_mem_new(bytes);
+	if (!before)
 		return bp_fail(err, BP_ENOMEM, -1, "", "out of memory");
-	memcpy(rows, w, bytes);
+	memcpy(before, w, bytes);
 	for (int64_t i = 0; i < p->size; i++)
-		w[bp_panel_at(in, out, i / out, i % out)] = rows[i];
-	bp_mem_free(rows);
+		w[bp_param_at(p, i)] = before[bp_param_at(old, i)];
+	bp_mem_free(before);
 	return BP_OK;
 }
 
-/* A vector as long as the weights. Before version 4 large Linear layers lay in rows. */
+/* A vector as long as the weights. */
 static enum bp_status vector_get(
 	struct bp_reader *r, const struct bp_net *net, const struct header *h, bp_real *ret, struct bp_error *err)
 {
 	enum bp_status st = bp_reader_get(r, ret, (size_t)h->weights * sizeof(*ret), err);
-	for (const struct bp_param *p = net->params; !st && p < net->params + net->nparams; p++)
-		if (h->version == VERSION_ROWS && p->trainable && p->order == BP_ORDER_PANELS)
-			st = rows_to_panels(p, ret + p->offset, err);
+	for (const struct bp_param *p = net->params; !st && p < net->params + net->nparams && p->trainable; p++) {
+		const struct bp_param old = param_of(p, h->version);
+		if (old.order != p->order || old.channels != p->channels)
+			st = lay_anew(p, &old, ret + p->offset, err);
+	}
 	return st;
 }
 

@@ -1,24 +1,27 @@
 /*
- * test_checkpoint_rows.c - checkpoints of version 3, in which the weights of large Linear layers lie in rows of all
- * outputs: a training goes on from one, and a net is loaded from it, as from a new one.
+ * test_checkpoint_rows.c - checkpoints of versions 3 and 4, in which the weights of Linear layers lie for features in
+ * PyTorch's order, in version 3 in rows of all outputs: a training goes on from one, and a net is loaded from it, as
+ * from a new one.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/panels.h"
 #include "net/net.h"
 #include "runner.h"
 #include "train/crc32c.h"
 #include "train/trainer.h"
 #include "training.h"
 
-enum { HEADER = 80, VERSION_AT = 8, IN = 301, OUT = 230 };
+enum { HEADER = 80, VERSION_AT = 8, IN = 7 * 6 * 7, OUT = 230 };
 
-/* All vectors that a checkpoint can hold, in the middle of a step of several batches; a panel that is narrower. */
+/* All vectors that a checkpoint can hold, in the middle of a step of several batches; a panel that is narrower, and
+ * features of a map. */
 static void start(struct training *t)
 {
-	training_init(t, "301 | Linear out_features=230 | BatchNorm1d | Linear out_features=4", 40);
+	training_init(t, "7x6x7 | Flatten | Linear out_features=230 | BatchNorm1d | Linear out_features=4", 40);
 	t->params.epochs = 3;
 	t->params.accumulate_steps = 2;
 	t->params.ema_decay = 0.5;
@@ -26,24 +29,24 @@ static void start(struct training *t)
 	training_start(t);
 }
 
-/* The first tensor, from how it lies in the net to rows: out of PyTorch's order, input by input. */
-static void to_rows(const struct bp_param *p, bp_real *flat)
+/* The first tensor, from how it lies in the net to how it lay: out of PyTorch's order, input by input. */
+static void to_old(const struct bp_param *p, uint32_t version, bp_real *flat)
 {
 	bp_real *outside = malloc((size_t)p->size * sizeof(*outside));
 	ck_assert_ptr_nonnull(outside);
 	bp_param_get(p, flat, outside);
 	for (int i = 0; i < IN; i++)
 		for (int o = 0; o < OUT; o++)
-			flat[p->offset + i * OUT + o] = outside[o * IN + i];
+			flat[p->offset + (version == 3 ? i * OUT + o : bp_panel_at(IN, OUT, i, o))] =
+				outside[o * IN + i];
 	free(outside);
 }
 
 /* Makes the file what an earlier build would have written. */
-static void make_old(const struct bp_trainer *tr, const char *path)
+static void make_old(const struct bp_trainer *tr, uint32_t version, const char *path)
 {
 	const struct bp_net *net = tr->net;
 	const size_t weights = (size_t)net->nweights * sizeof(bp_real), vectors[] = {1, 2, 1, 1}; /* in their order */
-	const uint32_t version = 3;
 	FILE *f = fopen(path, "r+b");
 	ck_assert_ptr_nonnull(f);
 	fseek(f, 0, SEEK_END);
@@ -58,7 +61,7 @@ static void make_old(const struct bp_trainer *tr, const char *path)
 	for (size_t kind = 0; kind < 4; kind++) {
 		for (size_t i = 0; i < vectors[kind]; i++, at += weights) {
 			memcpy(flat, bytes + at, weights);
-			to_rows(&net->params[0], flat);
+			to_old(&net->params[0], version, flat);
 			memcpy(bytes + at, flat, weights);
 		}
 		at += kind == 0 ? (size_t)net->nbuffers * sizeof(bp_real) : 0;
@@ -86,7 +89,7 @@ static void vectors_equal(const struct bp_trainer *a, const struct bp_trainer *b
 	ck_assert_int_eq(memcmp(a->vectors.average, b->vectors.average, bytes), 0);
 }
 
-START_TEST(a_file_of_version_3_is_taken_up_as_a_new_one)
+START_TEST(a_file_of_an_earlier_version_is_taken_up_as_a_new_one)
 {
 	char path[] = "/tmp/checkpoint-rows-XXXXXX";
 	struct training t, other;
@@ -95,10 +98,11 @@ START_TEST(a_file_of_version_3_is_taken_up_as_a_new_one)
 	start(&t);
 	training_run(&t, &r, false);
 	ck_assert_int_eq(t.net->params[0].order, BP_ORDER_PANELS);
+	ck_assert_int_eq(t.net->params[0].channels, 7);
 	start(&other);
 	ck_assert_int_eq(bp_trainer_restore(other.trainer, path, NULL), BP_OK);
 	vectors_equal(t.trainer, other.trainer);
-	make_old(t.trainer, path);
+	make_old(t.trainer, (uint32_t)_i, path);
 	training_done(&other);
 	start(&other);
 	ck_assert_int_eq(bp_trainer_restore(other.trainer, path, NULL), BP_OK);
@@ -114,5 +118,5 @@ END_TEST
 
 TEST_SUITE(checkpoint_rows, 60)
 {
-	tcase_add_test(tc, a_file_of_version_3_is_taken_up_as_a_new_one);
+	tcase_add_loop_test(tc, a_file_of_an_earlier_version_is_taken_up_as_a_new_one, 3, 5);
 }
