@@ -135,9 +135,12 @@ static const struct way_norms *norms_of(const struct bp_conv *cv, bool backward)
 unsigned bp_conv_norms(const struct bp_conv *cv)
 {
 	const struct way_norms *forward = norms_of(cv, false), *backward = norms_of(cv, true);
-	return (forward && forward->max_parts(cv, false) ? BP_CONV_STATS : 0) |
-	       (backward && backward->max_parts(cv, true) ? BP_CONV_SUMS : 0) |
-	       (forward && forward->through && forward->max_parts(cv, false) ? BP_CONV_THROUGH : 0);
+	unsigned does = 0;
+	if (forward && forward->max_parts(cv, false))
+		does |= BP_CONV_STATS | (forward->through ? BP_CONV_THROUGH : 0);
+	if (backward && backward->max_parts(cv, true))
+		does |= BP_CONV_SUMS;
+	return does;
 }
 
 bool bp_conv_takes_relu(const struct bp_conv *cv)

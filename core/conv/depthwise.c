@@ -22,7 +22,6 @@
 
 #include "base/mem.h"
 #include "kernels/depthwise.h"
-#include "kernels/norm.h"
 
 enum {
 	BAND_BYTES = 384 << 10, /* of a band's copies, about: they stay in L2 */
@@ -156,8 +155,7 @@ static void x_line(const struct bands_job *j, const bp_real *x, bp_real *ret)
 	const size_t inside = columns - left < (size_t)s->w ? columns - left : (size_t)s->w;
 	clear(ret, left * c);
 	if (j->call.before) {
-		struct bp_norm p = *j->call.before;
-		p.rows = inside;
+		const struct bp_norm p = norm_of(j->call.before, inside);
 		j->cv->k->norm_apply(&p, x, ret + left * c);
 	} else if (multiplier(s) > 1) {
 		j->cv->k->repeat(inside * s->c, multiplier(s), x, ret + left * c);

@@ -5,7 +5,6 @@
 #include "conv/bands.h"
 
 #include "kernels/depthwise.h"
-#include "kernels/norm.h"
 
 /* Line y of dy, or zeros, the norm after taken off, with zeros on both sides. */
 static void load_dy(const struct bands_job *j, size_t image, ptrdiff_t y, bp_real *ret)
@@ -20,8 +19,7 @@ static void load_dy(const struct bands_job *j, size_t image, ptrdiff_t y, bp_rea
 	const size_t at = (image * s->oh + (size_t)y) * line;
 	clear(ret, before);
 	if (j->call.after) {
-		struct bp_norm n = *j->call.after;
-		n.rows = s->ow;
+		const struct bp_norm n = norm_of(j->call.after, s->ow);
 		j->cv->k->norm_grad(&n, j->call.y + at, j->call.dy + at, false, ret + before);
 	} else {
 		memcpy(ret + before, j->call.dy + at, line * sizeof *ret);
@@ -57,8 +55,7 @@ static struct inputs inputs_start(const struct bands_job *j, size_t at, bp_real 
 		return (struct inputs){x ? room : NULL, call->dx ? room + n * m : NULL, false};
 	}
 	if (x && call->before && has_groups(j->cv)) {
-		struct bp_norm norm = *call->before;
-		norm.rows = s->w;
+		const struct bp_norm norm = norm_of(call->before, s->w);
 		j->cv->k->norm_apply(&norm, x, room);
 		x = room;
 	}
@@ -73,8 +70,7 @@ static void inputs_end(const struct bands_job *j, size_t at, const struct inputs
 	if (m > 1 && j->call.dx)
 		j->cv->k->fold((size_t)s->w * s->c, m, in->dx, j->call.accumulate, j->call.dx + at);
 	if (part && has_groups(j->cv)) {
-		struct bp_norm norm = *j->call.before;
-		norm.rows = s->w;
+		const struct bp_norm norm = norm_of(j->call.before, s->w);
 		j->cv->k->norm_grad_sums(&norm, j->call.x + at, in->dx, true, part, part + s->c);
 	}
 }

@@ -32,9 +32,10 @@ enum {
 	OVERHEAD = 40, /* of a target in terms of vectors times taps and channels: its pointers, loads and stores */
 	PERCENT = 95,  /* of the cost, at most, for it to be worth it */
 	/* Where the wide convolution goes Winograd's way: */
-	SOURCES = 3,    /* channels, at least */
-	TAPS = 5,       /* of the kernel, at least, down and across */
-	FEW_TARGETS = 8 /* channels, of which four neighbours go together; two of more */
+	SOURCES = 3,      /* channels, at least ... */
+	MOST_SOURCES = 7, /* ... and at most: more go that way as they are */
+	TAPS = 5,         /* of the kernel, at least, down and across */
+	FEW_TARGETS = 8   /* channels, of which four neighbours go together; two of more */
 };
 
 /* A convolution to few channels: what decides how many neighbours go together. */
@@ -70,7 +71,7 @@ static int choose(const struct narrow *n, const struct bp_kernels *k)
 static int choose_for_cells(const struct narrow *n)
 {
 	int neighbours = n->targets <= FEW_TARGETS ? 4 : 2;
-	if (n->step > 1 || n->sources < SOURCES || least(n->kh, n->kw) < TAPS)
+	if (n->step > 1 || n->sources < SOURCES || n->sources > MOST_SOURCES || least(n->kh, n->kw) < TAPS)
 		return 1;
 	while (n->width % neighbours)
 		neighbours /= 2;
@@ -106,12 +107,13 @@ static bool cells_new(const struct bp_conv *cv, const struct narrow *n, struct b
 		return true;
 	const struct bp_conv_shape s = wide_shape(n, cv->s, neighbours);
 	*ret = bp_conv_plain_new(&s, cv->k, (int)cv->max_batch);
-	if (*ret && bp_unshuffle_new(*ret) && (*ret)->cells)
-		return true;
-	const bool made = *ret;
-	bp_conv_free(*ret);
-	*ret = NULL;
-	return made;
+	if (!*ret || !bp_unshuffle_new(*ret))
+		return false;
+	if (!(*ret)->cells) {
+		bp_conv_free(*ret);
+		*ret = NULL;
+	}
+	return true;
 }
 
 bool bp_narrow_new(struct bp_conv *cv)

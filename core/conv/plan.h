@@ -6,6 +6,7 @@
 #define BP_CONV_PLAN_H
 
 #include "conv/conv.h"
+#include "kernels/norm.h"
 
 /*
  * A lattice: a regular subset of one map's pixels (the targets), and the pixels of the other map (the sources) that
@@ -358,6 +359,14 @@ struct bp_conv *bp_conv_plain_new(const struct bp_conv_shape *s, const struct bp
 struct gemm_call;
 void bp_gemm_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct gemm_call *call, void *ws);
 
+/* The norm for so many rows of its map. */
+static inline struct bp_norm norm_of(const struct bp_norm *norm, size_t rows)
+{
+	struct bp_norm ret = *norm;
+	ret.rows = rows;
+	return ret;
+}
+
 /* The operands of one direction. */
 struct gemm_call {
 	size_t n;
@@ -393,87 +402,10 @@ static inline struct gemm_call data_operands(const struct bp_conv *cv, const str
 		.norm_x = c->before_x};
 }
 
-/* winograd_tiles.c */
-
-/* Whether Winograd's way takes a pass. */
-bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass);
-/* Its multiplications of an image, by pairs of a source and a target channel. */
-size_t bp_winograd_products(const struct side *sd);
-/* The pieces of a direction. */
-size_t bp_winograd_pieces(const struct side *sd, struct winograd_tiles ret[BP_WINOGRAD_PIECES]);
-/* Tiles of an image. */
-static inline size_t winograd_tiles_of(const struct winograd_tiles *t)
-{
-	return (size_t)t->y.tiles * t->x.tiles;
-}
-
-/* How many groups are transformed together: their channels lie side by side in memory, and those of one alone are a
- * cache line here and there. 16 channels in 16 groups on 28x28: 70 GFLOP/s by one, 100 by four. */
-size_t bp_winograd_bundle(const struct bp_conv *cv);
-
-/* From place to place of so many elements: an odd number of cache lines, so that the places of a tile do not fall into
- * the same sets of the cache. */
-size_t bp_winograd_step(size_t elements);
-
-/* Tiles of a batch in their order: image by image, line by line. With a dilation, neighbours in a line begin side by
- * side, as many as it is, and lie between each other's pixels. */
-struct bp_tile {
-	size_t image;
-	int line, column;
-	int64_t y, x; /* its first target, of all of both axes; those of a dilated one may lie past the last */
-};
-struct bp_tile bp_tile_at(const struct winograd_tiles *w, size_t i);
-void bp_tile_next(const struct winograd_tiles *w, struct bp_tile *t);
-/* Of n pixels along an axis, the first at `from` and so many apart, those that lie before `end`. */
-int bp_tile_inside(int64_t end, int64_t from, int64_t step, int n);
-
-/* A batch of maps, how far apart pixels of a tile are in it, and zeros for a row of a tile. */
-struct bp_map {
-	const bp_real *at, *zeros;
-	int h, w, c;
-	int64_t step_y, step_x;
-};
-/* Bytes of such zeros for sources or targets of so many channels. */
-size_t bp_winograd_zeros(const struct winograd_tiles *w, int channels);
-/* Where a tile reads the sources of a part: ret->rows, col_step, lo and hi. */
-void bp_tile_part(const struct bp_map *m, const struct winograd_tiles *w, const struct bp_tile *t, size_t part,
-	struct bp_winograd_in *ret);
-/* The same of rows x cols pixels, whose first is (y, x). */
-struct bp_winograd_in;
-void bp_tile_rows(
-	const struct bp_map *m, size_t image, int64_t y, int64_t x, int rows, int cols, struct bp_winograd_in *ret);
-
-/* Adds, to what is asked for in so many times, `channels` channels of the map's lines that tiles [first, first + count)
- * read (sources) or make. */
-void bp_tiles_ahead(struct ahead *ret, const struct winograd_tiles *w, bool sources, const struct bp_map *m,
-	size_t first, size_t count, size_t channels, size_t times);
-
-/* winograd_cut.c */
-
-/* How a batch of n is cut: a task is one of `blocks` blocks of tiles, at least half as large as planned, and one of
- * `cuts` ranges of the units, more than one where the blocks are too few tasks: each transforms its sources again. */
-struct winograd_cut {
-	size_t tiles, block, blocks;
-	size_t unit_parts, cuts; /* what ranges are of: panels of the only group, or groups */
-	size_t work;             /* multiply-adds */
-};
-/* Fills in block and lines. Whether there is one block, and tasks transform weights for themselves. */
-bool bp_winograd_cut_plan(const struct bp_conv *cv, const struct side *sd, struct winograd_plan *p);
-struct winograd_cut bp_winograd_cut(
-	const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p, size_t n);
-/* The statistics of a block of a direction's targets, when all of these are there. */
-void bp_winograd_part(const struct bp_conv *cv, const struct side *sd, const struct winograd_plan *p,
-	const struct winograd_cut *c, const struct gemm_call *call, size_t block);
-extern const struct way_norms bp_winograd_norms;
-
 /* weights.c: backward-weights of bp_way_gemm. */
 void bp_weights_plan(struct bp_conv *cv);
 size_t bp_weights_workspace(const struct bp_conv *cv, int threads);
 run_fn bp_weights_run;
-/* winograd_weights.c: of bp_way_winograd. */
-void bp_winograd_weights_plan(struct bp_conv *cv);
-size_t bp_winograd_weights_workspace(const struct bp_conv *cv, int threads);
-run_fn bp_winograd_weights_run;
 
 /* The pixels of a batch cut into n chunks, each with partial sums of its own; one alone has the results'. */
 struct chunks {

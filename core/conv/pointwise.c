@@ -11,7 +11,6 @@
 
 #include "base/mem.h"
 #include "kernels/igemm.h"
-#include "kernels/norm.h"
 #include "kernels/outer.h"
 
 #include <string.h>
@@ -174,8 +173,7 @@ static const bp_real *load_x(const struct job *j, size_t block, bp_real *room)
 	const bp_real *x = j->call.x + block * j->cv->rows.block * c;
 	if (!j->call.before)
 		return x;
-	struct bp_norm p = *j->call.before;
-	p.rows = block_rows(j, block);
+	const struct bp_norm p = norm_of(j->call.before, block_rows(j, block));
 	j->cv->k->norm_apply(&p, x, room);
 	return room;
 }
@@ -243,8 +241,7 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, struct
 	multiply(cv, &p, tables);
 	if (j->call.parts) {
 		bp_real *part = j->call.parts + block * BP_NORM_STATS * c;
-		struct bp_norm n = *j->call.before;
-		n.rows = p.rows;
+		const struct bp_norm n = norm_of(j->call.before, p.rows);
 		cv->k->norm_grad_sums(&n, j->call.x + at, p.c, false, part, part + c);
 	}
 }
@@ -313,8 +310,7 @@ static void backward_task(const void *job, size_t i, void *scratch)
 			backward_ahead(j, b, &ahead);
 		const bp_real *g = j->call.dy + at;
 		if (j->call.after) {
-			struct bp_norm p = *j->call.after;
-			p.rows = rows;
+			const struct bp_norm p = norm_of(j->call.after, rows);
 			cv->k->norm_grad(&p, j->call.y + at, g, false, g_room);
 			g = g_room;
 		}

@@ -15,7 +15,7 @@
  *	3 -> 64, 4x4, stride 2 on 30x30		AVX-512 108 84 -> 126 121	AVX2 96 73 -> 110 112
  *	3 -> 64, 11x11, stride 4 on 97x97	AVX-512 113 87 -> 207 189	AVX2 106 78 -> 186 157
  */
-#include "conv/plan.h"
+#include "conv/winograd.h"
 
 #include "base/mem.h"
 #include "kernels/patch.h"

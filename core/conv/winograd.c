@@ -19,11 +19,10 @@
  * weights that come next are asked for by the products themselves, a line at a time, for weights of 128 channels and
  * more pass by from L3: that gave 128 channels 8 and 5 % (forward and backward-data), 512 on 4x4 maps 28 and 20 %.
  */
-#include "conv/plan.h"
+#include "conv/winograd.h"
 
 #include "base/mem.h"
 #include "kernels/igemm.h"
-#include "kernels/winograd.h"
 
 #include <string.h>
 

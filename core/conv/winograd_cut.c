@@ -7,9 +7,7 @@
  * in memory, and are a part of the statistics (conv.h). Blocks depend on the shapes and the batch alone, hence so do
  * the statistics' bits.
  */
-#include "conv/plan.h"
-
-#include "kernels/norm.h"
+#include "conv/winograd.h"
 
 enum {
 	TASK_WORK = 500000,    /* multiply-adds that are worth a task */
@@ -99,8 +97,7 @@ void bp_winograd_part(const struct bp_conv *cv, const struct side *sd, const str
 	bp_real *part = call->parts + block * BP_NORM_STATS * channels;
 	const bp_real *out = call->out + s.at * channels;
 	if (call->norm) {
-		struct bp_norm norm = *call->norm;
-		norm.rows = s.rows;
+		const struct bp_norm norm = norm_of(call->norm, s.rows);
 		cv->k->norm_grad_sums(&norm, call->norm_x + s.at * channels, out, false, part, part + channels);
 	} else {
 		cv->k->norm_stats(

@@ -16,10 +16,9 @@
  * transform of targets instead of four. 4x4 with a stride of 2, 64 channels 202 -> 216, 32 186 -> 228, 16 135 -> 184;
  * 6x6 with 64 channels 334 -> 374.
  */
-#include "conv/plan.h"
+#include "conv/winograd.h"
 
 #include "base/mem.h"
-#include "kernels/winograd.h"
 
 enum {
 	AXIS_PIECES = 3,

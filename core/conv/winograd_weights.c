@@ -8,11 +8,10 @@
  * makes its part of the chunk's dW. The chunks' dW are added in their order. Ranges follow from the channels, chunks
  * from the tiles of the batch, hence so do the bits.
  */
-#include "conv/plan.h"
+#include "conv/winograd.h"
 
 #include "base/mem.h"
 #include "kernels/outer.h"
-#include "kernels/winograd.h"
 
 #include <string.h>
 

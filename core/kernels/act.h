@@ -30,6 +30,36 @@ VEC_INLINE vec vec_act(vec v, const enum bp_act act)
 	}
 }
 
+/* Whether the slope is told by the activation's input alone, not by its output too. */
+VEC_INLINE bool slope_by_input(const enum bp_act act)
+{
+	return act == BP_ACT_HARDSWISH || act == BP_ACT_SILU;
+}
+
+/* fn(act, ...) with the activation known when it is compiled. */
+#define BY_ACT(act, fn, ...)                                                                                           \
+	do {                                                                                                           \
+		switch (act) {                                                                                         \
+		case BP_ACT_NONE:                                                                                      \
+			fn(BP_ACT_NONE, __VA_ARGS__);                                                                  \
+			break;                                                                                         \
+		case BP_ACT_RELU:                                                                                      \
+			fn(BP_ACT_RELU, __VA_ARGS__);                                                                  \
+			break;                                                                                         \
+		case BP_ACT_RELU6:                                                                                     \
+			fn(BP_ACT_RELU6, __VA_ARGS__);                                                                 \
+			break;                                                                                         \
+		case BP_ACT_HARDSWISH:                                                                                 \
+			fn(BP_ACT_HARDSWISH, __VA_ARGS__);                                                             \
+			break;                                                                                         \
+		case BP_ACT_SILU:                                                                                      \
+			fn(BP_ACT_SILU, __VA_ARGS__);                                                                  \
+			break;                                                                                         \
+		case BP_ACTS:                                                                                          \
+			break;                                                                                         \
+		}                                                                                                      \
+	} while (0)
+
 /* dy times the slope at v, the activation's input; of a ReLU and a ReLU6 its output does as well. There a NaN lets it
  * pass, as in PyTorch; in two selections: of the masks or-ed gcc 12 makes an internal error. */
 VEC_INLINE vec vec_act_grad(vec v, vec dy, const enum bp_act act)

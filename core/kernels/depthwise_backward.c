@@ -45,14 +45,7 @@ VEC_INLINE void inputs(const struct bp_depthwise_backward *d, size_t p, const in
 #pragma GCC unroll 8
 	for (int i = 0; i < n; i++)
 		x[i] = (x[i] - mean) * scale + shift;
-	if (d->norm->act == BP_ACT_HARDSWISH)
-		activate(BP_ACT_HARDSWISH, n, x);
-	else if (d->norm->act == BP_ACT_SILU)
-		activate(BP_ACT_SILU, n, x);
-	else if (d->norm->act != BP_ACT_NONE)
-		activate(BP_ACT_RELU, n, x);
-	if (d->norm->act == BP_ACT_RELU6)
-		activate(BP_ACT_RELU6, n, x);
+	BY_ACT(d->norm->act, activate, n, x);
 }
 
 /* Tap by tap: s += g w, dW += g x. */
@@ -118,10 +111,12 @@ VEC_INLINE void add_to(bp_real *p, vec v, const int left)
 	vec_store_part(p, vec_load_part(p, left) + v, left);
 }
 
-/* The sums of the norm before, of an activation whose slope its output tells (then x is that), or its input does. */
-VEC_INLINE void sums_through(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
-	const enum bp_act act, const bool by_input, const vec *x, const vec *s)
+/* The sums that the norm before needs: of dx through its activation, and of that times the deviation. x is what the
+ * activation gave. */
+VEC_INLINE void norm_sums(const enum bp_act act, const struct bp_depthwise_backward *d, size_t p, const int n, size_t j,
+	const int left, const vec *x, const vec *s)
 {
+	const bool by_input = slope_by_input(act);
 	const bp_real *at = d->x + p * d->step + j;
 	const vec mean = vec_load_part(d->norm->mean + j, left);
 	const vec scale = by_input ? vec_load_part(d->norm->scale + j, left) : vec_zero();
@@ -136,23 +131,6 @@ VEC_INLINE void sums_through(const struct bp_depthwise_backward *d, size_t p, co
 	}
 	add_to(d->sum + j, sum, left);
 	add_to(d->dot + j, dot, left);
-}
-
-/* Of dx through the norm's activation, and of that times the deviation. */
-VEC_INLINE void norm_sums(const struct bp_depthwise_backward *d, size_t p, const int n, size_t j, const int left,
-	const vec *x, const vec *s)
-{
-	const enum bp_act act = d->norm->act;
-	if (act == BP_ACT_HARDSWISH)
-		sums_through(d, p, n, j, left, BP_ACT_HARDSWISH, true, x, s);
-	else if (act == BP_ACT_SILU)
-		sums_through(d, p, n, j, left, BP_ACT_SILU, true, x, s);
-	else if (act == BP_ACT_RELU6)
-		sums_through(d, p, n, j, left, BP_ACT_RELU6, false, x, s);
-	else if (act == BP_ACT_RELU)
-		sums_through(d, p, n, j, left, BP_ACT_RELU, false, x, s);
-	else
-		sums_through(d, p, n, j, left, BP_ACT_NONE, false, x, s);
 }
 
 VEC_INLINE void strip(
@@ -174,7 +152,7 @@ VEC_INLINE void strip(
 		if (kind.dx)
 			vec_store_part(dx + i * d->step, s[i], left);
 	if (kind.dx && kind.dw && d->sum)
-		norm_sums(d, p, n, j, left, x, s);
+		BY_ACT(d->norm->act, norm_sums, d, p, n, j, left, x, s);
 	ask_lines(d->ahead, p, n, d->channels, j);
 }
 

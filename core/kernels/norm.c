@@ -41,28 +41,8 @@ struct strip {
 	} while (0)
 
 /* fn(strip, p, act, ...) for each strip of norm p, the activation known when it is compiled. */
-#define EACH_STRIP_OF(p, fn, ...)                                                                                      \
-	do {                                                                                                           \
-		switch ((p)->act) {                                                                                    \
-		case BP_ACT_NONE:                                                                                      \
-			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_NONE, __VA_ARGS__);                                \
-			break;                                                                                         \
-		case BP_ACT_RELU:                                                                                      \
-			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_RELU, __VA_ARGS__);                                \
-			break;                                                                                         \
-		case BP_ACT_RELU6:                                                                                     \
-			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_RELU6, __VA_ARGS__);                               \
-			break;                                                                                         \
-		case BP_ACT_HARDSWISH:                                                                                 \
-			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_HARDSWISH, __VA_ARGS__);                           \
-			break;                                                                                         \
-		case BP_ACT_SILU:                                                                                      \
-			EACH_STRIP((p)->rows, (p)->c, fn, p, BP_ACT_SILU, __VA_ARGS__);                                \
-			break;                                                                                         \
-		case BP_ACTS:                                                                                          \
-			break;                                                                                         \
-		}                                                                                                      \
-	} while (0)
+#define STRIPS_BY(act, p, fn, ...) EACH_STRIP((p)->rows, (p)->c, fn, p, act, __VA_ARGS__)
+#define EACH_STRIP_OF(p, fn, ...) BY_ACT((p)->act, STRIPS_BY, p, fn, __VA_ARGS__)
 
 VEC_INLINE void add_to(bp_real *p, vec v, const int n)
 {

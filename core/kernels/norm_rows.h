@@ -1,9 +1,10 @@
 /*
  * norm_rows.h - the arguments of the kernels that normalise each row by itself, as layer normalisation does.
  *
- *	norm_rows	y = (x - mean) * invstd * weight + bias, where mean and invstd = 1 / sqrt(variance + eps) are
- *the row's own, of its n elements; the variance is the biased one; y may be x norm_rows_grad	dx, or dx += with acc,
- *through that; dweight and dbias are added to; dx may be dy, or NULL
+ * norm_rows: y = (x - mean) * invstd * weight + bias, where mean and invstd = 1 / sqrt(variance + eps) are the row's
+ * own, of its n elements, and the variance is the biased one; y may be x.
+ *
+ * norm_rows_grad: dx, or dx += with acc, through that; dweight and dbias are added to; dx may be dy, or NULL.
  */
 #ifndef BP_NORM_ROWS_H
 #define BP_NORM_ROWS_H

@@ -2,8 +2,9 @@
 
 LeNet-5 with both of its activations; the net of PyTorch's CIFAR-10 tutorial, with its batch of 4 and with 64; perceptrons
 with the norms and activations of today; M5 for sound; blocks of MobileNetV2, ConvNeXt (with GroupNorm for its norm) and a
-ResNet of GroupNorms, on maps of 32x32; a small AlexNet; a decoder of transposed convolutions; blocks of EfficientNet,
-MobileNetV3, DenseNet, Inception, ResNet-50 and ResNeXt, and a SqueezeNet; six 3x3 convolutions without norms.
+ResNet of GroupNorms, on maps of 32x32; a small AlexNet; a decoder of transposed convolutions and a discriminator of strided
+ones; the stem and first blocks of a ResNet-18; blocks of EfficientNet, MobileNetV3, DenseNet, Inception, ResNet-50 and
+ResNeXt, and a SqueezeNet; six 3x3 convolutions without norms.
 """
 
 
@@ -172,6 +173,26 @@ def decoder():
     return [conv(128, 1), RELU, *up(64), *up(32), conv(16, 3, padding=1), *END]
 
 
+def discriminator():
+    leaky = layer("LeakyReLU", negative_slope=0.2)
+
+    def down(channels):
+        return [conv(channels, 4, stride=2, padding=1, bias=False), NORM, leaky]
+
+    return [conv(32, 4, stride=2, padding=1), leaky, *down(64), *down(128), FLATTEN, linear(10)]
+
+
+def resnet18():
+    """The stem and the first blocks of two stages, as for large images."""
+    def block(channels, stride):
+        shortcut = [] if stride == 1 else [conv(channels, 1, stride=stride, bias=False), NORM]
+        return [Join("Add", [conv(channels, 3, padding=1, stride=stride, bias=False), NORM, RELU,
+                             conv(channels, 3, padding=1, bias=False), NORM], shortcut), RELU]
+
+    return [conv(64, 7, stride=2, padding=3, bias=False), NORM, RELU,
+            layer("MaxPool2d", kernel_size=3, stride=2, padding=1), *block(64, 1), *block(128, 2), *END]
+
+
 def definition(shape, layers):
     """The layers named, and joins written out."""
     out = []
@@ -208,6 +229,8 @@ def whole_nets():
             ("ResNet GroupNorm", 64, [3, 32, 32], resnet()),
             ("AlexNet 32x32", 64, [3, 32, 32], alexnet()),
             ("decoder 4x4", 32, [64, 4, 4], decoder()),
+            ("discriminator 4x4", 64, [3, 32, 32], discriminator()),
+            ("ResNet-18 stem 96x96", 16, [3, 96, 96], resnet18()),
             ("EfficientNet blocks", 32, [3, 32, 32], efficient(layer("SiLU"), layer("Sigmoid"))),
             ("MobileNetV3 blocks", 32, [3, 32, 32], efficient(layer("Hardswish"), layer("Hardsigmoid"))),
             ("DenseNet blocks", 32, [3, 32, 32], densenet()),
