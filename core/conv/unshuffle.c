@@ -27,7 +27,8 @@ enum {
 	FEW_CELL_CHANNELS = 6,   /* of a cell, at least */
 	MANY_CELL_CHANNELS = 64, /* and at most, hence no more lines than BP_PATCH_LINES */
 	TARGETS = 16,            /* channels, at least */
-	PERCENT = 200            /* of the multiplications, at least, that direct has to do */
+	PERCENT = 200,           /* of the multiplications, at least, that direct has to do */
+	LINE = 1 << 24           /* targets along an axis, at most: the cells of a line can be counted */
 };
 
 /* The convolution over the cells. */
@@ -50,7 +51,7 @@ static bool is_candidate(const struct bp_conv_shape *s)
 	const int64_t cell = (int64_t)s->sh * s->sw * s->c;
 	const bool strides = s->sh > 1 || s->sw > 1, plain = s->groups == 1 && s->dh == 1 && s->dw == 1;
 	return s->algorithm == BP_CONV_AUTO && plain && strides && s->c < CHANNELS && s->oc >= TARGETS &&
-	       cell >= FEW_CELL_CHANNELS && cell <= MANY_CELL_CHANNELS;
+	       cell >= FEW_CELL_CHANNELS && cell <= MANY_CELL_CHANNELS && most(s->oh, s->ow) <= LINE;
 }
 
 bool bp_unshuffle_new(struct bp_conv *cv)
