@@ -15,6 +15,7 @@ enum { BP_POOL_NO_TAP = 0xffff }; /* the place of the maximum of a window that l
 
 struct bp_pool_axis {
 	int in, out_count, step, kernel;
+	bool apart;
 	int32_t *first, *taps, *tap0;
 	int32_t *span; /* places an average divides by */
 	int32_t *back, *back_out, *back_tap;

@@ -86,7 +86,8 @@ static void set_output(const struct bp_window *w, struct bp_pool_axis *a, int64_
 	a->span[o] = w->counts_padding ? (int32_t)(end - start) : a->taps[o];
 }
 
-/* Turns the lists of inputs by output into lists of outputs by input, in ascending order of outputs. */
+/* Turns the lists of inputs by output into lists of outputs by input, in ascending order of outputs, and looks whether
+ * windows lie apart. */
 static void set_back(struct bp_pool_axis *a)
 {
 	for (int o = 0; o < a->out_count; o++)
@@ -104,6 +105,9 @@ static void set_back(struct bp_pool_axis *a)
 	for (int i = a->in; i > 0; i--)
 		a->back[i] = a->back[i - 1];
 	a->back[0] = 0;
+	a->apart = true;
+	for (int i = 0; i < a->in; i++)
+		a->apart &= a->back[i + 1] - a->back[i] <= 1;
 }
 
 static void axis_done(struct bp_pool_axis *a)

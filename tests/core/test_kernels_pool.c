@@ -9,7 +9,8 @@
 
 enum { PLACES = 12, TAPS = 4 };
 
-/* An axis with random windows: nothing here assumes that they slide evenly. */
+/* An axis with random windows: nothing here assumes that they slide evenly. Those of each second one lie apart, as far
+ * as there is room for them. */
 struct axis {
 	struct bp_pool_axis a;
 	int32_t first[PLACES], taps[PLACES], tap0[PLACES], span[PLACES];
@@ -18,12 +19,15 @@ struct axis {
 
 static void axis_init(struct axis *x, struct draw *d, int step)
 {
-	x->a = (struct bp_pool_axis){draw_int(d, 1, PLACES), draw_int(d, 1, PLACES), step, TAPS + 2, x->first, x->taps,
-		x->tap0, x->span, x->back, x->back_out, x->back_tap};
-	for (int o = 0; o < x->a.out_count; o++) {
-		x->first[o] = draw_int(d, 0, x->a.in - 1);
+	const bool apart = draw_int(d, 0, 1);
+	x->a = (struct bp_pool_axis){draw_int(d, 1, PLACES), draw_int(d, 1, PLACES), step, TAPS + 2, apart, x->first,
+		x->taps, x->tap0, x->span, x->back, x->back_out, x->back_tap};
+	for (int o = 0, next = draw_int(d, 0, 1); o < x->a.out_count; o++) {
+		const bool none = apart && next >= x->a.in;
+		x->first[o] = none ? 0 : apart ? next : draw_int(d, 0, x->a.in - 1);
 		int room = (x->a.in - 1 - x->first[o]) / x->a.step + 1;
-		x->taps[o] = draw_int(d, draw_int(d, 0, 9) == 0 ? 0 : 1, room < TAPS ? room : TAPS);
+		x->taps[o] = none ? 0 : draw_int(d, draw_int(d, 0, 9) == 0 ? 0 : 1, room < TAPS ? room : TAPS);
+		next += x->taps[o] * x->a.step + draw_int(d, 0, 1);
 		x->tap0[o] = draw_int(d, 0, 2);
 		x->span[o] = x->taps[o] + draw_int(d, 0, 1) + (x->taps[o] == 0);
 	}
