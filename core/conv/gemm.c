@@ -64,6 +64,20 @@ static int unit_channel(const struct job *j, size_t unit, int *ret_cols)
 	return group * sd->ng + at;
 }
 
+/* The same for idot: each target's one behind the other. */
+static void pack_columns(const struct job *j, const struct lattice *l, struct piece p, bp_real *ret)
+{
+	const struct side *sd = j->sd;
+	const size_t oc = j->cv->s.oc, kg = sd->kg, ng = sd->ng, length = lattice_taps(l) * kg;
+	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
+		const size_t tap = lattice_kernel_tap(j->cv, l, t);
+		for (size_t i = 0; i < ng; i++)
+			for (size_t c = p.c0; c < p.c0 + p.nc; c++)
+				ret[i * length + t * kg + c] =
+					j->call.w[sd->transposed ? (tap * ng + i) * oc + c : (tap * kg + c) * oc + i];
+	}
+}
+
 /* ret: the unit's weights of the lattice. */
 static void pack_piece(const struct job *j, const struct lattice *l, size_t unit, struct piece p, bp_real *ret)
 {
@@ -71,6 +85,10 @@ static void pack_piece(const struct job *j, const struct lattice *l, size_t unit
 	const struct bp_kernels *k = j->cv->k;
 	const size_t oc = j->cv->s.oc;
 	int cols, first = unit_channel(j, unit, &cols), group = first / sd->ng;
+	if (sd->dot_rows) {
+		pack_columns(j, l, p, ret);
+		return;
+	}
 	for (size_t t = p.t0; t < p.t0 + p.nt; t++) {
 		bp_real *dst = ret + (t * sd->kg + p.c0) * sd->tile.nr;
 		size_t tap = lattice_kernel_tap(j->cv, l, t);
@@ -136,11 +154,12 @@ static void block_unit(const struct block *b, size_t unit)
 	const struct job *j = b->j;
 	const struct bp_kernels *k = j->cv->k;
 	int cols, first = unit_channel(j, unit, &cols);
-	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, j->sd->tile.mr);
+	const size_t pieces = piece_count(b->run, b->kc, j->sd->depth), tiles = divide_up(b->points, gemm_rows(j->sd));
 	const size_t runs = b->run ? b->taps / b->run : 1, kg = (size_t)j->sd->kg;
-	const size_t ldb = j->direct ? (size_t)j->cv->s.oc : (size_t)j->sd->tile.nr;
+	const bool dots = j->sd->dot_rows > 0;
+	const size_t row_step = dots ? 1 : j->direct ? (size_t)j->cv->s.oc : (size_t)j->sd->tile.nr;
 	const bp_real *weights =
-		j->direct ? j->call.w + first : b->weights + (unit - b->base) * b->l->packed_taps * kg * ldb;
+		j->direct ? j->call.w + first : b->weights + (unit - b->base) * b->l->packed_taps * kg * row_step;
 	const size_t rows = b->points / tiles, longer = b->points % tiles; /* tiles of a row more */
 	for (size_t i = 0; i < runs * pieces; i++) {
 		const struct piece pc = piece_at(b->run, b->kc, j->sd->depth, i % pieces);
@@ -152,8 +171,8 @@ static void block_unit(const struct block *b, size_t unit)
 			.kc = pc.nc,
 			.a_stride = b->stride,
 			.k0 = b->k0 + pc.c0,
-			.b = weights + (row + pc.c0) * ldb,
-			.ldb = ldb,
+			.b = weights + (row + pc.c0) * row_step,
+			.ldb = dots ? b->l->packed_taps * kg : row_step,
 			.col = (size_t)first,
 			.bias = last && j->call.bias ? j->call.bias + first : NULL,
 			.acc = j->call.acc || i > 0,
@@ -163,7 +182,10 @@ static void block_unit(const struct block *b, size_t unit)
 			p.rows = (int)(rows + (t < longer));
 			p.a = b->a + (line * b->run + pc.t0) * b->stride + from;
 			p.c = b->c + from;
-			k->igemm(&p);
+			if (dots)
+				k->idot(&p);
+			else
+				k->igemm(&p);
 		}
 	}
 }
@@ -293,7 +315,7 @@ static void cut_work(struct job *j, size_t multiply_adds)
 	}
 	j->cuts = divide_up(want, blocks);
 	j->cuts = j->cuts < units ? j->cuts : units;
-	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), sd->tile.mr);
+	size_t block = round_up(divide_up(points, divide_up(want, j->cuts)), gemm_rows(sd));
 	j->block = block < (size_t)sd->block ? block : (size_t)sd->block;
 }
 
@@ -329,7 +351,7 @@ static void run(const struct bp_conv *cv, const struct side *sd, const struct bp
 	size_t work = rows * sd->kg * sd->ng * cv->s.groups;
 	cut_work(&j, work);
 	size_t points = call->n * lattice_points(sd->lattices);
-	j.direct = !sd->transposed && cv->s.groups == 1 && sd->ng % cv->k->vlen == 0 &&
+	j.direct = !sd->transposed && !sd->dot_rows && cv->s.groups == 1 && sd->ng % cv->k->vlen == 0 &&
 		   points <= (size_t)DIRECT_TILES * cv->k->tall.mr;
 	const bool own = sd->unit && !j.direct;
 	j.block = own ? (size_t)sd->block : j.block;

@@ -126,14 +126,14 @@ bool bp_narrow_new(struct bp_conv *cv)
 	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
 	if (!cells_new(cv, &n, &cv->wide[PASS_FORWARD]) || !cells_new(cv, &n, &cv->wide[PASS_WEIGHTS]))
 		return false;
-	if (!cv->wide[PASS_FORWARD] && !wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
+	if (!cv->wide[PASS_FORWARD] && !cv->forward.dot_rows && !wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
 		return false;
 	n.slim = 1;
 	n.line = LINE;
 	if (!cv->wide[PASS_WEIGHTS] && !wide_new(cv, &n, *s, &cv->wide[PASS_WEIGHTS]))
 		return false;
 	const int64_t pt = (int64_t)(s->kh - 1) * s->dh - s->pt, pl = s->kw - 1 - s->pl;
-	if (s->sh > 1 || s->sw > 1 || pt < 0 || pl < 0)
+	if (s->sh > 1 || s->sw > 1 || pt < 0 || pl < 0 || cv->backward.dot_rows)
 		return true;
 	struct bp_conv_shape turned = *s;
 	turned.h = s->oh, turned.w = s->ow, turned.c = s->oc;

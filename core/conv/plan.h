@@ -66,6 +66,7 @@ struct side {
 	int kg, ng;                                /* source and target channels of a group */
 	bool transposed;                           /* backward-data: weights are read [target][source] */
 	struct bp_gemm_tile tile;                  /* of its products */
+	int dot_rows;                              /* of a tile of idot, which bp_way_gemm takes then; or 0 */
 	int panels;                                /* of tile.nr target channels in a group */
 	int nlattices;
 	struct lattice *lattices;
@@ -328,6 +329,12 @@ void bp_ahead_add(struct ahead *a, const bp_real *p, size_t n, size_t times);
 void bp_ahead_add_runs(struct ahead *a, const bp_real *p, size_t n, size_t runs, size_t step, size_t times);
 /* Asks for the next share of every stream. */
 void bp_ahead_ask(struct ahead *a);
+
+/* Rows of a tile of bp_way_gemm. */
+static inline int gemm_rows(const struct side *sd)
+{
+	return sd->dot_rows ? sd->dot_rows : sd->tile.mr;
+}
 
 /* side.c: fills in forward and backward; false when out of memory. */
 bool bp_sides_new(struct bp_conv *cv);

@@ -15,7 +15,9 @@ enum {
 	BLOCK_BYTES = 128 << 10, /* of a block's sources: they stay in L2 */
 	TABLE_BYTES = 64 << 10,  /* of a block's row pointers, about */
 	BLOCK_TILES = 32,
-	UNITS = 8 /* at least, to share among the threads, where a task is a unit */
+	UNITS = 8,         /* at least, to share among the threads, where a task is a unit */
+	DOT_CHANNELS = 8,  /* of sources, at least, for products by idot */
+	DOT_WEIGHTS = 8192 /* that a tile of it passes over at once: lanes meet but once where there are no more */
 };
 
 static int gcd(int a, int b)
@@ -162,10 +164,28 @@ static bool wants_units(const struct bp_conv *cv, const struct side *sd, size_t 
 	return !sd->patches && side_units(cv, sd) >= UNITS && sd->packed > 2 * samples * sd->in_h * sd->in_w * sd->in_c;
 }
 
+/*
+ * Few targets would fill few lanes of igemm, so lanes are places in K (idot.c). GFLOP/s of `build/bench_conv 1 auto
+ * [avx2] 32 H C OC K S 1`, before -> now; forward:
+ *	64 -> 3, 3x3 on 32x32		AVX-512 36 -> 87	AVX2 43 -> 90
+ *	64 -> 1, 3x3 on 32x32		AVX-512 14 -> 57	AVX2 23 -> 59
+ *	24 -> 2, 5x5 on 32x32		AVX-512 46 -> 75	AVX2 48 -> 78
+ *	16 -> 4, 3x3 on 32x32		AVX-512 47 -> 57	AVX2 52 -> 55
+ * and backward-data, which is ConvTranspose2d's forward:
+ *	3 -> 64, 4x4, stride 2		AVX-512 21 -> 98	AVX2 33 -> 93
+ *	1 -> 16, 4x4, stride 2		AVX-512 7 -> 32		AVX2 10 -> 28
+ *	3 -> 64, 3x3			AVX-512 29 -> 91	AVX2 42 -> 93
+ */
+static bool wants_dots(const struct side *sd)
+{
+	return sd->ng <= BP_IDOT_COLS && sd->kg == sd->in_c && sd->kg >= DOT_CHANNELS;
+}
+
 /* Where each lattice's packed weights lie. */
 static void side_weights(const struct bp_conv *cv, struct side *sd)
 {
 	sd->tile = tile_for(cv->k, (size_t)sd->ng);
+	sd->dot_rows = wants_dots(sd) ? cv->k->idot_rows[sd->ng - 1] : 0;
 	sd->panels = (sd->ng + sd->tile.nr - 1) / sd->tile.nr;
 	sd->packed = 0;
 	for (struct lattice *l = sd->lattices; l < sd->lattices + sd->nlattices; l++) {
@@ -178,7 +198,7 @@ static void side_weights(const struct bp_conv *cv, struct side *sd)
 
 static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_points)
 {
-	const int mr = sd->tile.mr;
+	const int mr = gemm_rows(sd);
 	const struct lattice *l = sd->lattices;
 	size_t taps = 1;
 	for (int i = 0; i < sd->nlattices; i++) {
@@ -192,7 +212,7 @@ static void side_plan(const struct bp_conv *cv, struct side *sd, size_t max_poin
 	block = block > (size_t)BLOCK_TILES * mr ? (size_t)BLOCK_TILES * mr : block;
 	block = block < max_points ? round_up(block, mr) : round_up(max_points, mr);
 	sd->block = (int)(block ? block : (size_t)mr);
-	sd->depth = (int)product_depth(cv->k);
+	sd->depth = sd->dot_rows ? DOT_WEIGHTS / sd->ng : (int)product_depth(cv->k);
 	sd->unit = wants_units(cv, sd, max_points) ? sd->packed / side_units(cv, sd) : 0;
 	size_t tables = (sd->patches ? 2 : taps + 1) * sd->block * sizeof(void *);
 	size_t patches = sd->patches ? sd->block * row + cv->k->vlen * sizeof(bp_real) : 0;

@@ -191,7 +191,7 @@ bool bp_winograd_fits(const struct bp_conv *cv, enum pass pass)
 				  : strides                ? (is_wide ? &wide : &strided)
 				  : three_by_three         ? &three
 							   : &other;
-	if (!bp_conv_can_winograd(s) || sd->kg < from->channels || weights < from->products)
+	if (!bp_conv_can_winograd(s) || sd->dot_rows || sd->kg < from->channels || weights < from->products)
 		return false;
 	return sd->inside * 100 > bp_winograd_products(sd) * from->percent[pass];
 }

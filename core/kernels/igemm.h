@@ -10,6 +10,9 @@
  * + i] + k0. B has rows of ldb elements and may be read up to the next multiple of the vector's length of cols.
  * Wide tiles with vectors of 64 bytes ask for BP_IGEMM_AHEAD bytes, a line, of what lies at `ahead` with each of the
  * taps * kc steps: a load among two dozen multiply-adds, where a burst of them waits.
+ *
+ * idot does the same with B by columns, B[k][j] at b[j * ldb + k], and reads no more of it than there is. `ahead` is
+ * nothing to it.
  */
 enum { BP_IGEMM_AHEAD = 64 };
 

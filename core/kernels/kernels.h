@@ -46,11 +46,13 @@ struct bp_prelu_grad;    /* channels.h */
 struct bp_gemm_tile {
 	int mr, nr;
 };
+enum { BP_IDOT_COLS = 4 /* columns of one of idot, at most */ };
 
 struct bp_kernels {
 	const char *name; /* "baseline", "avx2", "avx512" */
 	int vlen;         /* bp_real values in a vector */
 	struct bp_gemm_tile tall, wide;
+	int idot_rows[BP_IDOT_COLS]; /* the most rows of a tile of idot with 1, 2, ... columns */
 #define KERNEL(name, ret, args) ret(*name) args;
 #include "kernels.def"
 };

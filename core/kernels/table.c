@@ -12,6 +12,7 @@ const struct bp_kernels KERNEL_NAME(kernels) = {
 	.vlen = VLEN,
 	.tall = {TALL_ROWS, TALL_VECS *VLEN},
 	.wide = {WIDE_ROWS, WIDE_VECS *VLEN},
+	.idot_rows = {IDOT_ROWS(1), IDOT_ROWS(2), IDOT_ROWS(3), IDOT_ROWS(4)},
 #define KERNEL(name, ret, args) .name = KERNEL_NAME(name),
 #include "kernels/kernels.def"
 };

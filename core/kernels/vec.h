@@ -49,6 +49,14 @@ enum { TALL_ROWS = 12, TALL_VECS = 2, WIDE_ROWS = TALL_ROWS, WIDE_VECS = TALL_VE
 enum { TALL_ROWS = 6, TALL_VECS = 2, WIDE_ROWS = TALL_ROWS, WIDE_VECS = TALL_VECS };
 #endif
 
+/* Those of few columns (idot.c), X(rows, columns): as many accumulators, at most as many rows. */
+#define IDOT_ROWS(columns) ((columns) <= TALL_VECS ? TALL_ROWS : TALL_ROWS * TALL_VECS / (columns))
+#if VBYTES == 64 || defined __aarch64__
+#define IDOT_TILES(X) TILES_TO_12(X, 1) TILES_TO_12(X, 2) TILES_TO_6(X, 3) X(7, 3) X(8, 3) TILES_TO_6(X, 4)
+#else
+#define IDOT_TILES(X) TILES_TO_6(X, 1) TILES_TO_6(X, 2) X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(1, 4) X(2, 4) X(3, 4)
+#endif
+
 /* Name of this instruction set's version of a kernel: bp_avx2_igemm. */
 #define KERNEL_NAME3(isa, name) bp_##isa##_##name
 #define KERNEL_NAME2(isa, name) KERNEL_NAME3(isa, name)
@@ -58,6 +66,11 @@ enum { TALL_ROWS = 6, TALL_VECS = 2, WIDE_ROWS = TALL_ROWS, WIDE_VECS = TALL_VEC
 
 /* x stays a register of its own: the compiler does not see what it is made of. */
 #define OWN_REGISTER(x) __asm__("" : "+r"(x))
+#if defined __x86_64__ && !defined BP_VEC_BYTES
+#define OWN_VECTOR(x) __asm__("" : "+v"(x))
+#else
+#define OWN_VECTOR(x) (void)(x)
+#endif
 
 /* For every function that takes or returns a vector. Behind a call of one gcc 12 does not clear the registers' upper
  * halves, and the processor then stalls at each change between old and new instructions: one such call took a third of

@@ -52,6 +52,8 @@ static struct bp_conv_shape draw_shape(struct draw *d)
 		};
 		if (kind == 0)
 			s.c = draw_int(d, 1, 4);
+		if (kind == 5) /* few targets, also of many channels */
+			s.oc = draw_int(d, 1, 4);
 		if (kind == 1 || kind == 2) { /* depthwise, and with a channel multiplier */
 			s.groups = s.c;
 			s.oc = s.c * (kind == 1 ? 1 : draw_int(d, 1, 5));
@@ -233,6 +235,11 @@ static const struct {
 	{{28, 28, 1, 26, 26, 20, 3, 3, 1, 1, 0, 0, 1, 1, 1, BP_CONV_AUTO, false}, 12},
 	{{9, 9, 40, 5, 5, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 20},
 	{{12, 12, 48, 12, 12, 48, 3, 3, 1, 1, 1, 1, 1, 1, 4, BP_CONV_AUTO, false}, 12},
+	/* To few channels: with a tail of vectors, a stride backwards, a dilation, and a sum in pieces. */
+	{{20, 20, 70, 20, 20, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{20, 20, 3, 10, 10, 50, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 9},
+	{{13, 15, 33, 13, 15, 2, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO, false}, 9},
+	{{5, 5, 600, 5, 5, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 5},
 	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70, BP_CONV_AUTO, false}, 12},
 	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO, false}, 12},
 	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO, false}, 3},

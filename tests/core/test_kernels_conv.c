@@ -31,12 +31,22 @@ static bp_real **rows_new(bp_real *block, size_t n, size_t width)
 	return rows;
 }
 
-static double igemm_element(const struct bp_igemm *p, int i, int j, double before)
+/* A product of igemm, or of idot: which has B by columns. */
+struct product {
+	struct bp_igemm p;
+	bool by_columns;
+};
+
+static double product_element(const struct product *u, int i, int j, double before)
 {
+	const struct bp_igemm *p = &u->p;
 	double sum = p->acc ? before : 0;
 	for (size_t t = 0; t < p->taps; t++)
-		for (size_t k = 0; k < p->kc; k++)
-			sum += (double)p->a[t * p->a_stride + i][p->k0 + k] * p->b[(t * p->kc + k) * p->ldb + j];
+		for (size_t k = 0; k < p->kc; k++) {
+			const size_t row = t * p->kc + k;
+			sum += (double)p->a[t * p->a_stride + i][p->k0 + k] *
+			       p->b[u->by_columns ? j * p->ldb + row : row * p->ldb + j];
+		}
 	sum += p->bias ? p->bias[j] : 0;
 	return p->relu && sum < 0 ? 0 : sum;
 }
@@ -47,55 +57,79 @@ static struct bp_gemm_tile draw_tile(const struct bp_kernels *k, struct draw *d)
 	return draw_bool(d) ? k->tall : k->wide;
 }
 
-void check_igemm(const struct bp_kernels *k, struct draw *d)
+/* u: its rows, cols, ldb and by_columns; b_size: elements of B that may be read. */
+static void check_tile(const struct bp_kernels *k, struct draw *d, struct product *u, size_t b_size)
 {
-	const struct bp_gemm_tile tile = draw_tile(k, d);
-	struct bp_igemm p = {
-		.rows = draw_int(d, 1, tile.mr),
-		.cols = draw_int(d, 1, tile.nr),
-		.taps = draw_int(d, 0, 5),
-		.kc = draw_int(d, 0, 40),
-		.k0 = draw_int(d, 0, 5),
-		.col = draw_int(d, 0, 5),
-		.acc = draw_bool(d),
-		.relu = draw_bool(d),
-	};
-	p.a_stride = p.rows + draw_int(d, 0, 3);
-	size_t nb = (p.cols + k->vlen - 1) / k->vlen * k->vlen, na = p.taps * p.a_stride;
-	p.ldb = nb + (draw_bool(d) ? draw_int(d, 0, 9) : 0);
-	size_t b_size = p.taps > 0 && p.kc > 0 ? (p.taps * p.kc - 1) * p.ldb + nb : 0;
-	size_t wa = p.k0 + p.kc, wc = p.col + p.cols, a_size = rows_size(na, wa), c_size = rows_size(p.rows, wc);
-	bp_real *a = guard_new(a_size), *b = guard_new(b_size), *c = guard_new(c_size), *bias = guard_new(p.cols);
-	bp_real **rows_a = rows_new(a, na, wa), **rows_c = rows_new(c, p.rows, wc), before[1024];
+	struct bp_igemm *p = &u->p;
+	const size_t na = p->taps * p->a_stride;
+	size_t wa = p->k0 + p->kc, wc = p->col + p->cols, a_size = rows_size(na, wa), c_size = rows_size(p->rows, wc);
+	bp_real *a = guard_new(a_size), *b = guard_new(b_size), *c = guard_new(c_size), *bias = guard_new(p->cols);
+	bp_real **rows_a = rows_new(a, na, wa), **rows_c = rows_new(c, p->rows, wc), before[1024];
 	draw_reals(d, a, a_size);
 	draw_reals(d, b, b_size);
-	draw_reals(d, bias, p.cols);
-	draw_reals(d, before, (size_t)p.rows * p.cols);
-	for (int i = 0; p.acc && i < p.rows; i++)
-		for (int j = 0; j < p.cols; j++)
-			rows_c[i][p.col + j] = before[i * p.cols + j];
+	draw_reals(d, bias, p->cols);
+	draw_reals(d, before, (size_t)p->rows * p->cols);
+	for (int i = 0; p->acc && i < p->rows; i++)
+		for (int j = 0; j < p->cols; j++)
+			rows_c[i][p->col + j] = before[i * p->cols + j];
 	guard_freeze(a, a_size);
 	guard_freeze(b, b_size);
-	p.a = (const bp_real *const *)rows_a;
-	p.b = b;
-	p.c = rows_c;
-	p.bias = draw_bool(d) ? bias : NULL;
-	k->igemm(&p);
+	p->a = (const bp_real *const *)rows_a;
+	p->b = b;
+	p->c = rows_c;
+	p->bias = draw_bool(d) ? bias : NULL;
+	if (u->by_columns)
+		k->idot(p);
+	else
+		k->igemm(p);
 	for (size_t i = 0; i < c_size; i++) {
 		size_t row = i / (wc + GAP), j = i % (wc + GAP);
-		if (j < p.col || j >= wc)
-			check_near(k, "beside igemm's columns", i, c[i], GUARD_POISON, 0);
+		if (j < p->col || j >= wc)
+			check_near(k, "beside a product's columns", i, c[i], GUARD_POISON, 0);
 		else
-			check_near(k, "igemm", i, c[i],
-				igemm_element(&p, row, j - p.col, before[row * p.cols + j - p.col]),
-				rounding(p.taps * p.kc));
+			check_near(k, "product", i, c[i],
+				product_element(u, row, j - p->col, before[row * p->cols + j - p->col]),
+				rounding(p->taps * p->kc));
 	}
 	free(rows_a);
 	free(rows_c);
 	guard_free(a, a_size);
 	guard_free(b, b_size);
 	guard_free(c, c_size);
-	guard_free(bias, p.cols);
+	guard_free(bias, p->cols);
+}
+
+static struct bp_igemm draw_product(struct draw *d, int rows, int cols)
+{
+	return (struct bp_igemm){
+		.rows = rows,
+		.cols = cols,
+		.taps = draw_int(d, 0, 5),
+		.kc = draw_int(d, 0, 40),
+		.a_stride = rows + draw_int(d, 0, 3),
+		.k0 = draw_int(d, 0, 5),
+		.col = draw_int(d, 0, 5),
+		.acc = draw_bool(d),
+		.relu = draw_bool(d),
+	};
+}
+
+void check_igemm(const struct bp_kernels *k, struct draw *d)
+{
+	const struct bp_gemm_tile tile = draw_tile(k, d);
+	struct product u = {draw_product(d, draw_int(d, 1, tile.mr), draw_int(d, 1, tile.nr)), false};
+	const size_t nb = (u.p.cols + k->vlen - 1) / k->vlen * k->vlen, rows = u.p.taps * u.p.kc;
+	u.p.ldb = nb + (draw_bool(d) ? draw_int(d, 0, 9) : 0);
+	check_tile(k, d, &u, rows ? (rows - 1) * u.p.ldb + nb : 0);
+}
+
+void check_idot(const struct bp_kernels *k, struct draw *d)
+{
+	const int cols = draw_int(d, 1, BP_IDOT_COLS);
+	struct product u = {draw_product(d, draw_int(d, 1, k->idot_rows[cols - 1]), cols), true};
+	const size_t rows = u.p.taps * u.p.kc;
+	u.p.ldb = rows + draw_int(d, 0, 9);
+	check_tile(k, d, &u, rows ? (cols - 1) * u.p.ldb + rows : 0);
 }
 
 void check_outer(const struct bp_kernels *k, struct draw *d)
