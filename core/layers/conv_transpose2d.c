@@ -153,8 +153,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 		.dw = (int)a.dilation[1],
 		.groups = (int)a.groups,
 	};
-	enum bp_status st = bp_convolve_plan(s, &cs, ret, err);
-	ret->parts = 0; /* its passes are the other way round: no norms in them */
+	enum bp_status st = bp_convolve_plan_alone(s, &cs, ret, err); /* its passes are the other way round */
 	if (st)
 		return st;
 	int64_t channels = node->out.dim[0], rows = output_rows(node, s->max_batch);

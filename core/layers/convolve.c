@@ -22,7 +22,7 @@ int bp_convolve_params(
 	return bias ? 2 : 1;
 }
 
-enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
+enum bp_status bp_convolve_plan_alone(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
 	struct bp_layer_plan *ret, struct bp_error *err)
 {
 	struct bp_conv *cv = bp_conv_new(shape, s->k, s->max_batch);
@@ -31,8 +31,18 @@ enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_
 	ret->own = cv;
 	ret->keeps_x = !s->node->options.frozen;
 	ret->keeps_y = ret->writes_dy = ret->undoes_relu = s->act == BP_ACT_RELU;
-	ret->takes_relu = ret->keeps_x && bp_conv_takes_relu(cv);
 	ret->workspace = (int64_t)bp_conv_workspace(cv, s->max_threads);
+	return BP_OK;
+}
+
+enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
+	struct bp_layer_plan *ret, struct bp_error *err)
+{
+	enum bp_status st = bp_convolve_plan_alone(s, shape, ret, err);
+	if (st)
+		return st;
+	const struct bp_conv *cv = ret->own;
+	ret->takes_relu = ret->keeps_x && bp_conv_takes_relu(cv);
 	ret->norms = s->node->options.frozen ? 0 : bp_conv_norms(cv);
 	ret->parts = ret->norms ? (int64_t)bp_conv_max_parts(cv) : 0;
 	return BP_OK;

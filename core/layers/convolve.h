@@ -9,7 +9,11 @@
  */
 int bp_convolve_params(
 	const struct bp_param *weight, int64_t fan_in, int64_t bias, struct bp_param ret[BP_LAYER_PARAMS]);
+/* Plans the passes below, with all that they do for the layers beside this one; or `alone`, a convolution for passes of
+ * the layer's own, which do nothing for others. */
 enum bp_status bp_convolve_plan(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
+	struct bp_layer_plan *ret, struct bp_error *err);
+enum bp_status bp_convolve_plan_alone(const struct bp_layer_setup *s, const struct bp_conv_shape *shape,
 	struct bp_layer_plan *ret, struct bp_error *err);
 void bp_convolve_free(void *own);
 void bp_convolve_forward(const struct bp_layer_call *c);

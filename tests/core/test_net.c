@@ -176,13 +176,23 @@ static const char *const fused_texts[] = {
 	"groups=4"
 	" | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 stride=2 groups=2 | BatchNorm2d | ReLU6",
 	"12 | Linear out_features=9 | BatchNorm1d | Hardswish | Linear out_features=9 | BatchNorm1d | SiLU",
+	/* Transposed convolutions, whose own convolution could do all that. */
+	"24x5x5 | ConvTranspose2d out_channels=16 kernel_size=4 stride=2 padding=1 | BatchNorm2d | ReLU"
+	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | ReLU"
+	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | BatchNorm2d | ReLU"
+	" | Conv2d out_channels=3 kernel_size=1",
+	"8x5x5 | ConvTranspose2d out_channels=8 kernel_size=3 groups=8 | BatchNorm2d | ReLU6"
+	" | ConvTranspose2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU"
+	" | ConvTranspose2d out_channels=8 kernel_size=3 groups=4 | BatchNorm2d | Hardswish",
 };
 enum { FUSED = sizeof fused_texts / sizeof fused_texts[0] };
 
-/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others can do. */
+/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others do or that does
+ * others. */
 static void keep_apart(const char *text, char *ret, size_t size)
 {
-	static const char *const done[] = {"ReLU", "ReLU6", "Hardswish", "SiLU", "Flatten", "Reshape"};
+	static const char *const done[] = {"ReLU", "ReLU6", "Hardswish", "SiLU", "Flatten", "Reshape", "BatchNorm1d",
+		"BatchNorm2d", "Conv2d", "ConvTranspose2d", "MaxPool2d"};
 	FILE *f = fmemopen(ret, size, "w");
 	ck_assert_ptr_nonnull(f);
 	for (const char *from = text, *end; from; from = end ? end + 3 : NULL) {
@@ -199,7 +209,7 @@ static void keep_apart(const char *text, char *ret, size_t size)
 
 START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
 {
-	char text[1000];
+	char text[2000];
 	struct run fused, plain;
 	keep_apart(fused_texts[_i], text, sizeof text);
 	ck_assert_str_ne(text, fused_texts[_i]);
@@ -213,11 +223,11 @@ START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
 	run_passes(&fused, 6, 1, true);
 	run_passes(&plain, 6, 1, true);
 	for (size_t i = 0; i < fused.nout; i++)
-		ck_assert_double_le(fabs((double)fused.y[i] - plain.y[i]), 1e-6 * (1 + fabs((double)plain.y[i])));
+		ck_assert_double_le(fabs((double)fused.y[i] - plain.y[i]), 4e-6 * (1 + fabs((double)plain.y[i])));
 	for (size_t i = 0; i < fused.nin; i++)
-		ck_assert_double_le(fabs((double)fused.dx[i] - plain.dx[i]), capped ? 4e-6 : 1e-6);
+		ck_assert_double_le(fabs((double)fused.dx[i] - plain.dx[i]), 4e-6);
 	for (int64_t i = 0; i < fused.net->nweights; i++)
-		ck_assert_double_le(fabs((double)fused.grads[i] - plain.grads[i]), capped ? 1e-4 : 1e-5);
+		ck_assert_double_le(fabs((double)fused.grads[i] - plain.grads[i]), capped ? 1e-4 : 4e-5);
 	run_done(&fused);
 	run_done(&plain);
 }
@@ -440,36 +450,6 @@ START_TEST(a_fingerprint_tells_nets_apart_but_not_their_names)
 }
 END_TEST
 
-START_TEST(philox_gives_the_known_answers)
-{
-	/* Of the authors' library: counter and key all zeros, and digits of pi, which here leave stream and sub free.
-	 */
-	uint32_t r[4];
-	bp_rng_block(0, BP_RNG_INIT, 0, 0, r);
-	ck_assert(r[0] == 0x6627e8d5u && r[1] == 0xe169c58du && r[2] == 0xbc57ac4cu && r[3] == 0x9b00dbd8u);
-	bp_rng_block(0x299f31d0a4093822u, (enum bp_stream)0x03707344, 0x13198a2eu, 0x85a308d3243f6a88u, r);
-	ck_assert(r[0] == 0xd16cfe09u && r[1] == 0x94fdccebu && r[2] == 0x5001e420u && r[3] == 0x24126ea1u);
-}
-END_TEST
-
-START_TEST(a_permutation_holds_every_number_once_and_follows_its_key)
-{
-	enum { N = 1000 };
-	uint32_t a[N], b[N];
-	bool seen[N] = {false};
-	int fixed = 0;
-	bp_rng_permutation(3, BP_RNG_SHUFFLE, 1, N, a);
-	bp_rng_permutation(3, BP_RNG_SHUFFLE, 2, N, b);
-	ck_assert(memcmp(a, b, sizeof(a)) != 0);
-	for (int i = 0; i < N; i++) {
-		ck_assert(a[i] < N && !seen[a[i]]);
-		seen[a[i]] = true;
-		fixed += a[i] == (uint32_t)i;
-	}
-	ck_assert_int_lt(fixed, 8);
-}
-END_TEST
-
 TEST_SUITE(net, 60)
 {
 	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, 12);
@@ -486,6 +466,4 @@ TEST_SUITE(net, 60)
 	tcase_add_test(tc, shapes_parameters_and_flops_are_those_of_the_definition);
 	tcase_add_test(tc, weights_start_within_pytorchs_bounds_and_follow_the_seed);
 	tcase_add_test(tc, a_fingerprint_tells_nets_apart_but_not_their_names);
-	tcase_add_test(tc, philox_gives_the_known_answers);
-	tcase_add_test(tc, a_permutation_holds_every_number_once_and_follows_its_key);
 }
