@@ -15,6 +15,7 @@ static const struct way *const ways[] = {
 	&bp_way_depthwise,
 	&bp_way_grouped,
 	&bp_way_pointwise,
+	&bp_way_exchanged,
 	&bp_way_winograd,
 	&bp_way_unshuffle,
 	&bp_way_narrow,
@@ -84,7 +85,7 @@ struct bp_conv *bp_conv_new(const struct bp_conv_shape *s, const struct bp_kerne
 	struct bp_conv *cv = plan_new(s, k, max_batch);
 	if (!cv)
 		return NULL;
-	if (!bp_unshuffle_new(cv) || !bp_narrow_new(cv)) {
+	if (!bp_unshuffle_new(cv) || !bp_exchanged_new(cv) || !bp_narrow_new(cv)) {
 		bp_conv_free(cv);
 		return NULL;
 	}
@@ -107,6 +108,7 @@ void bp_conv_free(struct bp_conv *cv)
 	for (enum pass p = 0; p < PASSES; p++)
 		bp_conv_free(cv->wide[p]);
 	bp_conv_free(cv->cells);
+	bp_conv_free(cv->exchanged);
 	bp_zones_free(&cv->forward);
 	bp_zones_free(&cv->backward);
 	free(cv->forward.lattices);
@@ -115,15 +117,20 @@ void bp_conv_free(struct bp_conv *cv)
 	free(cv);
 }
 
+size_t bp_conv_pass_workspace(const struct bp_conv *cv, enum pass pass, int threads)
+{
+	const size_t few = way_of(cv, pass, 1)->workspace(cv, pass, threads);
+	const size_t any = way_of(cv, pass, cv->max_batch)->workspace(cv, pass, threads);
+	return few > any ? few : any;
+}
+
 size_t bp_conv_workspace(const struct bp_conv *cv, int threads)
 {
 	size_t bytes = 0;
-	for (enum pass p = 0; p < PASSES; p++)
-		for (int few = 0; few <= 1; few++) {
-			const struct way *way = way_of(cv, p, few ? 1 : cv->max_batch);
-			const size_t wants = way->workspace(cv, p, threads);
-			bytes = wants > bytes ? wants : bytes;
-		}
+	for (enum pass p = 0; p < PASSES; p++) {
+		const size_t wants = bp_conv_pass_workspace(cv, p, threads);
+		bytes = wants > bytes ? wants : bytes;
+	}
 	return bytes;
 }
 

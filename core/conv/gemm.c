@@ -375,15 +375,10 @@ static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
 	return side_workspace(cv, pass == PASS_FORWARD ? &cv->forward : &cv->backward, threads);
 }
 
-void bp_gemm_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct gemm_call *call, void *ws)
-{
-	run(cv, &cv->forward, ctx, call, ws);
-}
-
 static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
 {
 	const struct gemm_call g = forward_operands(cv, call);
-	bp_gemm_forward(cv, ctx, &g, ws);
+	run(cv, &cv->forward, ctx, &g, ws);
 }
 
 static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)

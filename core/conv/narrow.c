@@ -6,19 +6,22 @@
  *
  * The wide convolution is one of the indirect GEMM. Backward-data without a stride is a convolution of dY by the
  * kernel in reverse, and goes the same way. Wide kernels of 5x5 and more have a stride that unshuffle.c turns into
- * channels, so that forward and backward-weights of 3 to 7 channels go Winograd's way, also to many channels: two
- * neighbours of 3 channels read cells of 6.
+ * channels, so that passes from 3 to 16 channels go Winograd's way, also to many channels: two neighbours of 3 channels
+ * read cells of 6. Up to four targets, which are lanes of their own (idot.c), stay with the GEMM.
  *
  * build/bench_conv 1 direct [avx2] N H C OC K S 1, forward / dx / dW, GFLOP/s of the narrow kernel, before -> now:
  *	1 -> 6, 5x5 on 28x28	AVX-512 20 7 12 -> 33 17 19	AVX2 22 8 16 -> 32 19 23
  *	6 -> 6, 5x5 on 32x32	AVX-512 42 42 35 -> 66 64 48	AVX2 48 48 43 -> 57 58 42
  *	6 -> 16, 5x5 on 14x14	AVX-512 108 49 70 -> 118 80 67	AVX2 93 56 68 -> 94 68 66
  *	32 -> 3, 3x3 on 32x32	AVX-512 22 100 20 -> 36 98 33	AVX2 26 81 24 -> 36 76 30
- * The same with auto, forward / dW, narrow or direct -> by cells:
+ * The same with auto, forward / dW, or all three, narrow or direct -> by cells:
  *	3 -> 6, 5x5 on 32x32	AVX-512 44 34 -> 58 55		AVX2 56 23 -> 64 65
  *	6 -> 16, 5x5 on 14x14	AVX-512 92 66 -> 92 117		AVX2 99 67 -> 108 111
  *	3 -> 24, 5x5 on 32x32	AVX-512 70 56 -> 102 83		AVX2 79 52 -> 97 79
  *	6 -> 32, 5x5 on 32x32	AVX-512 97 93 -> 167 147	AVX2 99 94 -> 154 122
+ *	6 -> 16, 7x7 on 28x28	AVX-512 98 73 94 -> 164 113 177	AVX2 107 75 89 -> 146 116 161
+ *	8 -> 16, 5x5 on 14x14	AVX-512 97 92 78 -> 143 143 143	AVX2 102 99 74 -> 136 139 132
+ *	12 -> 20, 5x5 on 8x8	AVX-512 81 93 61 -> 159 93 142	AVX2 93 97 67 -> 156 97 148
  */
 #include "conv/plan.h"
 
@@ -32,10 +35,10 @@ enum {
 	OVERHEAD = 40, /* of a target in terms of vectors times taps and channels: its pointers, loads and stores */
 	PERCENT = 95,  /* of the cost, at most, for it to be worth it */
 	/* Where the wide convolution goes Winograd's way: */
-	SOURCES = 3,      /* channels, at least ... */
-	MOST_SOURCES = 7, /* ... and at most: more go that way as they are */
-	TAPS = 5,         /* of the kernel, at least, down and across */
-	FEW_TARGETS = 8   /* channels, of which four neighbours go together; two of more */
+	SOURCES = 3,       /* channels, at least ... */
+	MOST_SOURCES = 16, /* ... and at most: more go that way as they are */
+	TAPS = 5,          /* of the kernel, at least, down and across */
+	FEW_TARGETS = 8    /* channels, of which four neighbours go together; two of more */
 };
 
 /* A convolution to few channels: what decides how many neighbours go together. */
@@ -100,12 +103,12 @@ static bool wide_new(const struct bp_conv *cv, const struct narrow *n, struct bp
 }
 
 /* The same where the wide convolution's cells are worth it. */
-static bool cells_new(const struct bp_conv *cv, const struct narrow *n, struct bp_conv **ret)
+static bool cells_new(const struct bp_conv *cv, const struct narrow *n, struct bp_conv_shape s, struct bp_conv **ret)
 {
 	const int neighbours = choose_for_cells(n);
 	if (neighbours == 1)
 		return true;
-	const struct bp_conv_shape s = wide_shape(n, cv->s, neighbours);
+	s = wide_shape(n, s, neighbours);
 	*ret = bp_conv_plain_new(&s, cv->k, (int)cv->max_batch);
 	if (!*ret || !bp_unshuffle_new(*ret))
 		return false;
@@ -116,6 +119,28 @@ static bool cells_new(const struct bp_conv *cv, const struct narrow *n, struct b
 	return true;
 }
 
+/* What takes a pass whose shape is s: one whose cells are worth it, else one of the GEMM alone, if it is. */
+static bool any_new(
+	const struct bp_conv *cv, const struct narrow *n, const struct bp_conv_shape *s, struct bp_conv **ret)
+{
+	return cells_new(cv, n, *s, ret) && (*ret || wide_new(cv, n, *s, ret));
+}
+
+/* Backward-data without a stride, as a convolution of dY. */
+static bool data_new(struct bp_conv *cv, double slim)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	const int64_t pt = (int64_t)(s->kh - 1) * s->dh - s->pt, pl = s->kw - 1 - s->pl;
+	if (s->sh > 1 || s->sw > 1 || pt < 0 || pl < 0)
+		return true;
+	struct bp_conv_shape turned = *s;
+	turned.h = s->oh, turned.w = s->ow, turned.c = s->oc;
+	turned.oh = s->h;
+	turned.pt = (int)pt, turned.pl = (int)pl;
+	const struct narrow n = {s->oc, s->c, s->w, s->kh, s->kw, 1, slim, 1};
+	return any_new(cv, &n, &turned, &cv->wide[PASS_DATA]);
+}
+
 bool bp_narrow_new(struct bp_conv *cv)
 {
 	const struct bp_conv_shape *s = &cv->s;
@@ -123,24 +148,11 @@ bool bp_narrow_new(struct bp_conv *cv)
 		return true;
 	/* Forward's slim tile waits for its broadcasts, and of few rows for its own sums; not backward-weights'. */
 	const double slim = cv->k->tall.mr > 8 ? 1.2 : 1.45;
-	struct narrow n = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
-	if (!cells_new(cv, &n, &cv->wide[PASS_FORWARD]) || !cells_new(cv, &n, &cv->wide[PASS_WEIGHTS]))
-		return false;
-	if (!cv->wide[PASS_FORWARD] && !cv->forward.dot_rows && !wide_new(cv, &n, *s, &cv->wide[PASS_FORWARD]))
-		return false;
-	n.slim = 1;
-	n.line = LINE;
-	if (!cv->wide[PASS_WEIGHTS] && !wide_new(cv, &n, *s, &cv->wide[PASS_WEIGHTS]))
-		return false;
-	const int64_t pt = (int64_t)(s->kh - 1) * s->dh - s->pt, pl = s->kw - 1 - s->pl;
-	if (s->sh > 1 || s->sw > 1 || pt < 0 || pl < 0 || cv->backward.dot_rows)
-		return true;
-	struct bp_conv_shape turned = *s;
-	turned.h = s->oh, turned.w = s->ow, turned.c = s->oc;
-	turned.oh = s->h;
-	turned.pt = (int)pt, turned.pl = (int)pl;
-	n = (struct narrow){s->oc, s->c, s->w, s->kh, s->kw, 1, slim, 1};
-	return wide_new(cv, &n, turned, &cv->wide[PASS_DATA]);
+	const struct narrow forward = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, slim, 1};
+	const struct narrow weights = {s->c, s->oc, s->ow, s->kh, s->kw, s->sw, 1, LINE};
+	return (cv->forward.dot_rows || any_new(cv, &forward, s, &cv->wide[PASS_FORWARD])) &&
+	       (cv->exchanged || any_new(cv, &weights, s, &cv->wide[PASS_WEIGHTS])) &&
+	       (cv->backward.dot_rows || data_new(cv, slim));
 }
 
 static bool fits(const struct bp_conv *cv, enum pass pass)
@@ -221,10 +233,10 @@ static void data(const struct bp_conv *cv, const struct bp_ctx *ctx, const struc
 {
 	const struct bp_conv *wide = cv->wide[PASS_DATA];
 	const struct room r = room_in(wide, ws);
-	struct gemm_call own = data_operands(cv, call);
+	const struct bp_conv_call own = {
+		.n = call->n, .x = call->dy, .w = r.w, .y = call->dx, .accumulate = call->accumulate};
 	widen(cv, wide, true, call->w, r.w);
-	own.w = r.w;
-	bp_gemm_forward(wide, ctx, &own, r.ws);
+	way_of(wide)->forward(wide, ctx, &own, r.ws);
 }
 
 /* Sums of n elements over the neighbours, whose are `apart` from each other. */

@@ -159,7 +159,7 @@ struct way {
 };
 
 extern const struct way bp_way_dense, bp_way_linear, bp_way_depthwise, bp_way_grouped, bp_way_pointwise,
-	bp_way_winograd, bp_way_unshuffle, bp_way_narrow, bp_way_gemm;
+	bp_way_exchanged, bp_way_winograd, bp_way_unshuffle, bp_way_narrow, bp_way_gemm;
 
 /* Who takes a pass: `few` of up to `limit` samples, `any` of more. */
 struct choice {
@@ -181,6 +181,7 @@ struct bp_conv {
 	struct rows_plan rows;
 	struct bp_conv *wide[PASSES]; /* of the narrow way; or NULL */
 	struct bp_conv *cells;        /* of the unshuffling way; or NULL */
+	struct bp_conv *exchanged;    /* of the exchanging way; or NULL */
 	int *bounds;                  /* memory of lattices' lo and hi */
 };
 
@@ -341,8 +342,9 @@ bool bp_sides_new(struct bp_conv *cv);
 /* Whether a side that is not joined should gather patches. */
 bool bp_side_wants_patches(const struct side *sd);
 
-/* conv.c: dw and dx, each by its own way. */
+/* conv.c: dw and dx, each by its own way; and what one pass uses of a workspace. */
 run_fn bp_backward_apart;
+size_t bp_conv_pass_workspace(const struct bp_conv *cv, enum pass pass, int threads);
 
 /* depthwise.c: whether it serves the shape. */
 bool bp_depthwise_fits(const struct bp_conv_shape *s, const struct bp_kernels *k);
@@ -358,13 +360,13 @@ void bp_grouped_turn_back(const struct bp_conv *cv, size_t i, const bp_real *dw,
 void bp_grouped_forward(const struct bp_conv *cv, const struct bp_depthwise *d);
 void bp_grouped_backward(const struct bp_conv *cv, const struct bp_depthwise_backward *d);
 
-/* narrow.c: makes cv->wide, where that is worth it; unshuffle.c: cv->cells. False when out of memory. */
+/* narrow.c: makes cv->wide, where that is worth it; unshuffle.c: cv->cells; exchanged.c: cv->exchanged. False when out
+ * of memory. */
 bool bp_narrow_new(struct bp_conv *cv);
 bool bp_unshuffle_new(struct bp_conv *cv);
-/* conv.c: a plan of the indirect GEMM alone. gemm.c: its forward. */
+bool bp_exchanged_new(struct bp_conv *cv);
+/* conv.c: a plan of the indirect GEMM alone. */
 struct bp_conv *bp_conv_plain_new(const struct bp_conv_shape *s, const struct bp_kernels *k, int max_batch);
-struct gemm_call;
-void bp_gemm_forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct gemm_call *call, void *ws);
 
 /* The norm for so many rows of its map. */
 static inline struct bp_norm norm_of(const struct bp_norm *norm, size_t rows)
@@ -386,12 +388,14 @@ struct gemm_call {
 	const struct bp_norm *norm;
 	const bp_real *norm_x;
 };
+/* accumulate: y +=, which narrow.c asks for alone. */
 static inline struct gemm_call forward_operands(const struct bp_conv *cv, const struct bp_conv_call *c)
 {
 	return (struct gemm_call){.n = c->n * cv->fold,
 		.in = c->x,
 		.w = c->w,
 		.bias = c->bias,
+		.acc = c->accumulate,
 		.relu = c->act == BP_ACT_RELU,
 		.out = c->y,
 		.parts = c->parts};

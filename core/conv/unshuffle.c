@@ -14,6 +14,7 @@
  *	3 -> 64, 5x5, stride 2 on 64x64		AVX-512 102 93 -> 140 122	AVX2 102 76 -> 133 109
  *	3 -> 64, 4x4, stride 2 on 30x30		AVX-512 108 84 -> 126 121	AVX2 96 73 -> 110 112
  *	3 -> 64, 11x11, stride 4 on 97x97	AVX-512 113 87 -> 207 189	AVX2 106 78 -> 186 157
+ *	12 -> 16, 5x5, stride 2 on 28x28	AVX-512 104 77 -> 125 116	AVX2 109 79 -> 120 110
  */
 #include "conv/winograd.h"
 
@@ -23,11 +24,11 @@
 #include <string.h>
 
 enum {
-	CHANNELS = 8,            /* fewer: as many go Winograd's way as they are */
+	MOST_CHANNELS = 16,      /* more go Winograd's way as they are */
 	FEW_CELL_CHANNELS = 6,   /* of a cell, at least */
 	MANY_CELL_CHANNELS = 64, /* and at most, hence no more lines than BP_PATCH_LINES */
-	TARGETS = 16,            /* channels, at least */
-	PERCENT = 200,           /* of the multiplications, at least, that direct has to do */
+	TARGETS = 12,            /* channels, at least */
+	PERCENT = 185,           /* of the multiplications, at least, that direct has to do */
 	LINE = 1 << 24           /* targets along an axis, at most: the cells of a line can be counted */
 };
 
@@ -50,7 +51,7 @@ static bool is_candidate(const struct bp_conv_shape *s)
 {
 	const int64_t cell = (int64_t)s->sh * s->sw * s->c;
 	const bool strides = s->sh > 1 || s->sw > 1, plain = s->groups == 1 && s->dh == 1 && s->dw == 1;
-	return s->algorithm == BP_CONV_AUTO && plain && strides && s->c < CHANNELS && s->oc >= TARGETS &&
+	return s->algorithm == BP_CONV_AUTO && plain && strides && s->c <= MOST_CHANNELS && s->oc >= TARGETS &&
 	       cell >= FEW_CELL_CHANNELS && cell <= MANY_CELL_CHANNELS && most(s->oh, s->ow) <= LINE;
 }
 

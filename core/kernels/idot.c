@@ -15,7 +15,8 @@ enum {
 };
 
 #define EACH_SUM(rows, cols)                                                                                           \
-	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 4") for (int j = 0; j < (cols); j++)
+	_Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++)                                                      \
+		_Pragma("GCC unroll 4") for (int j = 0; j < (cols); j++)
 
 /* Adds the products of one vector of K, of which n lanes count. Each is loaded once: the compiler would make it an
  * operand of all multiply-adds, and loads are what there is least of. */

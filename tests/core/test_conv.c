@@ -240,6 +240,10 @@ static const struct {
 	{{20, 20, 3, 10, 10, 50, 4, 4, 2, 2, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 9},
 	{{13, 15, 33, 13, 15, 2, 3, 3, 1, 1, 2, 2, 2, 2, 1, BP_CONV_AUTO, false}, 9},
 	{{5, 5, 600, 5, 5, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, BP_CONV_AUTO, false}, 5},
+	/* To so few that dW is one of the convolution back, in Winograd's way and not; dx of few by cells. */
+	{{30, 28, 33, 30, 29, 10, 3, 3, 1, 1, 1, 2, 1, 1, 1, BP_CONV_AUTO, false}, 6},
+	{{17, 19, 40, 14, 18, 18, 4, 3, 1, 1, 0, 1, 1, 1, 1, BP_CONV_DIRECT, false}, 6},
+	{{14, 14, 6, 14, 14, 16, 5, 5, 1, 1, 2, 2, 1, 1, 1, BP_CONV_AUTO, false}, 9},
 	{{15, 15, 70, 15, 15, 70, 3, 3, 1, 1, 1, 1, 1, 1, 70, BP_CONV_AUTO, false}, 12},
 	{{12, 12, 20, 6, 6, 40, 5, 5, 2, 2, 2, 2, 1, 1, 20, BP_CONV_AUTO, false}, 12},
 	{{40, 40, 64, 20, 20, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64, BP_CONV_AUTO, false}, 3},
