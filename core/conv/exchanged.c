@@ -21,7 +21,7 @@
 enum {
 	PERCENT = 125, /* of the lanes that they need with the roles as they are, at least, to exchange them */
 	TILES = 256,   /* of a batch, at least, where both go Winograd's way: few sources make no ranges for tasks, and
-	                * chunks of the tiles would be short: 128 -> 10 on 32 4x4 maps 157 -> 98 */
+			* chunks of the tiles would be short: 128 -> 10 on 32 4x4 maps 157 -> 98 */
 	CHUNKS = 16    /* partial sums of the bias */
 };
 

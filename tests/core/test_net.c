@@ -1,13 +1,13 @@
 /*
- * test_net.c - nets and their passes: shapes, counts, errors that name layer and field, fusions against the same net
- * without them, memory as planned, and the same bits for any number of threads.
+ * test_net.c - nets and their passes: shapes, counts, errors that name layer and field, memory as planned, and the same
+ * bits for any number of threads.
  */
 #include "runner.h"
 
 #include "base/rng.h"
 #include "base/shape.h"
 #include "draw.h"
-#include "net/exec.h"
+#include "net_run.h"
 #include "spec_text.h"
 
 #include <math.h>
@@ -44,48 +44,6 @@ static const char separable[] =
 	" | Linear out_features=10";
 static const char *const texts[] = {residual, separable, widening};
 enum { BATCH = 24 };
-
-/* A net, its passes and all that they gave. */
-struct run {
-	struct bp_net *net;
-	struct bp_exec *ex;
-	size_t nin, nout;
-	bp_real *y, *dx, *grads;
-};
-
-static void run_init(struct run *r, const char *text, int batch)
-{
-	struct bp_error err;
-	r->net = net_text(text, 11);
-	ck_assert_int_eq(bp_exec_new(r->net, bp_kernels_choose(BP_ISA_ALL), batch, 8, true, &r->ex, &err), BP_OK);
-	struct bp_shape in = bp_net_input_shape(r->net), out = bp_net_output_shape(r->net);
-	r->nin = (size_t)bp_shape_size(&in) * (size_t)batch;
-	r->nout = (size_t)bp_shape_size(&out) * (size_t)batch;
-	r->y = calloc(r->nout, sizeof(bp_real));
-	r->dx = calloc(r->nin, sizeof(bp_real));
-	r->grads = calloc((size_t)r->net->nweights + 1, sizeof(bp_real));
-}
-
-static void run_done(struct run *r)
-{
-	free(r->y);
-	free(r->dx);
-	free(r->grads);
-	bp_exec_free(r->ex);
-	bp_net_free(r->net);
-}
-
-/* Forward and backward on random data; wants_dx: also through the input. */
-static void run_passes(struct run *r, int batch, int threads, bool wants_dx)
-{
-	struct draw d = {5};
-	struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), threads};
-	struct bp_pass pass = {.n = batch, .training = true, .seed = 9, .step = 2};
-	draw_reals(&d, bp_exec_input(r->ex), r->nin);
-	memcpy(r->y, bp_exec_forward(r->ex, &ctx, &pass), r->nout * sizeof(bp_real));
-	draw_reals(&d, bp_exec_output_gradient(r->ex), r->nout);
-	bp_exec_backward(r->ex, &ctx, &pass, r->grads, wants_dx ? r->dx : NULL);
-}
 
 static void same_bits(const bp_real *a, const bp_real *b, size_t n)
 {
@@ -134,102 +92,6 @@ START_TEST(the_same_passes_again_give_the_same_bits_and_leave_the_input_alone)
 	free(input);
 	run_done(&a);
 	run_done(&b);
-}
-END_TEST
-
-/* Norms put out more than 6, where ReLU6 ends, and less than -3, where Hardswish does. */
-static void stretch_norms(struct run *r)
-{
-	for (const struct bp_param *p = r->net->params; p < r->net->params + r->net->nparams; p++)
-		for (int64_t i = 0; p->trainable && p->init_value == 1 && i < p->size; i++)
-			r->net->weights[p->offset + i] = 3;
-}
-
-/* Nets in which layers do the work of others. */
-static const char *const fused_texts[] = {
-	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | ReLU | MaxPool2d kernel_size=2 | Flatten | Linear out_features=9"
-	" | ReLU | Linear out_features=3",
-	"3x9x9 | ConvTranspose2d out_channels=5 kernel_size=3 | ReLU | MaxPool2d kernel_size=3 stride=1 padding=1"
-	" | Conv2d out_channels=4 kernel_size=3 | ReLU | AdaptiveMaxPool2d output_size=4",
-	"3x9x9 | Conv2d out_channels=32 kernel_size=3 | ReLU | Conv2d out_channels=32 kernel_size=3 padding=1 | ReLU"
-	" | Conv2d out_channels=3 kernel_size=3",
-	"4x3x4 | Conv2d out_channels=1 kernel_size=1 | Flatten | BatchNorm1d | Linear out_features=3",
-	"12 | BatchNorm1d | Reshape shape=[1,3,4] | Conv2d out_channels=2 kernel_size=1",
-	"3x9x9 | Conv2d out_channels=4 kernel_size=1 | r: ReLU | p: MaxPool2d kernel_size=3 stride=1 padding=1"
-	" | Add < r p",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | ReLU | Conv2d out_channels=3 kernel_size=1",
-	"8 | a: Linear out_features=8 | b: Linear out_features=8 < input | Add < a b | ReLU | Linear out_features=4",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU | Conv2d out_channels=8 kernel_size=3 "
-	"groups=8"
-	" | BatchNorm2d | ReLU | Conv2d out_channels=3 kernel_size=1",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU6 | Conv2d out_channels=8 kernel_size=3 "
-	"groups=8"
-	" | BatchNorm2d | ReLU6 | Conv2d out_channels=3 kernel_size=1",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | ReLU6 | MaxPool2d kernel_size=2",
-	"12 | Linear out_features=9 | BatchNorm1d | ReLU6 | Linear out_features=4",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | Hardswish | Conv2d out_channels=8 kernel_size=3"
-	" groups=8 | BatchNorm2d | Hardswish | Conv2d out_channels=3 kernel_size=1",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 "
-	"groups=8"
-	" | BatchNorm2d | SiLU | Conv2d out_channels=3 kernel_size=1",
-	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU | Conv2d out_channels=8 kernel_size=3 "
-	"groups=4"
-	" | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 stride=2 groups=2 | BatchNorm2d | ReLU6",
-	"12 | Linear out_features=9 | BatchNorm1d | Hardswish | Linear out_features=9 | BatchNorm1d | SiLU",
-	/* Transposed convolutions, whose own convolution could do all that. */
-	"24x5x5 | ConvTranspose2d out_channels=16 kernel_size=4 stride=2 padding=1 | BatchNorm2d | ReLU"
-	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | ReLU"
-	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | BatchNorm2d | ReLU"
-	" | Conv2d out_channels=3 kernel_size=1",
-	"8x5x5 | ConvTranspose2d out_channels=8 kernel_size=3 groups=8 | BatchNorm2d | ReLU6"
-	" | ConvTranspose2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU"
-	" | ConvTranspose2d out_channels=8 kernel_size=3 groups=4 | BatchNorm2d | Hardswish",
-};
-enum { FUSED = sizeof fused_texts / sizeof fused_texts[0] };
-
-/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others do or that does
- * others. */
-static void keep_apart(const char *text, char *ret, size_t size)
-{
-	static const char *const done[] = {"ReLU", "ReLU6", "Hardswish", "SiLU", "Flatten", "Reshape", "BatchNorm1d",
-		"BatchNorm2d", "Conv2d", "ConvTranspose2d", "MaxPool2d"};
-	FILE *f = fmemopen(ret, size, "w");
-	ck_assert_ptr_nonnull(f);
-	for (const char *from = text, *end; from; from = end ? end + 3 : NULL) {
-		end = strstr(from, " | ");
-		const char *name = strstr(from, ": ");
-		name = name && (!end || name < end) ? name + 2 : from;
-		for (size_t i = 0; i < sizeof done / sizeof done[0]; i++)
-			if (strcspn(name, " ") == strlen(done[i]) && !strncmp(name, done[i], strlen(done[i])))
-				fputs("LeakyReLU negative_slope=1 | ", f);
-		fprintf(f, "%.*s", end ? (int)(end + 3 - from) : (int)strlen(from), from);
-	}
-	ck_assert_int_eq(fclose(f), 0);
-}
-
-START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
-{
-	char text[2000];
-	struct run fused, plain;
-	keep_apart(fused_texts[_i], text, sizeof text);
-	ck_assert_str_ne(text, fused_texts[_i]);
-	run_init(&fused, fused_texts[_i], 6);
-	run_init(&plain, text, 6);
-	const bool capped = strstr(text, "ReLU6") || strstr(text, "Hardswish");
-	if (capped) {
-		stretch_norms(&fused);
-		stretch_norms(&plain);
-	}
-	run_passes(&fused, 6, 1, true);
-	run_passes(&plain, 6, 1, true);
-	for (size_t i = 0; i < fused.nout; i++)
-		ck_assert_double_le(fabs((double)fused.y[i] - plain.y[i]), 4e-6 * (1 + fabs((double)plain.y[i])));
-	for (size_t i = 0; i < fused.nin; i++)
-		ck_assert_double_le(fabs((double)fused.dx[i] - plain.dx[i]), 4e-6);
-	for (int64_t i = 0; i < fused.net->nweights; i++)
-		ck_assert_double_le(fabs((double)fused.grads[i] - plain.grads[i]), capped ? 1e-4 : 4e-5);
-	run_done(&fused);
-	run_done(&plain);
 }
 END_TEST
 
@@ -454,7 +316,6 @@ TEST_SUITE(net, 60)
 {
 	tcase_add_loop_test(tc, any_number_of_threads_gives_the_same_bits, 0, 12);
 	tcase_add_loop_test(tc, the_same_passes_again_give_the_same_bits_and_leave_the_input_alone, 0, 2);
-	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, FUSED);
 	tcase_add_loop_test(tc, gradients_do_not_depend_on_whether_the_inputs_gradient_is_wanted, 0, 2);
 	tcase_add_loop_test(tc, every_gradient_is_overwritten, 0, 2);
 	tcase_add_test(tc, a_net_without_changes_hands_the_gradient_back);

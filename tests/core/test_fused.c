@@ -1,0 +1,246 @@
+/*
+ * test_fused.c - nets in which layers do the work of others, against the same nets in which nobody does: written ones,
+ * and random chains of convolutions, norms and activations, as wide as each way of computing them wants.
+ */
+#include "runner.h"
+
+#include "draw.h"
+#include "net_run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Norms put out more than 6, where ReLU6 ends, and less than -3, where Hardswish does. */
+static void stretch_norms(struct run *r)
+{
+	for (const struct bp_param *p = r->net->params; p < r->net->params + r->net->nparams; p++)
+		for (int64_t i = 0; p->trainable && p->init_value == 1 && i < p->size; i++)
+			r->net->weights[p->offset + i] = 3;
+}
+
+/* Nets in which layers do the work of others. */
+static const char *const fused_texts[] = {
+	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | ReLU | MaxPool2d kernel_size=2 | Flatten | Linear out_features=9"
+	" | ReLU | Linear out_features=3",
+	"3x9x9 | ConvTranspose2d out_channels=5 kernel_size=3 | ReLU | MaxPool2d kernel_size=3 stride=1 padding=1"
+	" | Conv2d out_channels=4 kernel_size=3 | ReLU | AdaptiveMaxPool2d output_size=4",
+	"3x9x9 | Conv2d out_channels=32 kernel_size=3 | ReLU | Conv2d out_channels=32 kernel_size=3 padding=1 | ReLU"
+	" | Conv2d out_channels=3 kernel_size=3",
+	"4x3x4 | Conv2d out_channels=1 kernel_size=1 | Flatten | BatchNorm1d | Linear out_features=3",
+	"12 | BatchNorm1d | Reshape shape=[1,3,4] | Conv2d out_channels=2 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=4 kernel_size=1 | r: ReLU | p: MaxPool2d kernel_size=3 stride=1 padding=1"
+	" | Add < r p",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | ReLU | Conv2d out_channels=3 kernel_size=1",
+	"8 | a: Linear out_features=8 | b: Linear out_features=8 < input | Add < a b | ReLU | Linear out_features=4",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU | Conv2d out_channels=8 kernel_size=3 "
+	"groups=8"
+	" | BatchNorm2d | ReLU | Conv2d out_channels=3 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU6 | Conv2d out_channels=8 kernel_size=3 "
+	"groups=8"
+	" | BatchNorm2d | ReLU6 | Conv2d out_channels=3 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=3 | BatchNorm2d | ReLU6 | MaxPool2d kernel_size=2",
+	"12 | Linear out_features=9 | BatchNorm1d | ReLU6 | Linear out_features=4",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | Hardswish | Conv2d out_channels=8 kernel_size=3"
+	" groups=8 | BatchNorm2d | Hardswish | Conv2d out_channels=3 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 "
+	"groups=8"
+	" | BatchNorm2d | SiLU | Conv2d out_channels=3 kernel_size=1",
+	"3x9x9 | Conv2d out_channels=8 kernel_size=1 | BatchNorm2d | ReLU | Conv2d out_channels=8 kernel_size=3 "
+	"groups=4"
+	" | BatchNorm2d | SiLU | Conv2d out_channels=8 kernel_size=3 stride=2 groups=2 | BatchNorm2d | ReLU6",
+	"12 | Linear out_features=9 | BatchNorm1d | Hardswish | Linear out_features=9 | BatchNorm1d | SiLU",
+	/* Transposed convolutions, whose own convolution could do all that. */
+	"24x5x5 | ConvTranspose2d out_channels=16 kernel_size=4 stride=2 padding=1 | BatchNorm2d | ReLU"
+	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | ReLU"
+	" | ConvTranspose2d out_channels=24 kernel_size=3 padding=1 | BatchNorm2d | ReLU"
+	" | Conv2d out_channels=3 kernel_size=1",
+	"8x5x5 | ConvTranspose2d out_channels=8 kernel_size=3 groups=8 | BatchNorm2d | ReLU6"
+	" | ConvTranspose2d out_channels=8 kernel_size=1 | BatchNorm2d | SiLU"
+	" | ConvTranspose2d out_channels=8 kernel_size=3 groups=4 | BatchNorm2d | Hardswish",
+};
+enum { FUSED = sizeof fused_texts / sizeof fused_texts[0] };
+
+/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others do or that does
+ * others. */
+static void keep_apart(const char *text, char *ret, size_t size)
+{
+	static const char *const done[] = {"ReLU", "ReLU6", "Hardswish", "SiLU", "Flatten", "Reshape", "BatchNorm1d",
+		"BatchNorm2d", "Conv2d", "ConvTranspose2d", "MaxPool2d"};
+	FILE *f = fmemopen(ret, size, "w");
+	ck_assert_ptr_nonnull(f);
+	for (const char *from = text, *end; from; from = end ? end + 3 : NULL) {
+		end = strstr(from, " | ");
+		const char *name = strstr(from, ": ");
+		name = name && (!end || name < end) ? name + 2 : from;
+		for (size_t i = 0; i < sizeof done / sizeof done[0]; i++)
+			if (strcspn(name, " ") == strlen(done[i]) && !strncmp(name, done[i], strlen(done[i])))
+				fputs("LeakyReLU negative_slope=1 | ", f);
+		fprintf(f, "%.*s", end ? (int)(end + 3 - from) : (int)strlen(from), from);
+	}
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
+{
+	char text[2000];
+	struct run fused, plain;
+	keep_apart(fused_texts[_i], text, sizeof text);
+	ck_assert_str_ne(text, fused_texts[_i]);
+	run_init(&fused, fused_texts[_i], 6);
+	run_init(&plain, text, 6);
+	const bool capped = strstr(text, "ReLU6") || strstr(text, "Hardswish");
+	if (capped) {
+		stretch_norms(&fused);
+		stretch_norms(&plain);
+	}
+	run_passes(&fused, 6, 1, true);
+	run_passes(&plain, 6, 1, true);
+	for (size_t i = 0; i < fused.nout; i++)
+		ck_assert_double_le(fabs((double)fused.y[i] - plain.y[i]), 4e-6 * (1 + fabs((double)plain.y[i])));
+	for (size_t i = 0; i < fused.nin; i++)
+		ck_assert_double_le(fabs((double)fused.dx[i] - plain.dx[i]), 4e-6);
+	for (int64_t i = 0; i < fused.net->nweights; i++)
+		ck_assert_double_le(fabs((double)fused.grads[i] - plain.grads[i]), capped ? 1e-4 : 4e-5);
+	run_done(&fused);
+	run_done(&plain);
+}
+END_TEST
+
+/* A chain that is written layer by layer, what it has come to, and where each layer had. */
+enum { LAYERS = 40 };
+struct chain {
+	struct draw d;
+	FILE *f;
+	struct map {
+		int c, h, w;
+	} map, maps[LAYERS];
+	int layers;
+};
+
+/* Begins a layer, which makes such a map: l0, l1, and so on. */
+static void add_layer(struct chain *n, const char *type, struct map map)
+{
+	fprintf(n->f, " | l%d: %s", n->layers, type);
+	n->map = n->maps[n->layers++] = map;
+}
+
+static int pick(struct chain *n, const int *from, int count)
+{
+	return from[draw_int(&n->d, 0, count - 1)];
+}
+#define PICK(n, ...) pick(n, (const int[]){__VA_ARGS__}, (int)(sizeof((const int[]){__VA_ARGS__}) / sizeof(int)))
+
+/* Groups that divide both: one mostly, some, or as many as there are channels. */
+static int draw_groups(struct chain *n, int *out)
+{
+	const int kind = draw_int(&n->d, 0, 5), c = n->map.c;
+	if (kind == 0)
+		*out = c * draw_int(&n->d, 1, 2);
+	else if (kind == 1)
+		*out = c;
+	return kind == 0 ? c : kind == 1 && c % 4 == 0 ? PICK(n, 2, 4) : 1;
+}
+
+static void freeze_some(struct chain *n)
+{
+	if (draw_int(&n->d, 0, 9) == 0)
+		fputs(" @frozen", n->f);
+}
+
+static void add_conv(struct chain *n)
+{
+	const int k = PICK(n, 1, 1, 2, 3, 3, 3, 4, 5, 7);
+	/* Not 1x1 with a stride: the way back has pixels of the bias alone, between which a MaxPool2d has no first. */
+	const int stride = k > 1 ? PICK(n, 1, 1, 1, 2) : 1;
+	const int padding = draw_int(&n->d, 0, k / 2), h = n->map.h, w = n->map.w;
+	const bool up = h < 7 && draw_bool(&n->d);
+	int out = PICK(n, 1, 3, 8, 12, 16, 17, 24, 40), groups = draw_groups(n, &out);
+	const struct map to = {
+		.c = out,
+		.h = up ? (h - 1) * stride - 2 * padding + k : (h + 2 * padding - k) / stride + 1,
+		.w = up ? (w - 1) * stride - 2 * padding + k : (w + 2 * padding - k) / stride + 1,
+	};
+	if (h + 2 * padding < k || w + 2 * padding < k || to.h < 2 || to.w < 2 || to.h > 14 || to.w > 14)
+		return;
+	add_layer(n, up ? "ConvTranspose2d" : "Conv2d", to);
+	fprintf(n->f, " out_channels=%d kernel_size=%d stride=%d padding=%d groups=%d bias=%s", out, k, stride, padding,
+		groups, draw_bool(&n->d) ? "true" : "false");
+	freeze_some(n);
+}
+
+/* Of the last layer and one before it that made as large a map, if there is one. */
+static void add_sum(struct chain *n)
+{
+	const int last = n->layers - 1, other = draw_int(&n->d, 0, last);
+	const struct map *m = &n->maps[other];
+	if (other == last || m->c != n->map.c || m->h != n->map.h || m->w != n->map.w)
+		return;
+	add_layer(n, "Add", n->map);
+	fprintf(n->f, " < l%d l%d", last, other);
+}
+
+static void add_others(struct chain *n)
+{
+	static const char *const acts[] = {"ReLU", "ReLU", "ReLU6", "Hardswish", "SiLU", "GELU"};
+	struct map half = n->map;
+	if (draw_int(&n->d, 0, 3)) {
+		add_layer(n, "BatchNorm2d", n->map);
+		freeze_some(n);
+	}
+	if (draw_int(&n->d, 0, 3))
+		add_layer(n, acts[draw_int(&n->d, 0, 5)], n->map);
+	add_sum(n);
+	half.h /= 2, half.w /= 2;
+	if (half.h > 1 && half.w > 1 && draw_int(&n->d, 0, 4) == 0)
+		add_layer(n, "MaxPool2d kernel_size=2", half);
+}
+
+/* Rounding alone may differ, which double precision leaves small; single precision would change sides of a ReLU. */
+static void check_alike(const char *text, const char *what, const bp_real *a, const bp_real *b, size_t n)
+{
+	double largest = 0;
+	for (size_t i = 0; i < n; i++)
+		largest = fmax(largest, fabs((double)b[i]));
+	for (size_t i = 0; i < n; i++)
+		if (!(fabs((double)a[i] - (double)b[i]) <= 1e-9 * (1 + largest)))
+			ck_abort_msg("%s[%zu] is %g, and %g unfused: %s", what, i, (double)a[i], (double)b[i], text);
+}
+
+START_TEST(a_random_chain_gives_what_the_same_chain_gives_unfused)
+{
+	char text[2000], apart[4000];
+	struct run fused, plain;
+	struct chain n = {.d = {(uint64_t)_i + 1}, .f = fmemopen(text, sizeof text, "w")};
+	n.map.c = PICK(&n, 1, 3, 8, 16, 24, 40);
+	n.map.h = draw_int(&n.d, 4, 10);
+	n.map.w = draw_int(&n.d, 4, 10);
+	fprintf(n.f, "%dx%dx%d", n.map.c, n.map.h, n.map.w);
+	add_layer(&n, "Identity", n.map);
+	for (int blocks = draw_int(&n.d, 2, 6); blocks--;) {
+		add_conv(&n);
+		add_others(&n);
+	}
+	fputs(" | Flatten | Linear out_features=5", n.f);
+	ck_assert_int_eq(fclose(n.f), 0);
+	keep_apart(text, apart, sizeof apart);
+	run_init(&fused, text, 5);
+	run_init(&plain, apart, 5);
+	stretch_norms(&fused);
+	stretch_norms(&plain);
+	run_passes(&fused, 5, 2, true);
+	run_passes(&plain, 5, 1, true);
+	check_alike(text, "y", fused.y, plain.y, fused.nout);
+	check_alike(text, "dx", fused.dx, plain.dx, fused.nin);
+	check_alike(text, "grads", fused.grads, plain.grads, (size_t)fused.net->nweights);
+	run_done(&fused);
+	run_done(&plain);
+}
+END_TEST
+
+TEST_SUITE(fused, 60)
+{
+	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, FUSED);
+	if (sizeof(bp_real) == sizeof(double))
+		tcase_add_loop_test(tc, a_random_chain_gives_what_the_same_chain_gives_unfused, 0, 100);
+}
