@@ -96,17 +96,25 @@ static size_t run_length(const struct bp_conv_shape *s)
 	return (size_t)s->sw * s->c;
 }
 
-static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
+/* Where in a workspace things are, bytes: from its beginning the cells of all samples, then their weights or the
+ * gradient of these, zeros, and the workspace of the convolution over them. */
+struct layout {
+	size_t w, zeros, ws;
+};
+static struct layout layout_of(const struct bp_conv *cv)
 {
-	(void)pass;
-	return round_up(cv->max_batch * cells_size(cv) * sizeof(bp_real), BP_ALIGN) +
-	       round_up(weights_size(cv) * sizeof(bp_real), BP_ALIGN) +
-	       round_up((run_length(&cv->s) + cv->k->vlen) * sizeof(bp_real), BP_ALIGN) +
-	       bp_conv_workspace(cv->cells, threads);
+	struct layout l;
+	l.w = round_up(cv->max_batch * cells_size(cv) * sizeof(bp_real), BP_ALIGN);
+	l.zeros = l.w + round_up(weights_size(cv) * sizeof(bp_real), BP_ALIGN);
+	l.ws = l.zeros + round_up((run_length(&cv->s) + cv->k->vlen) * sizeof(bp_real), BP_ALIGN);
+	return l;
 }
 
-/* What is in a workspace: the cells of all samples, their weights or the gradient of these, zeros, and the workspace of
- * the convolution over them. */
+static size_t workspace(const struct bp_conv *cv, enum pass pass, int threads)
+{
+	return layout_of(cv).ws + bp_conv_pass_workspace(cv->cells, pass, threads);
+}
+
 struct room {
 	const struct bp_conv *cv;
 	size_t n;
@@ -117,12 +125,13 @@ struct room {
 
 static struct room room_in(const struct bp_conv *cv, const struct bp_conv_call *call, void *ws)
 {
+	const struct layout l = layout_of(cv);
+	char *at = ws;
 	struct room r = {.cv = cv, .n = (size_t)call->n, .x = call->x, .cells = ws};
-	r.w = (bp_real *)((char *)ws + round_up(cv->max_batch * cells_size(cv) * sizeof(bp_real), BP_ALIGN));
-	r.zeros = (bp_real *)((char *)r.w + round_up(weights_size(cv) * sizeof(bp_real), BP_ALIGN));
-	const size_t zeros = round_up((run_length(&cv->s) + cv->k->vlen) * sizeof(bp_real), BP_ALIGN);
-	memset(r.zeros, 0, zeros);
-	r.ws = (char *)r.zeros + zeros;
+	r.w = (bp_real *)(at + l.w);
+	r.zeros = (bp_real *)(at + l.zeros);
+	r.ws = at + l.ws;
+	memset(r.zeros, 0, l.ws - l.zeros);
 	return r;
 }
 
@@ -181,37 +190,41 @@ static void unshuffle(const struct room *r, const struct bp_ctx *ctx)
 	bp_work_run(ctx, r->n * cells_size(r->cv), &(struct work){r, &phase, 1, NULL, 0});
 }
 
-/* Where in the kernel tap `tap` of pixel `at` of a cell is, in weights; -1: nowhere, and its weights are zeros. */
-static ptrdiff_t kernel_at(const struct bp_conv *cv, int tap, int at)
+/* Pixels that the cells' kernel reads. */
+static size_t kernel_pixels(const struct bp_conv *cv)
 {
-	const struct bp_conv_shape *s = &cv->s, *cells = &cv->cells->s;
-	const int y = tap / cells->kw * s->sh + at / s->sw, x = tap % cells->kw * s->sw + at % s->sw;
+	return (size_t)cv->cells->s.kh * cv->cells->s.kw * cv->s.sh * cv->s.sw;
+}
+
+/* Where the i-th of them has its weights in the kernel's, elements; -1: nowhere, and they are zeros. */
+static ptrdiff_t kernel_at(const struct bp_conv *cv, size_t i)
+{
+	const struct bp_conv_shape *s = &cv->s;
+	const int tap = (int)(i / (s->sh * s->sw)), at = (int)(i % (s->sh * s->sw)), across = cv->cells->s.kw;
+	const int y = tap / across * s->sh + at / s->sw, x = tap % across * s->sw + at % s->sw;
 	return y < s->kh && x < s->kw ? ((ptrdiff_t)y * s->kw + x) * s->c * s->oc : -1;
 }
 
-/* The kernel's weights to where the cells' are, or back. */
 static void turn_weights(const struct bp_conv *cv, const bp_real *w, bp_real *cells)
 {
 	const size_t pixel = (size_t)cv->s.c * cv->s.oc;
-	for (int tap = 0; tap < cv->cells->s.kh * cv->cells->s.kw; tap++)
-		for (int at = 0; at < cv->s.sh * cv->s.sw; at++, cells += pixel) {
-			const ptrdiff_t from = kernel_at(cv, tap, at);
-			if (from >= 0)
-				memcpy(cells, w + from, pixel * sizeof *cells);
-			else
-				memset(cells, 0, pixel * sizeof *cells);
-		}
+	for (size_t i = 0; i < kernel_pixels(cv); i++, cells += pixel) {
+		const ptrdiff_t from = kernel_at(cv, i);
+		if (from >= 0)
+			memcpy(cells, w + from, pixel * sizeof *cells);
+		else
+			memset(cells, 0, pixel * sizeof *cells);
+	}
 }
 
 static void turn_gradient(const struct bp_conv *cv, const bp_real *cells, bp_real *dw)
 {
 	const size_t pixel = (size_t)cv->s.c * cv->s.oc;
-	for (int tap = 0; tap < cv->cells->s.kh * cv->cells->s.kw; tap++)
-		for (int at = 0; at < cv->s.sh * cv->s.sw; at++, cells += pixel) {
-			const ptrdiff_t to = kernel_at(cv, tap, at);
-			if (to >= 0)
-				memcpy(dw + to, cells, pixel * sizeof *cells);
-		}
+	for (size_t i = 0; i < kernel_pixels(cv); i++, cells += pixel) {
+		const ptrdiff_t to = kernel_at(cv, i);
+		if (to >= 0)
+			memcpy(dw + to, cells, pixel * sizeof *cells);
+	}
 }
 
 static void forward(const struct bp_conv *cv, const struct bp_ctx *ctx, const struct bp_conv_call *call, void *ws)
