@@ -75,8 +75,7 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 
 static size_t weights_bytes(const struct bp_conv *cv)
 {
-	const struct bp_conv_shape *s = &cv->s;
-	return round_up((size_t)s->kh * s->kw * s->c * s->oc * sizeof(bp_real), BP_ALIGN);
+	return round_up(kernel_elements(&cv->s) * sizeof(bp_real), BP_ALIGN);
 }
 
 static size_t bias_bytes(const struct bp_conv *cv)

@@ -162,8 +162,7 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 
 static size_t weights_bytes(const struct bp_conv *wide)
 {
-	const struct bp_conv_shape *s = &wide->s;
-	return round_up((size_t)s->kh * s->kw * s->c * s->oc * sizeof(bp_real), BP_ALIGN);
+	return round_up(kernel_elements(&wide->s) * sizeof(bp_real), BP_ALIGN);
 }
 
 /* What takes the wide convolution. */

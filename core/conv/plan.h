@@ -231,6 +231,11 @@ static inline size_t multiplier(const struct bp_conv_shape *s)
 {
 	return (size_t)s->oc / s->c;
 }
+/* Elements of the weights of one group alone. */
+static inline size_t kernel_elements(const struct bp_conv_shape *s)
+{
+	return (size_t)s->kh * s->kw * s->c * s->oc;
+}
 static inline size_t lattice_taps(const struct lattice *l)
 {
 	return (size_t)l->nky * l->nkx;

@@ -84,12 +84,6 @@ static size_t cells_size(const struct bp_conv *cv)
 	return (size_t)s->h * s->w * s->c;
 }
 
-static size_t weights_size(const struct bp_conv *cv)
-{
-	const struct bp_conv_shape *s = &cv->cells->s;
-	return (size_t)s->kh * s->kw * s->c * s->oc;
-}
-
 /* Pixels of a line of a cell that lie side by side, elements. */
 static size_t run_length(const struct bp_conv_shape *s)
 {
@@ -105,7 +99,7 @@ static struct layout layout_of(const struct bp_conv *cv)
 {
 	struct layout l;
 	l.w = round_up(cv->max_batch * cells_size(cv) * sizeof(bp_real), BP_ALIGN);
-	l.zeros = l.w + round_up(weights_size(cv) * sizeof(bp_real), BP_ALIGN);
+	l.zeros = l.w + round_up(kernel_elements(&cv->cells->s) * sizeof(bp_real), BP_ALIGN);
 	l.ws = l.zeros + round_up((run_length(&cv->s) + cv->k->vlen) * sizeof(bp_real), BP_ALIGN);
 	return l;
 }
