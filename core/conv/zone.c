@@ -76,6 +76,7 @@ static struct lattice zone_of(const struct lattice *l, const struct span *y, con
 	z.ky += y->tap * l->kys;
 	z.kx += x->tap * l->kxs;
 	z.first_tap = (size_t)y->tap * l->nkx + x->tap;
+	z.inside = x->taps && y->taps;
 	return z;
 }
 
