@@ -56,8 +56,8 @@ bool bp_exchanged_new(struct bp_conv *cv)
 	struct bp_conv_shape s = cv->s;
 	s.h = cv->s.oh, s.w = cv->s.ow, s.c = cv->s.oc;
 	s.oh = cv->s.h, s.ow = cv->s.w, s.oc = cv->s.c;
-	s.pt = (s.kh - 1) * s.dh - s.pt;
-	s.pl = (s.kw - 1) * s.dw - s.pl;
+	s.pt = (int)((int64_t)(s.kh - 1) * s.dh - s.pt);
+	s.pl = (int)((int64_t)(s.kw - 1) * s.dw - s.pl);
 	cv->exchanged = bp_conv_new(&s, cv->k, (int)cv->max_batch);
 	if (!cv->exchanged)
 		return false;
