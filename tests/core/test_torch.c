@@ -9,7 +9,8 @@
 
 enum { SAMPLES = 60, BATCH = 16, EPOCHS = 5, STEPS = 20, CLASSES = 10, TARGETS = 5, NUMBERS = 20000 };
 
-static const char *const nets[] = {"mlp", "regression", "cnn", "vgg", "resnet", "sequence", "decoder", "separable"};
+static const char *const nets[] = {
+	"mlp", "regression", "cnn", "vgg", "resnet", "sequence", "decoder", "separable", "generator"};
 enum { NETS = sizeof(nets) / sizeof(nets[0]), ISAS = 3 };
 
 struct setting {
