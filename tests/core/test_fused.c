@@ -61,18 +61,21 @@ static const char *const fused_texts[] = {
 };
 enum { FUSED = sizeof fused_texts / sizeof fused_texts[0] };
 
-/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others do or that does
- * others. */
+/* The same net with a LeakyReLU of slope 1, which changes nothing, before each layer that others do or that does others
+ * and follows the one before; but not before a Linear after a Flatten, whose weights lie as maps do. */
 static void keep_apart(const char *text, char *ret, size_t size)
 {
 	static const char *const done[] = {"ReLU", "ReLU6", "Hardswish", "SiLU", "Flatten", "Reshape", "BatchNorm1d",
-		"BatchNorm2d", "Conv2d", "ConvTranspose2d", "MaxPool2d"};
+		"BatchNorm2d", "GroupNorm", "Linear", "Conv1d", "Conv2d", "ConvTranspose2d", "MaxPool1d", "MaxPool2d"};
 	FILE *f = fmemopen(ret, size, "w");
 	ck_assert_ptr_nonnull(f);
 	for (const char *from = text, *end; from; from = end ? end + 3 : NULL) {
 		end = strstr(from, " | ");
 		const char *name = strstr(from, ": ");
 		name = name && (!end || name < end) ? name + 2 : from;
+		const char *inputs = strchr(from, '<');
+		if ((inputs && (!end || inputs < end)) || (from - text > 10 && !strncmp(from - 10, "Flatten | ", 10)))
+			name = "";
 		for (size_t i = 0; i < sizeof done / sizeof done[0]; i++)
 			if (strcspn(name, " ") == strlen(done[i]) && !strncmp(name, done[i], strlen(done[i])))
 				fputs("LeakyReLU negative_slope=1 | ", f);
@@ -107,11 +110,13 @@ START_TEST(a_fused_net_gives_what_the_same_net_gives_unfused)
 }
 END_TEST
 
-/* A chain that is written layer by layer, what it has come to, and where each layer had. */
-enum { LAYERS = 40 };
+/* A chain that is written layer by layer, what it has come to, and where each layer had: maps, sequences (of h = 1) or
+ * features (of w = 1 too). */
+enum { LAYERS = 48, FEATURES = 0, SEQUENCES, MAPS };
 struct chain {
 	struct draw d;
 	FILE *f;
+	int kind;
 	struct map {
 		int c, h, w;
 	} map, maps[LAYERS];
@@ -148,52 +153,79 @@ static void freeze_some(struct chain *n)
 		fputs(" @frozen", n->f);
 }
 
+static void add_linear(struct chain *n)
+{
+	const int out = PICK(n, 1, 3, 8, 16, 17, 40, 100);
+	add_layer(n, "Linear", (struct map){out, 1, 1});
+	fprintf(n->f, " out_features=%d bias=%s", out, draw_bool(&n->d) ? "true" : "false");
+	freeze_some(n);
+}
+
+static int convolved(bool up, int in, int k, int stride, int padding)
+{
+	return up ? (in - 1) * stride - 2 * padding + k : (in + 2 * padding - k) / stride + 1;
+}
+
 static void add_conv(struct chain *n)
 {
 	const int k = PICK(n, 1, 1, 2, 3, 3, 3, 4, 5, 7);
 	/* Not 1x1 with a stride: the way back has pixels of the bias alone, between which a MaxPool2d has no first. */
 	const int stride = k > 1 ? PICK(n, 1, 1, 1, 2) : 1;
 	const int padding = draw_int(&n->d, 0, k / 2), h = n->map.h, w = n->map.w;
-	const bool up = h < 7 && draw_bool(&n->d);
+	const bool line = n->kind == SEQUENCES, up = !line && h < 7 && draw_bool(&n->d);
 	int out = PICK(n, 1, 3, 8, 12, 16, 17, 24, 40), groups = draw_groups(n, &out);
 	const struct map to = {
-		.c = out,
-		.h = up ? (h - 1) * stride - 2 * padding + k : (h + 2 * padding - k) / stride + 1,
-		.w = up ? (w - 1) * stride - 2 * padding + k : (w + 2 * padding - k) / stride + 1,
-	};
-	if (h + 2 * padding < k || w + 2 * padding < k || to.h < 2 || to.w < 2 || to.h > 14 || to.w > 14)
+		out, line ? 1 : convolved(up, h, k, stride, padding), convolved(up, w, k, stride, padding)};
+	if ((!line && h + 2 * padding < k) || w + 2 * padding < k || (!line && to.h < 2) || to.w < 2 || to.h > 14 ||
+		to.w > (line ? 60 : 14))
 		return;
-	add_layer(n, up ? "ConvTranspose2d" : "Conv2d", to);
+	add_layer(n, up ? "ConvTranspose2d" : line ? "Conv1d" : "Conv2d", to);
 	fprintf(n->f, " out_channels=%d kernel_size=%d stride=%d padding=%d groups=%d bias=%s", out, k, stride, padding,
 		groups, draw_bool(&n->d) ? "true" : "false");
 	freeze_some(n);
 }
 
-/* Of the last layer and one before it that made as large a map, if there is one. */
-static void add_sum(struct chain *n)
+/* The last layer and one before it that made as large a map, if there is one. */
+static void join(struct chain *n)
 {
-	const int last = n->layers - 1, other = draw_int(&n->d, 0, last);
+	static const char *const joins[] = {"Add", "Add", "Mul", "Concat"};
+	const int last = n->layers - 1, other = draw_int(&n->d, 0, last), how = draw_int(&n->d, 0, 3);
 	const struct map *m = &n->maps[other];
-	if (other == last || m->c != n->map.c || m->h != n->map.h || m->w != n->map.w)
+	struct map to = n->map;
+	if (other == last || m->c != to.c || m->h != to.h || m->w != to.w)
 		return;
-	add_layer(n, "Add", n->map);
+	to.c *= how == 3 ? 2 : 1;
+	add_layer(n, joins[how], to);
 	fprintf(n->f, " < l%d l%d", last, other);
 }
 
 static void add_others(struct chain *n)
 {
-	static const char *const acts[] = {"ReLU", "ReLU", "ReLU6", "Hardswish", "SiLU", "GELU"};
-	struct map half = n->map;
+	static const char *const acts[] = {"ReLU", "ReLU", "ReLU6", "Hardswish", "SiLU", "GELU", "PReLU"};
 	if (draw_int(&n->d, 0, 3)) {
-		add_layer(n, "BatchNorm2d", n->map);
+		add_layer(n, n->kind == MAPS ? "BatchNorm2d" : "BatchNorm1d", n->map);
 		freeze_some(n);
+	} else if (n->kind != FEATURES && draw_bool(&n->d)) {
+		add_layer(n, "GroupNorm num_groups=1", n->map);
 	}
 	if (draw_int(&n->d, 0, 3))
-		add_layer(n, acts[draw_int(&n->d, 0, 5)], n->map);
-	add_sum(n);
-	half.h /= 2, half.w /= 2;
-	if (half.h > 1 && half.w > 1 && draw_int(&n->d, 0, 4) == 0)
-		add_layer(n, "MaxPool2d kernel_size=2", half);
+		add_layer(n, acts[draw_int(&n->d, 0, 6)], n->map);
+	join(n);
+	const struct map half = {n->map.c, n->kind == MAPS ? n->map.h / 2 : 1, n->map.w / 2};
+	if (half.w > 1 && (half.h > 1 || n->kind == SEQUENCES) && draw_int(&n->d, 0, 4) == 0)
+		add_layer(n, n->kind == MAPS ? "MaxPool2d kernel_size=2" : "MaxPool1d kernel_size=2", half);
+}
+
+static void begin(struct chain *n)
+{
+	n->kind = PICK(n, FEATURES, SEQUENCES, MAPS, MAPS, MAPS);
+	n->map = (struct map){PICK(n, 1, 3, 8, 16, 24, 40), 1, 1};
+	fprintf(n->f, "%d", n->map.c);
+	if (n->kind == MAPS)
+		fprintf(n->f, "x%d", n->map.h = draw_int(&n->d, 4, 10));
+	if (n->kind != FEATURES)
+		fprintf(n->f, "x%d", n->map.w = draw_int(&n->d, 4, n->kind == MAPS ? 10 : 40));
+	add_layer(n, "Identity", n->map);
 }
 
 /* Rounding alone may differ, which double precision leaves small; single precision would change sides of a ReLU. */
@@ -209,19 +241,18 @@ static void check_alike(const char *text, const char *what, const bp_real *a, co
 
 START_TEST(a_random_chain_gives_what_the_same_chain_gives_unfused)
 {
-	char text[2000], apart[4000];
+	char text[3000], apart[5000];
 	struct run fused, plain;
 	struct chain n = {.d = {(uint64_t)_i + 1}, .f = fmemopen(text, sizeof text, "w")};
-	n.map.c = PICK(&n, 1, 3, 8, 16, 24, 40);
-	n.map.h = draw_int(&n.d, 4, 10);
-	n.map.w = draw_int(&n.d, 4, 10);
-	fprintf(n.f, "%dx%dx%d", n.map.c, n.map.h, n.map.w);
-	add_layer(&n, "Identity", n.map);
+	begin(&n);
 	for (int blocks = draw_int(&n.d, 2, 6); blocks--;) {
-		add_conv(&n);
+		if (n.kind == FEATURES)
+			add_linear(&n);
+		else
+			add_conv(&n);
 		add_others(&n);
 	}
-	fputs(" | Flatten | Linear out_features=5", n.f);
+	fprintf(n.f, "%s | Linear out_features=5", n.kind == FEATURES ? "" : " | Flatten");
 	ck_assert_int_eq(fclose(n.f), 0);
 	keep_apart(text, apart, sizeof apart);
 	run_init(&fused, text, 5);
