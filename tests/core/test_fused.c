@@ -239,10 +239,10 @@ static void check_alike(const char *text, const char *what, const bp_real *a, co
 			ck_abort_msg("%s[%zu] is %g, and %g unfused: %s", what, i, (double)a[i], (double)b[i], text);
 }
 
-START_TEST(a_random_chain_gives_what_the_same_chain_gives_unfused)
+START_TEST(a_random_chain_gives_what_it_gives_unfused_and_the_same_bits_on_any_threads)
 {
 	char text[3000], apart[5000];
-	struct run fused, plain;
+	struct run fused, plain, threads;
 	struct chain n = {.d = {(uint64_t)_i + 1}, .f = fmemopen(text, sizeof text, "w")};
 	begin(&n);
 	for (int blocks = draw_int(&n.d, 2, 6); blocks--;) {
@@ -257,15 +257,24 @@ START_TEST(a_random_chain_gives_what_the_same_chain_gives_unfused)
 	keep_apart(text, apart, sizeof apart);
 	run_init(&fused, text, 5);
 	run_init(&plain, apart, 5);
+	run_init(&threads, text, 5);
 	stretch_norms(&fused);
 	stretch_norms(&plain);
-	run_passes(&fused, 5, 2, true);
+	stretch_norms(&threads);
+	run_passes(&fused, 5, 1, true);
 	run_passes(&plain, 5, 1, true);
+	run_passes(&threads, 5, draw_int(&n.d, 2, 7), true);
+	const size_t weights = (size_t)fused.net->nweights;
 	check_alike(text, "y", fused.y, plain.y, fused.nout);
 	check_alike(text, "dx", fused.dx, plain.dx, fused.nin);
-	check_alike(text, "grads", fused.grads, plain.grads, (size_t)fused.net->nweights);
+	check_alike(text, "grads", fused.grads, plain.grads, weights);
+	ck_assert_msg(!memcmp(fused.y, threads.y, fused.nout * sizeof(bp_real)) &&
+			      !memcmp(fused.dx, threads.dx, fused.nin * sizeof(bp_real)) &&
+			      !memcmp(fused.grads, threads.grads, weights * sizeof(bp_real)),
+		"other bits on other threads: %s", text);
 	run_done(&fused);
 	run_done(&plain);
+	run_done(&threads);
 }
 END_TEST
 
@@ -273,5 +282,6 @@ TEST_SUITE(fused, 60)
 {
 	tcase_add_loop_test(tc, a_fused_net_gives_what_the_same_net_gives_unfused, 0, FUSED);
 	if (sizeof(bp_real) == sizeof(double))
-		tcase_add_loop_test(tc, a_random_chain_gives_what_the_same_chain_gives_unfused, 0, 100);
+		tcase_add_loop_test(
+			tc, a_random_chain_gives_what_it_gives_unfused_and_the_same_bits_on_any_threads, 0, 200);
 }
