@@ -41,3 +41,16 @@ void run_passes(struct run *r, int batch, int threads, bool wants_dx)
 	draw_reals(&d, bp_exec_output_gradient(r->ex), r->nout);
 	bp_exec_backward(r->ex, &ctx, &pass, r->grads, wants_dx ? r->dx : NULL);
 }
+
+void run_evaluation(struct run *r, int batch)
+{
+	struct draw d = {5};
+	struct bp_ctx ctx = {bp_kernels_choose(BP_ISA_ALL), 1};
+	struct bp_pass pass = {.n = batch};
+	struct bp_exec *bare;
+	struct bp_error err;
+	ck_assert_int_eq(bp_exec_new(r->net, ctx.k, batch, 1, false, &bare, &err), BP_OK);
+	draw_reals(&d, bp_exec_input(bare), r->nin);
+	memcpy(r->y, bp_exec_forward(bare, &ctx, &pass), r->nout * sizeof(bp_real));
+	bp_exec_free(bare);
+}

@@ -17,5 +17,7 @@ void run_init(struct run *r, const char *text, int batch);
 void run_done(struct run *r);
 /* wants_dx: also through the input. */
 void run_passes(struct run *r, int batch, int threads, bool wants_dx);
+/* Forward alone as in evaluation, by an executor that is for nothing else, into y. */
+void run_evaluation(struct run *r, int batch);
 
 #endif

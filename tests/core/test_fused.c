@@ -272,6 +272,9 @@ START_TEST(a_random_chain_gives_what_it_gives_unfused_and_the_same_bits_on_any_t
 			      !memcmp(fused.dx, threads.dx, fused.nin * sizeof(bp_real)) &&
 			      !memcmp(fused.grads, threads.grads, weights * sizeof(bp_real)),
 		"other bits on other threads: %s", text);
+	run_evaluation(&fused, 5);
+	run_evaluation(&plain, 5);
+	check_alike(text, "y of evaluation", fused.y, plain.y, fused.nout);
 	run_done(&fused);
 	run_done(&plain);
 	run_done(&threads);
