@@ -270,6 +270,9 @@ def arguments():
     p.add_argument("--limit", type=float, default=0, help=argparse.SUPPRESS)
     args = p.parse_args()
     args.build = os.path.abspath(args.build)
+    unknown = [w for w in args.workload.split(",") if w not in WORKLOADS]
+    if unknown:
+        p.error("--workload: no such as " + ", ".join(unknown) + "; there are " + ", ".join(WORKLOADS))
     if args.quick:
         args.secs, args.rounds, args.repeat, args.emulated_secs = 0.2, 3, 1, 4
     return args
