@@ -13,7 +13,7 @@
 
 enum {
 	BP_PANEL = 64,            /* outputs: the widest kernel's tile */
-	BP_PANEL_TILE = 12,       /* inputs: whole tiles of any kernel */
+	BP_PANEL_TILE = 16,       /* inputs: whole vectors of any kernel */
 	BP_PANEL_BLOCK = 4096,    /* weights of a block, at most: 16 KiB, half a first cache */
 	BP_PANELS_FROM = 1 << 16, /* weights of a layer: up to here rows may go to one kernel call (conv/dense.c) */
 };

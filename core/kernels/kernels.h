@@ -17,11 +17,14 @@
 
 #include "backprop.h"
 
+#include <stdint.h>
+
 /* What some of them apply to what they make (act.h): the norms any, others a ReLU. */
 enum bp_act { BP_ACT_NONE, BP_ACT_RELU, BP_ACT_RELU6, BP_ACT_HARDSWISH, BP_ACT_SILU, BP_ACTS };
 
 struct bp_igemm;     /* igemm.h */
 struct bp_outer;     /* outer.h */
+struct bp_spmm;      /* spmm.h */
 struct bp_dense;     /* dense.h */
 struct bp_patch;     /* patch.h */
 struct bp_depthwise; /* depthwise.h */

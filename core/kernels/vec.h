@@ -132,6 +132,20 @@ VEC_INLINE vec vec_keep(vint mask, vec yes)
 {
 	return (vec)(mask & (vint)yes);
 }
+/* Bit l is set where lane l of the mask is. */
+VEC_INLINE unsigned vec_bits(vint mask)
+{
+#if !defined BP_VEC_BYTES && defined __AVX2__ && !defined __AVX512F__ && !defined BP_DOUBLE
+	return (unsigned)_mm256_movemask_ps((__m256)mask);
+#elif !defined BP_VEC_BYTES && defined __AVX2__ && !defined __AVX512F__
+	return (unsigned)_mm256_movemask_pd((__m256d)mask);
+#else
+	unsigned bits = 0;
+	for (int i = 0; i < VLEN; i++)
+		bits |= (unsigned)(mask[i] & 1) << i;
+	return bits;
+#endif
+}
 /* b where a < b, else a: a NaN in a stays. x86's instruction does just that with its operands exchanged; of the
  * selection gcc makes three. */
 VEC_INLINE vec vec_max(vec a, vec b)
