@@ -128,6 +128,7 @@ struct rows_plan {
 	size_t block;           /* rows */
 	size_t parts, chunks;   /* blocks of a batch, partial sums of dW, at most */
 	size_t packed, scratch; /* bytes; of each thread */
+	size_t lists;           /* of its scratch, the last, for rows by places; 0: there are none */
 };
 
 enum pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHTS, PASSES };

@@ -6,8 +6,11 @@
  * while all that has to be done with them is done: forward applies the batch norm before, multiplies, and takes the
  * statistics for the norm after; backward takes the norm after off dy, then makes dx, the sums for the norm before, and
  * the block's share of dW.
+ *
+ * Where vectors are wide, pixels whose channels are mostly zeros, as a ReLU leaves them, are multiplied by the places
+ * of what is not (sparse.h), each looked at for itself; and so are the channels of a block in its share of dW.
  */
-#include "conv/plan.h"
+#include "conv/sparse.h"
 
 #include "base/mem.h"
 #include "kernels/igemm.h"
@@ -22,6 +25,7 @@ enum {
 	PARTIAL_BYTES = 16 << 20, /* of all partial sums of dW */
 	LARGEST = 1 << 18,        /* weights: more leave too few partial sums */
 	FORWARD_BLOCKS = 8,       /* of a task */
+	LISTED_FROM = 64,         /* elements of a row that is looked at: of shorter ones too little is left out */
 	CHUNKS = 32
 };
 
@@ -41,6 +45,7 @@ struct product {
 	bp_real *c;
 	bool acc, relu;
 	struct ahead *ahead;
+	void *lists; /* memory for them, or NULL */
 };
 
 static bool fits(const struct bp_conv *cv, enum pass pass)
@@ -53,6 +58,33 @@ static bool fits(const struct bp_conv *cv, enum pass pass)
 static size_t panel_count(const struct side *sd)
 {
 	return divide_up(sd->ng, sd->tile.nr);
+}
+
+/* Whether a product of rows of k with n columns is worth looking at them. */
+static bool looks(struct bp_gemm_tile tile, size_t k, size_t n)
+{
+	return tile.nr == BP_SPMM_COLS && k >= LISTED_FROM && n > BP_SPMM_COLS;
+}
+
+/* Of a block's x, transposed: what is listed for dW. */
+static size_t turned_bytes(const struct bp_conv *cv)
+{
+	return round_up(cv->s.c * cv->rows.block * sizeof(bp_real), BP_ALIGN);
+}
+
+/* For the rows of forward or of dx, or for dW. */
+static size_t list_bytes(const struct bp_conv *cv)
+{
+	const size_t c = cv->s.c, oc = cv->s.oc, block = cv->rows.block;
+	const bool forward = looks(cv->forward.tile, c, oc), data = looks(cv->backward.tile, oc, c);
+	const size_t rows = forward || data ? bp_sparse_bytes(block, c > oc ? c : oc) : 0;
+	const size_t weights = forward ? turned_bytes(cv) + bp_sparse_bytes(c, block) : 0;
+	return rows > weights ? rows : weights;
+}
+
+static void *lists_of(const struct bp_conv *cv, void *scratch)
+{
+	return (char *)scratch + cv->rows.scratch - cv->rows.lists;
 }
 
 static void plan(struct bp_conv *cv)
@@ -69,6 +101,8 @@ static void plan(struct bp_conv *cv)
 	p->chunks = fit < CHUNKS ? fit : CHUNKS;
 	p->packed = round_up((bytes > turned ? bytes : turned) * sizeof(bp_real), BP_ALIGN);
 	p->scratch = round_up(2 * p->block * sizeof(void *) + p->block * (c + oc + nr) * sizeof(bp_real), BP_ALIGN);
+	p->lists = list_bytes(cv);
+	p->scratch += p->lists;
 }
 
 static size_t part_bytes(const struct bp_conv *cv, size_t elements)
@@ -109,19 +143,12 @@ static size_t block_rows(const struct job *j, size_t block)
 	return left < j->cv->rows.block ? left : j->cv->rows.block;
 }
 
-/* Tile by tile; K in pieces that leave a panel's piece in L1. tables: of 2 * rows pointers. */
-static void multiply(const struct bp_conv *cv, const struct product *p, void *tables)
+/* Tile by tile; K in pieces that leave a panel's piece in L1. */
+static void dense_rows(const struct bp_conv *cv, const struct product *p, size_t rows, const bp_real **a, bp_real **c)
 {
 	const struct bp_kernels *k = cv->k;
-	const size_t nr = p->tile.nr, depth = product_depth(k);
-	const size_t tiles = divide_up(p->rows, p->tile.mr);
-	const size_t each = p->rows / tiles, longer = p->rows % tiles; /* tiles of a row more */
-	const bp_real **a = tables;
-	bp_real **c = (bp_real **)(a + cv->rows.block);
-	for (size_t i = 0; i < p->rows; i++) {
-		a[i] = p->a + i * p->k;
-		c[i] = p->c + i * p->n;
-	}
+	const size_t nr = p->tile.nr, depth = product_depth(k), tiles = divide_up(rows, p->tile.mr);
+	const size_t each = rows / tiles, longer = rows % tiles; /* tiles of a row more */
 	for (size_t col = 0; col < p->n; col += nr) {
 		for (size_t k0 = 0; k0 < p->k; k0 += depth) {
 			const bool last = k0 + depth >= p->k;
@@ -145,6 +172,61 @@ static void multiply(const struct bp_conv *cv, const struct product *p, void *ta
 				bp_ahead_ask(p->ahead);
 			}
 		}
+	}
+}
+
+/* Rows by places, or those of them that are listed, times a panel of B, `step` of them between two questions. */
+static void listed_panel(const struct bp_conv *cv, const struct sparse *lists, const struct bp_spmm *panel, size_t step,
+	struct ahead *ahead)
+{
+	for (size_t piece = 0; piece < lists->pieces; piece++) {
+		const struct part part = part_of(lists->k, SPARSE_DEPTH, piece);
+		const bool last = piece + 1 == lists->pieces;
+		struct bp_spmm m = *panel;
+		m.b += part.at * m.ldb;
+		m.bias = last ? m.bias : NULL;
+		m.relu = last && m.relu;
+		m.acc = m.acc || piece > 0;
+		for (size_t at = 0; at < panel->rows; at += m.rows) {
+			m.rows = panel->rows - at < step ? panel->rows - at : step;
+			m.a = panel->a + at * m.lda + part.at;
+			m.c = panel->c + at * m.ldc;
+			bp_sparse_take(lists, at, piece, &m);
+			cv->k->spmm(&m);
+			bp_ahead_ask(ahead);
+		}
+	}
+}
+
+/* tables: of 2 * rows pointers, to the rows that tiles take. */
+static void multiply(const struct bp_conv *cv, const struct product *p, void *tables)
+{
+	const bool look = looks(p->tile, p->k, p->n);
+	const struct sparse lists = bp_sparse_at(p->lists, p->rows, p->k);
+	const size_t nr = p->tile.nr;
+	const bp_real **a = tables;
+	bp_real **c = (bp_real **)(a + cv->rows.block);
+	size_t dense = 0;
+	for (size_t i = 0; i < p->rows; i++)
+		if (!look || !bp_sparse_list(cv->k, &lists, i, p->a + i * p->k, false)) {
+			a[dense] = p->a + i * p->k;
+			c[dense++] = p->c + i * p->n;
+		}
+	if (dense)
+		dense_rows(cv, p, dense, a, c);
+	for (size_t col = 0; dense < p->rows && col < p->n; col += nr) {
+		const struct bp_spmm panel = {.rows = p->rows,
+			.cols = p->n - col < nr ? p->n - col : nr,
+			.a = p->a,
+			.lda = p->k,
+			.b = p->b + col * p->k,
+			.ldb = nr,
+			.c = p->c + col,
+			.ldc = p->n,
+			.bias = p->bias ? p->bias + col : NULL,
+			.acc = p->acc,
+			.relu = p->relu};
+		listed_panel(cv, &lists, &panel, p->tile.mr, p->ahead);
 	}
 }
 
@@ -201,6 +283,7 @@ static void forward_block(const struct job *j, size_t i, bool more, void *scratc
 		.c = y,
 		.relu = j->call.act == BP_ACT_RELU,
 		.ahead = &ahead,
+		.lists = lists_of(cv, scratch),
 	};
 	if (more) {
 		const size_t rows = block_rows(j, i + 1), times = tile_count(&cv->forward, p.rows);
@@ -223,7 +306,7 @@ static void forward_task(const void *job, size_t i, void *scratch)
 		forward_block(j, b, b + 1 < end, scratch);
 }
 
-static void block_dx(const struct job *j, size_t block, const bp_real *g, struct ahead *ahead, void *tables)
+static void block_dx(const struct job *j, size_t block, const bp_real *g, struct ahead *ahead, void *scratch)
 {
 	const struct bp_conv *cv = j->cv;
 	const size_t c = cv->s.c, at = block * cv->rows.block * c;
@@ -237,8 +320,9 @@ static void block_dx(const struct job *j, size_t block, const bp_real *g, struct
 		.c = j->call.dx + at,
 		.acc = j->call.accumulate,
 		.ahead = ahead,
+		.lists = lists_of(cv, scratch),
 	};
-	multiply(cv, &p, tables);
+	multiply(cv, &p, scratch);
 	if (j->call.parts) {
 		bp_real *part = j->call.parts + block * BP_NORM_STATS * c;
 		const struct bp_norm n = norm_of(j->call.before, p.rows);
@@ -252,16 +336,49 @@ struct dw_block {
 	bool acc;
 	bp_real *dw, *panel; /* panel: scratch for rows x nr */
 	struct ahead *ahead;
+	void *lists; /* memory for what is listed of x */
 };
+
+/* Lists the block's channels, from x transposed, which is returned; or NULL where there is too little to leave out. */
+static const bp_real *list_channels(const struct bp_conv *cv, const struct dw_block *d, struct sparse *ret)
+{
+	const size_t c = cv->s.c;
+	double share;
+	if (!looks(cv->forward.tile, c, cv->s.oc) || !bp_sparse_pays(cv->k, d->rows, c, d->x, &share))
+		return NULL;
+	bp_real *turned = d->lists;
+	*ret = bp_sparse_at((char *)d->lists + turned_bytes(cv), c, d->rows);
+	cv->k->transpose(d->rows, c, d->x, false, turned);
+	for (size_t i = 0; i < c; i++)
+		bp_sparse_list(cv->k, ret, i, turned + i * d->rows, true);
+	return turned;
+}
 
 /* dw += (or =, without acc) the block's x transposed times g. A panel of g is packed, because every tile reads it. */
 static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 {
 	const size_t c = cv->s.c, oc = cv->s.oc, nr = cv->forward.tile.nr, tiles = divide_up(c, cv->forward.tile.mr);
 	const struct bp_run run = {d->x, 0, d->rows};
+	struct sparse lists;
+	const bp_real *turned = list_channels(cv, d, &lists);
 	for (size_t col = 0; col < oc; col += nr) {
+		const size_t cols = oc - col < nr ? oc - col : nr;
+		cv->k->pack(d->panel, (int)nr, d->g + col, oc, d->rows, (int)cols);
+		if (turned) {
+			const struct bp_spmm panel = {.rows = c,
+				.cols = cols,
+				.a = turned,
+				.lda = d->rows,
+				.b = d->panel,
+				.ldb = nr,
+				.c = d->dw + col,
+				.ldc = oc,
+				.acc = d->acc};
+			listed_panel(cv, &lists, &panel, cv->forward.tile.mr, d->ahead);
+			continue;
+		}
 		struct bp_outer p = {
-			.cols = (int)(oc - col < nr ? oc - col : nr),
+			.cols = (int)cols,
 			.nruns = 1,
 			.runs = &run,
 			.x_step = c,
@@ -270,7 +387,6 @@ static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 			.ldc = oc,
 			.acc = d->acc,
 		};
-		cv->k->pack(d->panel, (int)nr, d->g + col, oc, d->rows, p.cols);
 		for (size_t t = 0; t < tiles; t++) {
 			p.x_off = t * c / tiles;
 			p.rows = (int)((t + 1) * c / tiles - p.x_off);
@@ -314,8 +430,11 @@ static void backward_task(const void *job, size_t i, void *scratch)
 			cv->k->norm_grad(&p, j->call.y + at, g, false, g_room);
 			g = g_room;
 		}
-		if (j->call.dw)
-			block_dw(cv, &(struct dw_block){rows, load_x(j, b, x_room), g, b > first, dw, panel, &ahead});
+		if (j->call.dw) {
+			const bp_real *x = load_x(j, b, x_room);
+			block_dw(cv,
+				&(struct dw_block){rows, x, g, b > first, dw, panel, &ahead, lists_of(cv, scratch)});
+		}
 		if (j->call.db)
 			cv->k->column_sums(rows, oc, g, oc, b > first, db);
 		if (j->call.dx)
