@@ -10,6 +10,7 @@
  */
 #include "conv/plan.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 enum {
@@ -32,24 +33,35 @@ struct axis {
 	int points, at, step, taps, tap_step, size;
 };
 
-/* False when there are too many. */
+/* How many points from one that reads at `at` on read below `limit`. */
+static int points_below(const struct axis *a, int at, int64_t limit)
+{
+	const int64_t n = limit > at ? (limit - at + a->step - 1) / a->step : 1;
+	return n < INT_MAX ? (int)n : INT_MAX;
+}
+
+/* From span to span, for an axis may have a hundred million points. False when there are too many. */
 static bool find_spans(const struct axis *a, struct spans *ret)
 {
 	ret->n = 0;
 	ret->inside = 0;
-	for (int i = 0; i < a->points; i++) {
+	for (int i = 0, n; i < a->points; i += n) {
 		const int at = a->at + i * a->step;
-		int tap = least(most(divide_ceil(-at, a->tap_step), 0), a->taps);
-		const int taps = most(least(divide_ceil(a->size - at, a->tap_step), a->taps) - tap, 0);
+		const int first = least(most(divide_ceil(-at, a->tap_step), 0), a->taps);
+		const int end = most(least(divide_ceil(a->size - at, a->tap_step), a->taps), 0);
+		const int taps = most(end - first, 0), tap = taps ? first : 0;
+		/* The tap before the first comes inside, or the last goes out. */
+		n = a->points - i;
+		n = first > 0 ? least(n, points_below(a, at, -(int64_t)(first - 1) * a->tap_step)) : n;
+		n = end > 0 ? least(n, points_below(a, at, a->size - (int64_t)(end - 1) * a->tap_step)) : n;
 		struct span *last = ret->n ? &ret->list[ret->n - 1] : NULL;
-		tap = taps ? tap : 0;
 		if (last && last->tap == tap && last->taps == taps)
-			last->n++;
+			last->n += n;
 		else if (ret->n == SPANS)
 			return false;
 		else
-			ret->list[ret->n++] = (struct span){i, 1, tap, taps};
-		ret->inside += taps;
+			ret->list[ret->n++] = (struct span){i, n, tap, taps};
+		ret->inside += (size_t)n * taps;
 	}
 	return true;
 }
