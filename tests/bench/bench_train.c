@@ -3,13 +3,13 @@
  *
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
  *                     [--rounds R] [--isa baseline|avx2|avx512] [--augment JSON] [--compare statistics|augment]
- *                     [--clock wall|process]
+ *                     [--clock wall|process] [--zeros PERCENT]
  *
  * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
  * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes (of the training), data_bytes (the eight batches),
  * first_step_seconds. bench.py runs it beside its peers. With --clock process and one thread, time that other processes
- * took does not count.
+ * took does not count. --zeros: so much of the inputs is 0, as of pictures of digits four fifths are.
  *
  * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps in turn with
  * and without the gradients' statistics, or the list, and prints the share of a step that they cost in each round, by
@@ -31,7 +31,7 @@ enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
 
 struct options {
 	const char *model, *optimizer, *precision, *isa, *augment, *compare, *clock;
-	int batch, threads, rounds;
+	int batch, threads, rounds, zeros;
 	double secs;
 };
 
@@ -80,6 +80,8 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->secs = strtod(value, NULL);
 		else if (!strcmp(key, "--rounds"))
 			o->rounds = (int)strtol(value, NULL, 10);
+		else if (!strcmp(key, "--zeros"))
+			o->zeros = (int)strtol(value, NULL, 10);
 		else if (!strcmp(key, "--isa"))
 			o->isa = value;
 		else if (!strcmp(key, "--augment"))
@@ -170,7 +172,7 @@ static float normal(uint64_t *state)
 	return (float)(sqrt(-2 * log(u[0])) * cos(6.283185307179586 * u[1]));
 }
 
-static bool data_make(struct bench *b, int batch)
+static bool data_make(struct bench *b, int batch, int zeros)
 {
 	struct bp_shape in = bp_net_input_shape(b->net), out = bp_net_output_shape(b->net);
 	int64_t size = bp_shape_size(&in), count = (int64_t)batch * BATCHES;
@@ -179,8 +181,11 @@ static bool data_make(struct bench *b, int batch)
 	if (!b->samples || !b->labels)
 		return false;
 	uint64_t state = 1;
-	for (int64_t i = 0; i < size * count; i++)
+	for (int64_t i = 0; i < size * count; i++) {
 		b->samples[i] = normal(&state);
+		if ((int)((state >> 33) % 100) < zeros)
+			b->samples[i] = 0;
+	}
 	for (int64_t i = 0; i < count; i++)
 		b->labels[i] = (int32_t)(i * 7919 % bp_shape_size(&out));
 	b->data = (struct bp_data){
@@ -325,7 +330,7 @@ int main(int argc, char **argv)
 				"[--augment JSON] [--compare statistics|augment] [--clock wall|process]\n");
 		return 2;
 	}
-	if (!model_read(o.model, &b) || !data_make(&b, o.batch) || (o.augment && !augment_read(o.augment, &b)))
+	if (!model_read(o.model, &b) || !data_make(&b, o.batch, o.zeros) || (o.augment && !augment_read(o.augment, &b)))
 		goto out;
 	params_set(&b.params, &o);
 	b.params.augment = b.job.augment;
