@@ -87,7 +87,7 @@ static void keep_apart(const char *text, char *ret, size_t size)
 /* Nothing but rounding is different, which in single precision the norms make more of than a mistake might. */
 static void check_close(const bp_real *got, const bp_real *want, int64_t n, double single)
 {
-	const double tolerance = sizeof(bp_real) == 8 ? 1e-13 : single;
+	const double tolerance = sizeof(bp_real) == 8 ? 1e-11 : single;
 	for (int64_t i = 0; i < n; i++)
 		ck_assert_double_le(fabs((double)got[i] - (double)want[i]), tolerance * (1 + fabs((double)want[i])));
 }
