@@ -36,7 +36,8 @@ WERROR   ?=
 OPT      ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unknown-pragmas $(WERROR)
 SANFLAGS  = $(if $(SAN),-fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined))
-CFLAGS   ?= -g
+# Lines are all that a sanitizer's report needs, and take a fifth less time to compile than variables.
+CFLAGS   ?= $(if $(SAN),-g1,-g)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS) -MMD -MP
 CORE_CFLAGS = $(ALL_CFLAGS) $(OPENMP) $(if $(SAN),,-O3) -fno-math-errno -fno-trapping-math -Icore/include -Icore
 KERNEL_CFLAGS = $(CORE_CFLAGS)
@@ -84,11 +85,13 @@ $(B)/options: always
 	@mkdir -p $(@D)
 	@echo '$(OPTIONS)' | cmp -s - $@ || echo '$(OPTIONS)' >$@
 
+# The plain C oracle, which tests alone use, is not instrumented: it took two thirds of the time of theirs.
 define core_rules
-$(B)/$(1)/core/kernels/kernels.o: KERNEL_DEFS = $(ISAS:%=-DBP_HAVE_%)
+$(B)/$(1)/core/kernels/kernels.o: OWN_FLAGS = $(ISAS:%=-DBP_HAVE_%)
+$(B)/$(1)/core/conv/ref.o: OWN_FLAGS = $(if $(SAN),-O2 -fno-sanitize=all)
 $(B)/$(1)/%.o: %.c $(B)/options
 	@mkdir -p $$(@D)
-	$$(CC) $$(CORE_CFLAGS) $$(PLAIN_STORES) $(2) $$(KERNEL_DEFS) -c $$< -o $$@
+	$$(CC) $$(CORE_CFLAGS) $$(PLAIN_STORES) $(2) $$(OWN_FLAGS) -c $$< -o $$@
 endef
 define kernel_rules
 $(B)/$(1)/$(3)/%.o: %.c $(B)/options

@@ -168,7 +168,7 @@ START_TEST(rows_inputs_and_outputs_of_zeros_agree_with_the_oracle)
 	const struct bp_kernels *k;
 	for (int i = 0; i < TRIALS; i++) {
 		struct trial t = {.n = 0};
-		draw_trial(&t, &d, i, i ? 70 : 400);
+		draw_trial(&t, &d, i, i ? 70 : 300);
 		const size_t pixels = (size_t)t.n * t.s.h * t.s.w;
 		bp_conv_ref_forward(&t.s, t.n, t.x, t.w, NULL, BP_ACT_RELU, t.y2);
 		bp_conv_ref_backward_data(&t.s, t.n, t.dy, t.w, false, t.dx2);
