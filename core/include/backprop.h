@@ -408,7 +408,7 @@ const char *bp_trainer_isa(const struct bp_trainer *tr);
  * the gradient added up so far, step, place in the epoch with its running sums, generator key. It is written to a
  * temporary name beside path, checksummed, fsynced, renamed, and its directory fsynced.
  */
-enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err);
+enum bp_status bp_trainer_save(struct bp_trainer *tr, const char *path, struct bp_error *err);
 /* Restores such a file into a trainer of the same net, number of samples and parameters; epochs, the optimizer's lr,
  * threads and instruction sets may differ, and stay the trainer's. On failure the trainer is unchanged, unless the file
  * is whole and fits, and then cannot be read once more (BP_EIO or BP_ECORRUPT): until another is restored such a

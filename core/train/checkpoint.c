@@ -68,7 +68,7 @@ static struct header header_like(const struct bp_trainer *tr)
 		.averaged = tr->vectors.average != NULL};
 }
 
-enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, struct bp_error *err)
+enum bp_status bp_trainer_save(struct bp_trainer *tr, const char *path, struct bp_error *err)
 {
 	const struct bp_net *net = tr->net;
 	struct header like = header_like(tr), h = header_of(net, &like);
@@ -77,6 +77,7 @@ enum bp_status bp_trainer_save(const struct bp_trainer *tr, const char *path, st
 	enum bp_status st = bp_writer_open(&w, path, err);
 	if (st)
 		return st;
+	bp_trainer_see(tr);
 	h.training = bp_train_fingerprint(&tr->params, net, tr->train.data.count);
 	bp_writer_add(&w, &h, sizeof(h), err);
 	bp_writer_add(&w, &tr->progress, sizeof(tr->progress), err);
@@ -234,6 +235,7 @@ enum bp_status bp_trainer_restore(struct bp_trainer *tr, const char *path, struc
 		tr->progress = progress;
 		tr->order_epoch = -1;
 		tr->lr = 0;
+		tr->unseen = false;
 	}
 	bp_reader_close(&r);
 	return st;

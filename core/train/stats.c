@@ -1,8 +1,22 @@
-/* stats.c - an epoch's metrics from the sums of its steps. Called by the trainer at the end of an epoch. */
+/* stats.c - what steps saw, summed over an epoch, and the epoch's metrics. Called by the trainer. */
 #include "train/trainer.h"
 
 #include <math.h>
 #include <string.h>
+
+void bp_trainer_see(struct bp_trainer *tr)
+{
+	if (!tr->unseen)
+		return;
+	tr->unseen = false;
+	bp_updater_see(&tr->updater);
+	if (!tr->counts)
+		return;
+	tr->progress.norm_sum += tr->updater.grad_norm;
+	tr->progress.clipped_sum += tr->updater.grad_norm_clipped;
+	for (int s = 0; s < tr->layout.nslots; s++)
+		bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+}
 
 static struct bp_layer_stats layer_stats(int layer, const struct bp_health *h, double steps)
 {
@@ -10,7 +24,7 @@ static struct bp_layer_stats layer_stats(int layer, const struct bp_health *h, d
 		.grad_norm = h->grad_norm / steps,
 		.grad_norm_clipped = h->grad_norm_clipped / steps,
 		.grad_max_abs = h->grad_max_abs,
-		.weight_norm = h->weight_norm,
+		.weight_norm = sqrt(h->weight_squares),
 		.update_ratio = h->update_ratio / steps,
 		.nonfinite = h->nonfinite};
 }
@@ -20,6 +34,7 @@ void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret)
 	const struct bp_progress *p = &tr->progress;
 	double steps = (double)tr->steps, samples = (double)p->samples;
 	bool seen = tr->params.statistics;
+	bp_trainer_see(tr);
 	for (int s = 0; s < tr->layout.nslots; s++)
 		tr->stats[s] = layer_stats(tr->updater.layers[s], &tr->epoch_health[s], steps);
 	*ret = (struct bp_epoch){.epoch = (int)p->epoch + 1,

@@ -211,6 +211,7 @@ static double rate(const struct bp_trainer *tr, int64_t step)
 /* The optimizer's step by the gradients that will be there. */
 static void begin_move(struct bp_trainer *tr)
 {
+	bp_trainer_see(tr);
 	tr->lr = rate(tr, tr->progress.step);
 	bp_updater_begin(&tr->updater, tr->batcher.ctx.k, &tr->vectors, tr->progress.step, tr->lr);
 }
@@ -232,13 +233,15 @@ static double pass_batch(struct bp_trainer *tr, const struct bp_pick *pick, int6
 	return loss;
 }
 
-/* One optimizer step by the gradients that are there. */
-static void move_weights(struct bp_trainer *tr)
+/* One optimizer step by the gradients that are there. counts: it is one of the epoch's. */
+static void move_weights(struct bp_trainer *tr, bool counts)
 {
 	const struct bp_ctx *ctx = &tr->batcher.ctx;
 	if (tr->vectors.sum)
 		begin_move(tr);
 	bp_updater_end(&tr->updater, ctx->threads);
+	tr->unseen = tr->params.statistics;
+	tr->counts = counts;
 	int64_t step = tr->progress.step++;
 	if (tr->vectors.average)
 		bp_flat_average(ctx->threads, &tr->vectors, tr->params.ema_decay, step == 0);
@@ -258,7 +261,7 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 	uint64_t mode = enter(tr);
 	double loss = pass_batch(tr, &(struct bp_pick){.first = first, .n = n, .epoch = (uint64_t)tr->progress.step},
 		tr->progress.step, &score);
-	move_weights(tr);
+	move_weights(tr, false);
 	bp_fpu_leave(mode);
 	if (ret_loss)
 		*ret_loss = loss;
@@ -284,7 +287,7 @@ void bp_trainer_look(struct bp_trainer *tr, int64_t n, const bool *wanted, bp_lo
 	bp_fpu_leave(mode);
 }
 
-/* After a batch: the optimizer's step, when it is the last one of it, and its share of the epoch's sums. */
+/* After a batch: the optimizer's step, when it is the last one of it. */
 static void after_batch(struct bp_trainer *tr, double weight)
 {
 	struct bp_progress *p = &tr->progress;
@@ -295,15 +298,8 @@ static void after_batch(struct bp_trainer *tr, double weight)
 		.last = (p->batch + 1) % every == 0 || p->batch + 1 == tr->batches};
 	bp_flat_accumulate(tr->batcher.ctx.threads, &tr->vectors, &share);
 	p->step_weight = share.last ? 0 : p->step_weight + weight;
-	if (!share.last)
-		return;
-	move_weights(tr);
-	if (!tr->params.statistics)
-		return;
-	p->norm_sum += tr->updater.grad_norm;
-	p->clipped_sum += tr->updater.grad_norm_clipped;
-	for (int s = 0; s < tr->layout.nslots; s++)
-		bp_health_add(&tr->epoch_health[s], &tr->updater.health[s]);
+	if (share.last)
+		move_weights(tr, true);
 }
 
 /* The next batch of the epoch. Returns its mean loss. */

@@ -51,6 +51,8 @@ struct bp_trainer {
 	int64_t steps;   /* of the optimizer in an epoch */
 	struct bp_updater updater;
 	struct bp_vectors vectors;
+	bool unseen; /* the statistics of the last step, */
+	bool counts; /* which is one of the epoch's */
 	struct bp_progress progress;
 	struct bp_health *epoch_health; /* by slot: added up since the epoch began */
 	struct bp_layer_stats *stats;   /* by slot: handed to the callback */
@@ -61,6 +63,9 @@ struct bp_trainer {
 /* BP_ELIMIT when a size does not fit. */
 enum bp_status bp_layout_make(
 	const struct bp_net *net, const struct bp_train_params *p, struct bp_layout *ret, struct bp_error *err);
+/* Adds the statistics of the last step to the epoch's, unless that was done, or it is none of them. It is done late,
+ * for right after the step it costs twice as much: 1.1 % of the step of a 4-16-3 perceptron. */
+void bp_trainer_see(struct bp_trainer *tr);
 /* Metrics of the epoch that has just been trained; val_* and seconds are the caller's. */
 void bp_trainer_metrics(struct bp_trainer *tr, struct bp_epoch *ret);
 /* The averaged weights, or what stands for them: the weights without averages or before the first step. */

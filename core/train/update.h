@@ -26,7 +26,7 @@ struct bp_block_sums {
 struct bp_health {
 	double grad_norm, grad_norm_clipped; /* L2 */
 	double update_ratio;                 /* |update| / |weight| */
-	double weight_norm;                  /* of the last step */
+	double weight_squares;               /* sum of the last step's */
 	double grad_max_abs;                 /* largest of the steps */
 	int64_t nonfinite;
 };
@@ -49,8 +49,9 @@ struct bp_updater {
 	struct bp_update_group *groups;      /* nslots long */
 	int *group_of;                       /* by slot */
 	int decay_arg;                       /* the optimizer's argument weight_decay, or -1 */
-	struct bp_health *health;            /* by slot: of the last step */
-	double grad_norm, grad_norm_clipped; /* global, of the last step */
+	double factor;                       /* that clip_grad_norm multiplied the last step's gradients by */
+	struct bp_health *health;            /* by slot: of the last step that was seen */
+	double grad_norm, grad_norm_clipped; /* global, of that step */
 	const struct bp_kernels *k;          /* of the step at hand */
 	const struct bp_vectors *vectors;
 };
@@ -77,9 +78,11 @@ void bp_updater_begin(
 bool bp_updater_moves_early(const struct bp_updater *u);
 void bp_updater_move(void *updater, const bp_real *w, size_t n, bp_real *grads);
 const void *bp_updater_ahead(void *updater, const bp_real *w, size_t n, size_t at);
-/* Ends the step that was begun. Gradients are left as clipped. Without params->statistics, health and norms mean
- * nothing afterwards. */
+/* Ends the step that was begun. Gradients are left as clipped. */
 void bp_updater_end(struct bp_updater *u, int threads);
+/* Fills in health and norms from the sums of the step that ended last, if params->statistics; before the next begins.
+ * At once, its roots would wait for these sums. */
+void bp_updater_see(struct bp_updater *u);
 /* Adds a step's health to an epoch's. */
 void bp_health_add(struct bp_health *sum, const struct bp_health *step);
 

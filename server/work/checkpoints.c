@@ -158,7 +158,7 @@ bool checkpoints_restore(
 	return ok;
 }
 
-bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, struct checkpoint *ckpt, struct failure *f)
+bool checkpoints_write(struct checkpoints *c, struct bp_trainer *tr, struct checkpoint *ckpt, struct failure *f)
 {
 	char path[PATH_MAX];
 	struct bp_error err = {.message = "its name is too long"};

@@ -57,7 +57,7 @@ bool checkpoints_restore(
 
 /* Writes the trainer's state; fills file, bytes and is_best; the caller records it. In mid-epoch it is the best only
  * when it is final and there is no other. */
-bool checkpoints_write(struct checkpoints *c, const struct bp_trainer *tr, struct checkpoint *ckpt, struct failure *f);
+bool checkpoints_write(struct checkpoints *c, struct bp_trainer *tr, struct checkpoint *ckpt, struct failure *f);
 
 /* After the row was recorded: notes the best, removes what is no longer kept. */
 void checkpoints_recorded(struct checkpoints *c, const struct checkpoint *ckpt);

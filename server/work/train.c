@@ -58,7 +58,7 @@ bool run_append(
 /* ---- after a batch ------------------------------------------------------------------------------------- */
 
 /* A checkpoint in mid-epoch, with an event of its own. */
-static bool save_step(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, bool final)
+static bool save_step(struct run *r, struct bp_trainer *tr, const struct bp_event *ev, bool final)
 {
 	struct checkpoint ckpt = {.kind = final ? CHECKPOINT_FINAL : CHECKPOINT_STEP,
 		.row = {.epoch = ev->epoch - 1, .step = ev->step},
@@ -78,7 +78,7 @@ static bool save_step(struct run *r, const struct bp_trainer *tr, const struct b
 }
 
 /* Leaves in mid-epoch. Without this checkpoint the job goes on from the one before: no reason to fail it. */
-static enum bp_answer leave(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, enum outcome outcome)
+static enum bp_answer leave(struct run *r, struct bp_trainer *tr, const struct bp_event *ev, enum outcome outcome)
 {
 	if (!save_step(r, tr, ev, false))
 		log_line(LOG_WARNING, "%s: leaves without a checkpoint: %s", r->row->id, r->failure.detail);
@@ -86,7 +86,7 @@ static enum bp_answer leave(struct run *r, const struct bp_trainer *tr, const st
 }
 
 /* Ends in mid-epoch, keeping what there is. */
-static enum bp_answer end(struct run *r, const struct bp_trainer *tr, const struct bp_event *ev, const char *reason)
+static enum bp_answer end(struct run *r, struct bp_trainer *tr, const struct bp_event *ev, const char *reason)
 {
 	r->ended = reason;
 	return save_step(r, tr, ev, true) ? BP_STOP : run_stop(r, OUT_FAILED);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runner.h"
+#include "train/trainer.h"
 #include "training.h"
 
 enum { EPOCHS = 4, STEPS = 8 };
@@ -98,6 +99,7 @@ static void goes_on(enum bp_item_kind kind, int type)
 		training_run(&rest, &r, true);
 		nets_equal(whole.net, rest.net, name);
 		ck_assert_msg(memcmp(all.epoch, r.epoch, sizeof(all.epoch)) == 0, "%s: other metrics", name);
+		ck_assert_msg(memcmp(all.layers, r.layers, sizeof(all.layers)) == 0, "%s: other statistics", name);
 		training_done(&rest);
 	}
 	training_done(&whole);
@@ -145,6 +147,36 @@ START_TEST(a_plateau_is_left_with_a_lower_rate)
 }
 END_TEST
 
+/* Statistics are read late, so there are some to be forgotten: of a step by hand, and of what a checkpoint takes back.
+ */
+START_TEST(only_steps_of_an_epoch_count_in_its_statistics)
+{
+	char path[] = "/tmp/resume-XXXXXX";
+	struct training t;
+	struct report one = {.stop_after = 1, .save = path}, more = {.stop_after = 3};
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	start(&t, BP_OPTIMIZER, 0);
+	training_run(&t, &one, false);
+	const struct bp_trainer *tr = t.trainer;
+	const double norms = tr->progress.norm_sum;
+	const struct bp_health first = tr->epoch_health[0];
+	ck_assert_double_gt(norms, 0);
+	ck_assert_int_eq(bp_trainer_step(t.trainer, 0, 8, NULL, NULL), BP_OK);
+	bp_trainer_see(t.trainer);
+	ck_assert_double_eq(tr->progress.norm_sum, norms);
+	ck_assert_mem_eq(&tr->epoch_health[0], &first, sizeof(first));
+	training_run(&t, &more, false);
+	ck_assert_int_eq(bp_trainer_restore(t.trainer, path, NULL), BP_OK);
+	bp_trainer_see(t.trainer);
+	ck_assert_double_eq(tr->progress.norm_sum, norms);
+	ck_assert_mem_eq(&tr->epoch_health[0], &first, sizeof(first));
+	unlink(path);
+	training_done(&t);
+}
+END_TEST
+
 TEST_SUITE(resume, 60)
 {
 	tcase_add_test(tc, every_loss_goes_on_to_the_same_bits);
@@ -152,4 +184,5 @@ TEST_SUITE(resume, 60)
 	tcase_add_test(tc, every_schedule_goes_on_to_the_same_bits);
 	tcase_add_test(tc, every_augmentation_goes_on_to_the_same_bits);
 	tcase_add_test(tc, a_plateau_is_left_with_a_lower_rate);
+	tcase_add_test(tc, only_steps_of_an_epoch_count_in_its_statistics);
 }
