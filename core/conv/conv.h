@@ -29,6 +29,24 @@ struct bp_conv_shape {
 	bool panels;                      /* the weights of a Linear layer lie as base/panels.h says */
 };
 
+/* A 1x1 convolution on maps of h x w. One of a 1x1 map is a Linear layer. */
+static inline struct bp_conv_shape bp_conv_pointwise(int h, int w, int c, int oc)
+{
+	return (struct bp_conv_shape){.h = h,
+		.w = w,
+		.c = c,
+		.oh = h,
+		.ow = w,
+		.oc = oc,
+		.kh = 1,
+		.kw = 1,
+		.sh = 1,
+		.sw = 1,
+		.dh = 1,
+		.dw = 1,
+		.groups = 1};
+}
+
 struct bp_conv;
 
 /* Whether its groups, if there are any, have at least 16 channels, it is padded by less than the kernel spans, and can

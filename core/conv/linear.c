@@ -139,9 +139,17 @@ static struct weights weights_of(const struct product *p, const struct piece *pc
 	return w;
 }
 
-/* Asks for share i of n of them. */
-static void ask(const struct product *p, const struct weights *w, size_t i, size_t n)
+/* What is asked for while a piece is worked on. */
+struct asked {
+	const struct product *p;
+	struct weights weights;
+};
+
+/* Asks for share i of n of it. */
+static void ask(void *arg, size_t i, size_t n)
 {
+	const struct asked *a = arg;
+	const struct weights *w = &a->weights;
 	const size_t lines = divide_up(w->bytes, BP_ALIGN);
 	for (size_t line = i * lines / n; line < (i + 1) * lines / n; line++)
 		__builtin_prefetch((const char *)w->at + line * BP_ALIGN, 0, 3);
@@ -149,7 +157,7 @@ static void ask(const struct product *p, const struct weights *w, size_t i, size
 		return;
 	for (size_t at = w->input + i * w->inputs / n; at < w->input + (i + 1) * w->inputs / n; at++)
 		for (size_t o = w->output; o < w->output + w->outputs; o += BP_ALIGN / sizeof *w->at)
-			__builtin_prefetch(p->w + weight_at(p->cv, at, o), 0, 2);
+			__builtin_prefetch(a->p->w + weight_at(a->p->cv, at, o), 0, 2);
 }
 
 /* A piece, where its part of the panel is, and what to ask for meanwhile, unless that is NULL. */
@@ -179,17 +187,18 @@ static void dense_rows(const struct product *p, const struct place *pl, size_t r
 		.acc = p->acc || !pc->first,
 		.relu = pc->last && p->relu,
 	};
-	const struct weights w = s->next ? weights_of(p, s->next) : (struct weights){0};
-	const bool by_tiles = w.bytes && p->tile.nr > k->tall.nr;
+	struct asked next = {p, s->next ? weights_of(p, s->next) : (struct weights){0}};
+	const struct weights *w = &next.weights;
+	const bool by_tiles = w->bytes && p->tile.nr > k->tall.nr;
 	for (size_t t = 0; t < tiles; t++) {
 		const size_t from = t * rows / tiles, asked = t * pc->depth * BP_IGEMM_AHEAD;
 		g.rows = (int)((t + 1) * rows / tiles - from);
 		g.a = pl->in + from;
 		g.c = pl->out + from;
-		g.ahead = by_tiles && asked < w.bytes ? (const char *)w.at + asked : NULL;
+		g.ahead = by_tiles && asked < w->bytes ? (const char *)w->at + asked : NULL;
 		k->igemm(&g);
 		if (s->next && !by_tiles)
-			ask(p, &w, t, tiles);
+			ask(&next, t, tiles);
 	}
 }
 
@@ -203,28 +212,23 @@ struct block {
 static void listed_rows(const struct product *p, const struct block *b, size_t piece, const struct step *s)
 {
 	const struct piece *pc = &s->now;
-	struct bp_spmm g = {
-		.cols = (size_t)pc->cols,
-		.lda = p->inner,
-		.b = s->b,
-		.ldb = s->ldb,
-		.ldc = p->cols,
-		.bias = pc->last && p->bias ? p->bias + pc->col : NULL,
-		.acc = p->acc || !pc->first,
-		.relu = pc->last && p->relu,
-	};
-	const struct weights w = s->next ? weights_of(p, s->next) : (struct weights){0};
-	const size_t share = divide_up(b->rows, SHARES), shares = divide_up(b->rows, share);
-	for (size_t at = 0; at < b->rows; at += g.rows) {
-		const size_t row = b->first + at;
-		g.rows = b->rows - at < share ? b->rows - at : share;
-		g.a = p->in + row * p->inner + pc->k;
-		g.c = p->out + row * p->cols + pc->col;
-		bp_sparse_take(&p->sparse, row, piece, &g);
-		if (s->next)
-			ask(p, &w, at / share, shares);
-		p->cv->k->spmm(&g);
-	}
+	struct asked next = {p, s->next ? weights_of(p, s->next) : (struct weights){0}};
+	const struct sparse_product listed = {.lists = &p->sparse,
+		.first = b->first,
+		.all = {.rows = b->rows,
+			.cols = (size_t)pc->cols,
+			.a = p->in + b->first * p->inner,
+			.lda = p->inner,
+			.ldb = s->ldb,
+			.c = p->out + b->first * p->cols + pc->col,
+			.ldc = p->cols,
+			.bias = p->bias ? p->bias + pc->col : NULL,
+			.acc = p->acc,
+			.relu = p->relu},
+		.share = divide_up(b->rows, SHARES),
+		.ask = s->next ? ask : NULL,
+		.arg = &next};
+	bp_sparse_multiply_piece(p->cv->k, &listed, piece, s->b);
 }
 
 /* Packs what step i needs packed; *next is memory for the piece that follows. */

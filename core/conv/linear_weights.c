@@ -142,11 +142,12 @@ struct asked {
 	size_t n; /* weights */
 };
 
-/* Bytes [from, to) of it, which lies together array by array. */
-static void ask(const struct asked *a, size_t from, size_t to)
+/* Share i of n of it, which lies together array by array. */
+static void ask(void *arg, size_t i, size_t n)
 {
-	const size_t array = a->n * sizeof *a->w;
-	for (size_t end; a->mover && from < to; from = end) {
+	const struct asked *a = arg;
+	const size_t array = a->n * sizeof *a->w, to = (i + 1) * ASKED / n;
+	for (size_t from = i * ASKED / n, end; from < to; from = end) {
 		const char *at = a->mover->ahead(a->mover->arg, a->w, a->n, from);
 		if (!at)
 			return;
@@ -164,67 +165,44 @@ struct panel {
 	struct asked asked;
 };
 
-/* C = (acc ? C : 0) + rows of `count` samples, listed, times B. */
-struct listed_product {
-	const struct sparse *lists;
-	size_t first, rows; /* of the lists; row r is at a + r * count */
-	const bp_real *a;
-	const bp_real *b;
-	size_t ldb, cols;
-	bool acc;
-	bp_real *c;
-	size_t ldc;
-};
-
-static void listed_product(const struct gradient *g, const struct listed_product *p, const struct asked *asked)
+/* One of the two below: the product is all of it but how it asks. */
+static void multiply(const struct gradient *g, struct sparse_product p, const struct asked *asked)
 {
-	const size_t pieces = p->lists->pieces, all = p->rows * pieces;
-	for (size_t piece = 0; piece < pieces; piece++) {
-		const size_t from = part_of(g->count, SPARSE_DEPTH, piece).at;
-		struct bp_spmm m = {.cols = p->cols,
-			.lda = g->count,
-			.b = p->b + from * p->ldb,
-			.ldb = p->ldb,
-			.ldc = p->ldc,
-			.acc = p->acc || piece > 0};
-		for (size_t at = 0; at < p->rows; at += m.rows) {
-			const size_t done = piece * p->rows + at;
-			m.rows = p->rows - at < LISTED_ROWS ? p->rows - at : LISTED_ROWS;
-			m.a = p->a + at * g->count + from;
-			m.c = p->c + at * p->ldc;
-			bp_sparse_take(p->lists, p->first + at, piece, &m);
-			ask(asked, done * ASKED / all, (done + m.rows) * ASKED / all);
-			g->cv->k->spmm(&m);
-		}
-	}
+	struct asked next = *asked;
+	p.share = LISTED_ROWS;
+	p.ask = next.mover ? ask : NULL;
+	p.arg = &next;
+	bp_sparse_multiply(g->cv->k, &p);
 }
 
 static void by_inputs(const struct gradient *g, const struct block *b, const struct panel *to)
 {
-	const struct listed_product p = {.lists = &b->inputs,
-		.rows = b->rows,
-		.a = b->turned,
-		.b = g->packed + to->col * g->count,
-		.ldb = g->nr,
-		.cols = to->width,
-		.acc = g->at > 0,
-		.c = to->dw,
-		.ldc = to->width};
-	listed_product(g, &p, &to->asked);
+	const struct sparse_product p = {.lists = &b->inputs,
+		.all = {.rows = b->rows,
+			.cols = to->width,
+			.a = b->turned,
+			.lda = g->count,
+			.b = g->packed + to->col * g->count,
+			.ldb = g->nr,
+			.c = to->dw,
+			.ldc = to->width,
+			.acc = g->at > 0}};
+	multiply(g, p, &to->asked);
 }
 
 static void by_outputs(const struct gradient *g, const struct block *b, const struct panel *to)
 {
-	const struct listed_product p = {.lists = &g->outputs,
+	const struct sparse_product p = {.lists = &g->outputs,
 		.first = to->col,
-		.rows = to->width,
-		.a = g->packed + to->col * g->count,
-		.b = b->run.x,
-		.ldb = b->x_step,
-		.cols = b->rows,
-		.c = b->sums,
-		.ldc = b->rows};
-	listed_product(g, &p, &to->asked);
+		.all = {.rows = to->width,
+			.cols = b->rows,
+			.a = g->packed + to->col * g->count,
+			.lda = g->count,
+			.b = b->run.x,
+			.ldb = b->x_step,
+			.c = b->sums,
+			.ldc = b->rows}};
+	multiply(g, p, &to->asked);
 	g->cv->k->transpose(to->width, b->rows, b->sums, g->at > 0, to->dw);
 }
 

@@ -175,27 +175,10 @@ static void dense_rows(const struct bp_conv *cv, const struct product *p, size_t
 	}
 }
 
-/* Rows by places, or those of them that are listed, times a panel of B, `step` of them between two questions. */
-static void listed_panel(const struct bp_conv *cv, const struct sparse *lists, const struct bp_spmm *panel, size_t step,
-	struct ahead *ahead)
+static void ask(void *ahead, size_t i, size_t n)
 {
-	for (size_t piece = 0; piece < lists->pieces; piece++) {
-		const struct part part = part_of(lists->k, SPARSE_DEPTH, piece);
-		const bool last = piece + 1 == lists->pieces;
-		struct bp_spmm m = *panel;
-		m.b += part.at * m.ldb;
-		m.bias = last ? m.bias : NULL;
-		m.relu = last && m.relu;
-		m.acc = m.acc || piece > 0;
-		for (size_t at = 0; at < panel->rows; at += m.rows) {
-			m.rows = panel->rows - at < step ? panel->rows - at : step;
-			m.a = panel->a + at * m.lda + part.at;
-			m.c = panel->c + at * m.ldc;
-			bp_sparse_take(lists, at, piece, &m);
-			cv->k->spmm(&m);
-			bp_ahead_ask(ahead);
-		}
-	}
+	(void)i, (void)n;
+	bp_ahead_ask(ahead);
 }
 
 /* tables: of 2 * rows pointers, to the rows that tiles take. */
@@ -215,18 +198,22 @@ static void multiply(const struct bp_conv *cv, const struct product *p, void *ta
 	if (dense)
 		dense_rows(cv, p, dense, a, c);
 	for (size_t col = 0; dense < p->rows && col < p->n; col += nr) {
-		const struct bp_spmm panel = {.rows = p->rows,
-			.cols = p->n - col < nr ? p->n - col : nr,
-			.a = p->a,
-			.lda = p->k,
-			.b = p->b + col * p->k,
-			.ldb = nr,
-			.c = p->c + col,
-			.ldc = p->n,
-			.bias = p->bias ? p->bias + col : NULL,
-			.acc = p->acc,
-			.relu = p->relu};
-		listed_panel(cv, &lists, &panel, p->tile.mr, p->ahead);
+		const struct sparse_product listed = {.lists = &lists,
+			.all = {.rows = p->rows,
+				.cols = p->n - col < nr ? p->n - col : nr,
+				.a = p->a,
+				.lda = p->k,
+				.b = p->b + col * p->k,
+				.ldb = nr,
+				.c = p->c + col,
+				.ldc = p->n,
+				.bias = p->bias ? p->bias + col : NULL,
+				.acc = p->acc,
+				.relu = p->relu},
+			.share = p->tile.mr,
+			.ask = ask,
+			.arg = p->ahead};
+		bp_sparse_multiply(cv->k, &listed);
 	}
 }
 
@@ -365,16 +352,20 @@ static void block_dw(const struct bp_conv *cv, const struct dw_block *d)
 		const size_t cols = oc - col < nr ? oc - col : nr;
 		cv->k->pack(d->panel, (int)nr, d->g + col, oc, d->rows, (int)cols);
 		if (turned) {
-			const struct bp_spmm panel = {.rows = c,
-				.cols = cols,
-				.a = turned,
-				.lda = d->rows,
-				.b = d->panel,
-				.ldb = nr,
-				.c = d->dw + col,
-				.ldc = oc,
-				.acc = d->acc};
-			listed_panel(cv, &lists, &panel, cv->forward.tile.mr, d->ahead);
+			const struct sparse_product listed = {.lists = &lists,
+				.all = {.rows = c,
+					.cols = cols,
+					.a = turned,
+					.lda = d->rows,
+					.b = d->panel,
+					.ldb = nr,
+					.c = d->dw + col,
+					.ldc = oc,
+					.acc = d->acc},
+				.share = cv->forward.tile.mr,
+				.ask = ask,
+				.arg = d->ahead};
+			bp_sparse_multiply(cv->k, &listed);
 			continue;
 		}
 		struct bp_outer p = {

@@ -76,12 +76,46 @@ bool bp_sparse_listed(const struct sparse *s, size_t i)
 	return s->counts[i * s->pieces] != BP_SPMM_SKIPPED;
 }
 
-void bp_sparse_take(const struct sparse *s, size_t first, size_t piece, struct bp_spmm *ret)
+/* Shares are counted from `done` on, of n. */
+static void multiply_piece(const struct bp_kernels *k, const struct sparse_product *p, size_t piece, const bp_real *b,
+	size_t done, size_t n)
 {
-	ret->counts = s->counts + first * s->pieces + piece;
-	ret->count_step = s->pieces;
-	ret->places = s->places + first * s->place_step + part_of(s->k, SPARSE_DEPTH, piece).at;
-	ret->place_step = s->place_step;
+	const struct sparse *s = p->lists;
+	const size_t at = part_of(s->k, SPARSE_DEPTH, piece).at;
+	const bool last = piece + 1 == s->pieces;
+	struct bp_spmm m = p->all;
+	m.b = b;
+	m.count_step = s->pieces;
+	m.place_step = s->place_step;
+	m.acc = m.acc || piece > 0;
+	m.bias = last ? m.bias : NULL;
+	m.relu = last && m.relu;
+	for (size_t row = 0; row < p->all.rows; row += m.rows) {
+		const size_t left = p->all.rows - row, list = p->first + row;
+		m.rows = left < p->share ? left : p->share;
+		m.a = p->all.a + row * m.lda + at;
+		m.c = p->all.c + row * m.ldc;
+		m.counts = s->counts + list * s->pieces + piece;
+		m.places = s->places + list * s->place_step + at;
+		if (p->ask)
+			p->ask(p->arg, done++, n);
+		k->spmm(&m);
+	}
+}
+
+void bp_sparse_multiply_piece(
+	const struct bp_kernels *k, const struct sparse_product *p, size_t piece, const bp_real *b)
+{
+	multiply_piece(k, p, piece, b, 0, divide_up(p->all.rows, p->share));
+}
+
+void bp_sparse_multiply(const struct bp_kernels *k, const struct sparse_product *p)
+{
+	const size_t shares = divide_up(p->all.rows, p->share), pieces = p->lists->pieces;
+	for (size_t i = 0; i < pieces; i++) {
+		const bp_real *b = p->all.b + part_of(p->lists->k, SPARSE_DEPTH, i).at * p->all.ldb;
+		multiply_piece(k, p, i, b, i * shares, pieces * shares);
+	}
 }
 
 bool bp_sparse_pays(const struct bp_kernels *k, size_t rows, size_t elements, const bp_real *x, double *ret_share)

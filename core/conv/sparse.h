@@ -36,8 +36,23 @@ struct sparse bp_sparse_at(void *memory, size_t rows, size_t k);
  * so that looking at it costs next to nothing: it is skipped by products, and false is returned. */
 bool bp_sparse_list(const struct bp_kernels *k, const struct sparse *s, size_t i, const bp_real *x, bool dense_too);
 bool bp_sparse_listed(const struct sparse *s, size_t i);
-/* The lists of a piece, of rows from `first` on, for a product. */
-void bp_sparse_take(const struct sparse *s, size_t first, size_t piece, struct bp_spmm *ret);
+/*
+ * Listed rows times a panel, `all` of k elements but for the lists, and a and c of row `first` of these: rows that are
+ * not listed are left out. `share` rows at a time; before share i of n, what comes next is asked for, unless ask is
+ * NULL.
+ */
+struct sparse_product {
+	const struct sparse *lists;
+	size_t first;
+	struct bp_spmm all;
+	size_t share;
+	void (*ask)(void *arg, size_t i, size_t n);
+	void *arg;
+};
+void bp_sparse_multiply(const struct bp_kernels *k, const struct sparse_product *p);
+/* A piece of it alone, of which b are the rows of the panel; ask counts its shares. */
+void bp_sparse_multiply_piece(
+	const struct bp_kernels *k, const struct sparse_product *p, size_t piece, const bp_real *b);
 /* Whether so many rows have, by a sample, few enough elements other than 0 for products by places to pay; ret_share is
  * how many of all. */
 bool bp_sparse_pays(const struct bp_kernels *k, size_t rows, size_t elements, const bp_real *x, double *ret_share);

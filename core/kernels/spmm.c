@@ -1,5 +1,5 @@
 /*
- * spmm.c - rows that are mostly zeros times a panel (spmm.h), and the places of what is not. Called by linear.c of
+ * spmm.c - rows that are mostly zeros times a panel (spmm.h), and the places of what is not. Called by sparse.c of
  * core/conv, on any thread.
  *
  * Behind a ReLU half of a map is zeros, after a Dropout three quarters, of a picture of a digit four fifths; so are the

@@ -32,22 +32,9 @@ static int params(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAM
 
 static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan *ret, struct bp_error *err)
 {
-	struct bp_conv_shape cs = {
-		.h = 1,
-		.w = 1,
-		.c = (int)s->node->in[0].dim[0],
-		.oh = 1,
-		.ow = 1,
-		.oc = (int)s->node->out.dim[0],
-		.kh = 1,
-		.kw = 1,
-		.sh = 1,
-		.sw = 1,
-		.dh = 1,
-		.dw = 1,
-		.groups = 1,
-		.panels = bp_in_panels(s->node->in[0].dim[0], s->node->out.dim[0]),
-	};
+	const int64_t in = s->node->in[0].dim[0], out = s->node->out.dim[0];
+	struct bp_conv_shape cs = bp_conv_pointwise(1, 1, (int)in, (int)out);
+	cs.panels = bp_in_panels(in, out);
 	return bp_convolve_plan(s, &cs, ret, err);
 }
 

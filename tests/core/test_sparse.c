@@ -28,20 +28,9 @@ struct trial {
 /* Of one pixel, a Linear layer in panels. */
 static struct bp_conv_shape pointwise(int h, int w, int c, int oc)
 {
-	return (struct bp_conv_shape){.h = h,
-		.w = w,
-		.c = c,
-		.oh = h,
-		.ow = w,
-		.oc = oc,
-		.kh = 1,
-		.kw = 1,
-		.sh = 1,
-		.sw = 1,
-		.dh = 1,
-		.dw = 1,
-		.groups = 1,
-		.panels = h * w == 1};
+	struct bp_conv_shape s = bp_conv_pointwise(h, w, c, oc);
+	s.panels = h * w == 1;
+	return s;
 }
 
 /* How much of a matrix is zeros, percent: of each row, or of each column. */
