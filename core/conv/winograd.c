@@ -26,7 +26,7 @@
 
 #include <string.h>
 
-enum { PACK_ROWS = 64 /* rows of a panel that a task transforms */ };
+enum { PACK_ROWS = 32 /* rows of a panel that a task transforms */ };
 
 struct job {
 	const struct bp_conv *cv;
