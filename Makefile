@@ -12,7 +12,7 @@
 #? make accuracy   200 steps of whole nets beside PyTorch's losses, and how far PyTorch is from itself
 #? make fuzz       libFuzzer on one of tests/fuzz/targets.def, with clang: TARGET=model FUZZ="-runs=100000" or what else it takes
 #? make bench      speed and memory of training beside PyTorch, Keras, JAX and KANN, in the same run (BENCH=--quick)
-#? make shapes     training steps of convolutions that are in none of its nets, beside PyTorch (SHAPES="--only 5x5,first")
+#? make shapes     training steps of convolutions, nets and layers that are in none of these, beside PyTorch (SHAPES="--only 5x5,first")
 #? make install    PREFIX=/usr/local DESTDIR=: program, units, settings, documents; make uninstall takes them away
 #? make lint       the house rules; make format and make format-check: the layout of the sources
 #? make clean      remove build/

@@ -3,9 +3,9 @@
  * with a weight and a bias for each place of theirs. Called by net.c and exec.c (layers/layer.h).
  *
  * Over all of a sample, its elements lie together, in channels-last order like the weights. Over fewer dimensions the
- * channels stay out of it but lie between the elements, so a sample is turned to channels first, normalised row by row,
- * and turned back. The gradients of the weights are sums over parts of the batch, added in order; how many parts there
- * are follows from the shapes.
+ * channels stay out of it but lie between the elements: pixels that are normalised together are lines of a matrix whose
+ * columns are the channels. The gradients of the weights are sums over parts of the batch, added in order; how many
+ * parts there are follows from the shapes.
  */
 #include "base/shape.h"
 #include "base/status.h"
@@ -25,7 +25,7 @@ static const struct bp_arg args[] = {
 };
 
 enum { WEIGHT, BIAS };
-enum { MAX_PARTS = 16 }; /* of a batch, each with sums of its own for the weights, and room for a turned sample */
+enum { MAX_PARTS = 16 }; /* of a batch, each with sums of its own for the weights */
 
 static enum bp_status shape(struct bp_node *node, struct bp_error *err)
 {
@@ -59,24 +59,27 @@ static int params(const struct bp_node *node, struct bp_param ret[BP_LAYER_PARAM
 	return n;
 }
 
-/* How a sample is cut. */
+/* How a sample is cut into matrices: one of rows that are normalised, or several of columns. */
 struct cut {
-	int64_t size;   /* elements of a sample */
-	int64_t n;      /* of a row that is normalised */
-	int64_t rows;   /* of a sample */
-	bool turned;    /* channels come first while it is normalised */
-	int64_t pixels; /* of a sample, each with size / pixels channels */
+	int64_t size; /* elements of a sample */
+	int64_t n;    /* of a row or column */
+	int64_t rows; /* of a sample, or columns */
+	bool columns;
+	int64_t matrices; /* of a sample */
 };
 
 static struct cut cut_of(const struct bp_node *node)
 {
 	const struct bp_value *dims = &node->item.args[NORMALIZED_SHAPE];
 	const struct bp_shape *in = &node->in[0];
-	struct cut c = {.size = bp_shape_size(in), .n = 1, .pixels = bp_shape_h(in) * bp_shape_w(in)};
+	struct cut c = {.size = bp_shape_size(in), .n = 1, .matrices = 1};
+	const int64_t pixels = bp_shape_h(in) * bp_shape_w(in);
 	for (int i = 0; i < dims->n; i++)
 		c.n *= (int64_t)dims->v[i];
 	c.rows = c.size / c.n;
-	c.turned = dims->n < in->ndim && c.pixels > 1 && c.pixels < c.size;
+	c.columns = dims->n < in->ndim && pixels > 1 && pixels < c.size;
+	if (c.columns)
+		c.matrices = pixels / c.n;
 	return c;
 }
 
@@ -96,8 +99,7 @@ static enum bp_status plan(const struct bp_layer_setup *s, struct bp_layer_plan 
 	ret->inplace = !s->training;
 	ret->dx_inplace = ret->keeps_x = true;
 	ret->saved = 2 * c.rows * s->max_batch * real;
-	/* x and dy turned; weight and bias sums. */
-	ret->workspace = parts * ((c.turned ? 2 * c.size : 0) + (s->training ? 2 * c.n : 0)) * real;
+	ret->workspace = s->training ? parts * 2 * c.n * real : 0; /* weight and bias sums */
 	return BP_OK;
 }
 
@@ -106,8 +108,7 @@ struct work {
 	struct cut cut;
 	struct bp_norm_rows norm; /* of the whole batch */
 	int64_t per_block, blocks;
-	bp_real *turned; /* of each block: x, then dy of a sample */
-	bp_real *sums;   /* of each block: weight's, then bias's */
+	bp_real *sums; /* of each block: weight's, then bias's */
 };
 
 static struct work start(const struct bp_layer_call *c)
@@ -115,8 +116,7 @@ static struct work start(const struct bp_layer_call *c)
 	struct work w = {.call = c, .cut = cut_of(c->node)};
 	w.per_block = block_samples(&w.cut, c->pass->n);
 	w.blocks = bp_blocks_count(c->pass->n, w.per_block);
-	w.turned = c->workspace;
-	w.sums = w.turned + (w.cut.turned ? w.blocks * 2 * w.cut.size : 0);
+	w.sums = c->workspace;
 	w.norm = (struct bp_norm_rows){
 		.n = (size_t)w.cut.n,
 		.eps = bp_item_real(&c->node->item, EPS),
@@ -127,79 +127,63 @@ static struct work start(const struct bp_layer_call *c)
 	return w;
 }
 
-/* The part of w->norm that belongs to some samples. */
-static struct bp_norm_rows part(const struct work *w, int64_t first, int64_t samples)
+/* The part of w->norm that belongs to some rows or columns. */
+static struct bp_norm_rows part(const struct work *w, int64_t first, int64_t rows)
 {
 	struct bp_norm_rows p = w->norm;
-	p.rows = (size_t)(samples * w->cut.rows);
+	p.rows = (size_t)rows;
 	if (p.mean) {
-		p.mean += first * w->cut.rows;
+		p.mean += first;
 		p.invstd = p.mean + w->call->pass->n * w->cut.rows;
 	}
 	return p;
 }
 
-/* A sample from channels last to channels first, or back. */
-static void turn(const struct work *w, bool back, const bp_real *from, bool acc, bp_real *to)
+/* The rows of a block's samples at once, or matrix by matrix of columns. */
+struct steps {
+	int64_t first, count, rows; /* row, or column, of the first step; how many steps, of so many of them */
+};
+
+static struct steps steps_of(const struct work *w, int64_t block)
 {
-	const size_t pixels = (size_t)w->cut.pixels, channels = (size_t)(w->cut.size / w->cut.pixels);
-	w->call->ctx->k->transpose(back ? channels : pixels, back ? pixels : channels, from, acc, to);
+	const struct cut *c = &w->cut;
+	const int64_t first = block * w->per_block, n = bp_block_length(w->call->pass->n, w->per_block, block);
+	return (struct steps){.first = first * c->rows,
+		.count = c->columns ? n * c->matrices : 1,
+		.rows = c->columns ? c->rows / c->matrices : n * c->rows};
 }
 
 static void forward_block(const void *arg, int64_t block)
 {
 	const struct work *w = arg;
 	const struct bp_layer_call *c = w->call;
-	const int64_t first = block * w->per_block, n = bp_block_length(c->pass->n, w->per_block, block);
-	const int64_t size = w->cut.size;
-	bp_real *turned = w->turned + block * 2 * size;
-	if (!w->cut.turned) {
-		struct bp_norm_rows p = part(w, first, n);
-		c->ctx->k->norm_rows(&p, c->x[0] + first * size, c->y + first * size);
-		return;
-	}
-	for (int64_t i = first; i < first + n; i++) {
-		struct bp_norm_rows p = part(w, i, 1);
-		turn(w, false, c->x[0] + i * size, false, turned);
-		c->ctx->k->norm_rows(&p, turned, turned);
-		turn(w, true, turned, false, c->y + i * size);
+	const struct steps st = steps_of(w, block);
+	for (int64_t i = 0; i < st.count; i++) {
+		const int64_t row = st.first + i * st.rows, at = row * w->cut.n;
+		const struct bp_norm_rows p = part(w, row, st.rows);
+		(w->cut.columns ? c->ctx->k->norm_columns : c->ctx->k->norm_rows)(&p, c->x[0] + at, c->y + at);
 	}
 }
 
-/* The gradient of some samples, that of the weights added to sums. */
-static void backward_samples(const struct work *w, int64_t first, int64_t n, bp_real *turned, bp_real *sums)
-{
-	const struct bp_layer_call *c = w->call;
-	const int64_t at = first * w->cut.size;
-	bp_real *dx = c->dx[0] ? c->dx[0] + at : NULL, *turned_dy = turned ? turned + w->cut.size : NULL;
-	struct bp_norm_rows p = part(w, first, n);
-	if (p.weight) {
-		p.dweight = sums;
-		p.dbias = sums + p.n;
-	}
-	if (!w->cut.turned) {
-		c->ctx->k->norm_rows_grad(&p, c->x[0] + at, c->dy + at, c->accumulate[0], dx);
-		return;
-	}
-	turn(w, false, c->x[0] + at, false, turned);
-	turn(w, false, c->dy + at, false, turned_dy);
-	c->ctx->k->norm_rows_grad(&p, turned, turned_dy, false, dx ? turned_dy : NULL);
-	if (dx)
-		turn(w, true, turned_dy, c->accumulate[0], dx);
-}
-
+/* That of the weights is added to the block's sums. */
 static void backward_block(const void *arg, int64_t block)
 {
 	const struct work *w = arg;
-	const int64_t first = block * w->per_block, n = bp_block_length(w->call->pass->n, w->per_block, block);
-	bp_real *turned = w->turned + block * 2 * w->cut.size, *sums = w->sums + block * 2 * w->cut.n;
+	const struct bp_layer_call *c = w->call;
+	const struct bp_kernels *k = c->ctx->k;
+	const struct steps st = steps_of(w, block);
+	bp_real *sums = w->sums + block * 2 * w->cut.n;
 	memset(sums, 0, 2 * w->norm.n * sizeof(*sums));
-	if (!w->cut.turned) {
-		backward_samples(w, first, n, NULL, sums);
-		return;
+	for (int64_t i = 0; i < st.count; i++) {
+		const int64_t row = st.first + i * st.rows, at = row * w->cut.n;
+		struct bp_norm_rows p = part(w, row, st.rows);
+		if (p.weight) {
+			p.dweight = sums;
+			p.dbias = sums + p.n;
+		}
+		(w->cut.columns ? k->norm_columns_grad : k->norm_rows_grad)(
+			&p, c->x[0] + at, c->dy + at, c->accumulate[0], c->dx[0] ? c->dx[0] + at : NULL);
 	}
-	for (int64_t i = first; i < first + n; i++)
-		backward_samples(w, i, 1, turned, sums);
 }
 
 static void run(const struct work *w, bp_block_fn fn)

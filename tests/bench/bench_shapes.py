@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """bench_shapes.py - training steps of convolutions that are in no workload, beside PyTorch's better of eager and
 channels_last, the worst ratio first: first layers of 1..4 channels, 5x5 and 7x7 kernels, odd channels, batches and maps,
-strides, dilation, Conv1d and ConvTranspose2d; and whole nets as people send them (nets.py).
+strides, dilation, Conv1d and ConvTranspose2d; whole nets as people send them (nets.py); and all other layers by themselves
+(layers.py).
 
   make shapes                                                       all of them, one thread
   make shapes SHAPES="--threads 2 --only 5x5,conv1d --turns 5"      those whose names hold one of the words
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import layers as single
 import nets
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -153,7 +155,7 @@ def main():
     words = args.only.split(",")
     cases = [(name, batch, net(shape, convs)) for make in (first_layers, deep_layers, others)
              for name, batch, shape, convs in make()]
-    cases = [c for c in (*cases, *nets.whole_nets()) if any(w in c[0] for w in words)]
+    cases = [c for c in (*cases, *nets.whole_nets(), *single.all_layers()) if any(w in c[0] for w in words)]
     rows = []
     with tempfile.TemporaryDirectory() as directory:
         for case in cases:

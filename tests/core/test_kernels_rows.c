@@ -7,18 +7,31 @@
 #include <math.h>
 #include <string.h>
 
+/* Of rows, or of columns that lie transposed. */
 struct rows_case {
 	size_t rows, n;
+	bool columns;
 	double eps;
 	bp_real *x, *dy, *weight, *bias, *mean, *invstd;
 	struct bp_norm_rows p;
 };
 
-static void rows_case_init(struct rows_case *t, struct draw *d)
+/* Where element i of row r is. */
+static size_t place(const struct rows_case *t, size_t r, size_t i)
 {
-	*t = (struct rows_case){.rows = (size_t)draw_int(d, 1, 5), .n = (size_t)draw_int(d, 1, 90), .eps = 0.01};
-	if (draw_int(d, 0, 9) == 0)
-		t->n = (size_t)draw_int(d, 900, 2600); /* of several chunks */
+	return t->columns ? i * t->rows + r : r * t->n + i;
+}
+
+static void rows_case_init(struct rows_case *t, struct draw *d, bool columns)
+{
+	*t = (struct rows_case){.rows = (size_t)draw_int(d, 1, columns ? 140 : 5),
+		.n = (size_t)draw_int(d, 1, 90),
+		.columns = columns,
+		.eps = 0.01};
+	if (draw_int(d, 0, 9) == 0) { /* of several chunks */
+		t->rows = (size_t)draw_int(d, 1, 5);
+		t->n = (size_t)draw_int(d, 900, 2600);
+	}
 	t->x = guard_new(t->rows * t->n);
 	t->dy = guard_new(t->rows * t->n);
 	t->weight = guard_new(t->n);
@@ -51,10 +64,10 @@ static void row_statistics(const struct rows_case *t, size_t r, double *ret_mean
 {
 	double sum = 0, squares = 0;
 	for (size_t i = 0; i < t->n; i++)
-		sum += t->x[r * t->n + i];
+		sum += t->x[place(t, r, i)];
 	*ret_mean = sum / (double)t->n;
 	for (size_t i = 0; i < t->n; i++)
-		squares += pow(t->x[r * t->n + i] - *ret_mean, 2);
+		squares += pow(t->x[place(t, r, i)] - *ret_mean, 2);
 	*ret_invstd = 1 / sqrt(squares / (double)t->n + t->eps);
 }
 
@@ -63,28 +76,39 @@ static double weight_of(const struct rows_case *t, size_t i)
 	return t->p.weight ? t->weight[i] : 1;
 }
 
-void check_norm_rows(const struct bp_kernels *k, struct draw *d)
+static void check_forward(const struct bp_kernels *k, struct draw *d, bool columns)
 {
 	struct rows_case t;
-	rows_case_init(&t, d);
+	rows_case_init(&t, d, columns);
 	const bool kept = draw_bool(d);
 	bp_real *y = guard_new(t.rows * t.n);
 	if (!kept)
 		t.p.mean = NULL;
-	k->norm_rows(&t.p, t.x, y);
+	(columns ? k->norm_columns : k->norm_rows)(&t.p, t.x, y);
 	for (size_t r = 0; r < t.rows; r++) {
 		double mean, invstd;
 		row_statistics(&t, r, &mean, &invstd);
 		check_near(k, "mean", r, t.mean[r], kept ? mean : (double)GUARD_POISON, rounding(1));
 		check_near(k, "invstd", r, t.invstd[r], kept ? invstd : (double)GUARD_POISON, rounding(64));
 		for (size_t i = 0; i < t.n; i++) {
-			double want = (t.x[r * t.n + i] - mean) * invstd * weight_of(&t, i);
+			double want = (t.x[place(&t, r, i)] - mean) * invstd * weight_of(&t, i);
 			want += t.p.bias ? t.bias[i] : 0;
-			check_near(k, "norm_rows", r * t.n + i, y[r * t.n + i], want, rounding(64));
+			check_near(k, columns ? "norm_columns" : "norm_rows", r * t.n + i, y[place(&t, r, i)], want,
+				rounding(64));
 		}
 	}
 	guard_free(y, t.rows * t.n);
 	rows_case_done(&t);
+}
+
+void check_norm_rows(const struct bp_kernels *k, struct draw *d)
+{
+	check_forward(k, d, false);
+}
+
+void check_norm_columns(const struct bp_kernels *k, struct draw *d)
+{
+	check_forward(k, d, true);
 }
 
 /* dx of one row, and its part of dweight and dbias. */
@@ -93,24 +117,24 @@ static void row_gradient(const struct rows_case *t, size_t r, double *ret_dx, do
 	const double mean = t->mean[r], invstd = t->invstd[r], n = (double)t->n;
 	double sum = 0, dot = 0;
 	for (size_t i = 0; i < t->n; i++) {
-		double dy = t->dy[r * t->n + i], hat = (t->x[r * t->n + i] - mean) * invstd;
+		double dy = t->dy[place(t, r, i)], hat = (t->x[place(t, r, i)] - mean) * invstd;
 		sum += dy * weight_of(t, i);
 		dot += dy * weight_of(t, i) * hat;
 		dweight[i] += dy * hat;
 		dbias[i] += dy;
 	}
 	for (size_t i = 0; i < t->n; i++) {
-		double g = t->dy[r * t->n + i] * weight_of(t, i), hat = (t->x[r * t->n + i] - mean) * invstd;
+		double g = t->dy[place(t, r, i)] * weight_of(t, i), hat = (t->x[place(t, r, i)] - mean) * invstd;
 		ret_dx[i] = invstd * (g - sum / n - hat * dot / n);
 	}
 }
 
-void check_norm_rows_grad(const struct bp_kernels *k, struct draw *d)
+static void check_backward(const struct bp_kernels *k, struct draw *d, bool columns)
 {
 	enum { MOST = 2600 };
 	static double dx[MOST], dweight[MOST], dbias[MOST];
 	struct rows_case t;
-	rows_case_init(&t, d);
+	rows_case_init(&t, d, columns);
 	const size_t all = t.rows * t.n;
 	const bool acc = draw_bool(d), inplace = !acc && draw_bool(d), wanted = draw_bool(d);
 	bp_real *sums[2] = {guard_new(t.n), guard_new(t.n)}, *before = guard_new(all), *got = guard_new(all);
@@ -132,13 +156,13 @@ void check_norm_rows_grad(const struct bp_kernels *k, struct draw *d)
 		t.p.dweight = sums[0];
 		t.p.dbias = sums[1];
 	}
-	k->norm_rows_grad(&t.p, t.x, inplace ? got : t.dy, acc, got);
+	(columns ? k->norm_columns_grad : k->norm_rows_grad)(&t.p, t.x, inplace ? got : t.dy, acc, got);
 	const double tolerance = rounding(16 * t.n);
 	for (size_t r = 0; r < t.rows; r++) {
 		static double unused[2][MOST];
 		row_gradient(&t, r, dx, wanted ? dweight : unused[0], wanted ? dbias : unused[1]);
 		for (size_t i = 0; i < t.n; i++) {
-			size_t at = r * t.n + i;
+			size_t at = place(&t, r, i);
 			check_near(k, "dx", at, got[at], dx[i] + (acc ? before[at] : 0), tolerance);
 		}
 	}
@@ -151,6 +175,16 @@ void check_norm_rows_grad(const struct bp_kernels *k, struct draw *d)
 	guard_free(before, all);
 	guard_free(got, all);
 	rows_case_done(&t);
+}
+
+void check_norm_rows_grad(const struct bp_kernels *k, struct draw *d)
+{
+	check_backward(k, d, false);
+}
+
+void check_norm_columns_grad(const struct bp_kernels *k, struct draw *d)
+{
+	check_backward(k, d, true);
 }
 
 enum { PLACES = 6, ENTRIES = 5 * PLACES };
