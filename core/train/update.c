@@ -300,7 +300,7 @@ void bp_updater_end(struct bp_updater *u, int threads)
 	bp_parallel_for(threads, u->nblocks, by_value && !by_norm ? read_and_move_piece : move_piece, u);
 }
 
-/* Roots are what the statistics of a 4-16-3 perceptron cost most: each is taken once. */
+/* Each root is taken once: they are a fifth of what the statistics of a 4-16-3 perceptron cost. */
 void bp_updater_see(struct bp_updater *u)
 {
 	const bool by_value = u->params->clip_grad_value > 0;

@@ -11,9 +11,9 @@
  * first_step_seconds. bench.py runs it beside its peers. With --clock process and one thread, time that other processes
  * took does not count. --zeros: so much of the inputs is 0, as of pictures of digits four fifths are.
  *
- * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps in turn with
- * and without the gradients' statistics, or the list, and prints the share of a step that they cost in each round, by
- * the process's own time: what else runs on the machine disturbs both alike.
+ * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps with and
+ * without the gradients' statistics, or the list, in turns of 0.1 ms or one step, and prints the share of a step that
+ * they cost in each round, by the process's own time: what else runs on the machine disturbs both alike.
  */
 #include <jansson.h>
 #include <math.h>
@@ -28,6 +28,7 @@
 #include "train/trainer.h"
 
 enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
+static const double TURN_SECONDS = 1e-4; /* of a comparison, at least */
 
 struct options {
 	const char *model, *optimizer, *precision, *isa, *augment, *compare, *clock;
@@ -276,8 +277,9 @@ static bool measure(struct bench *b, const struct options *o)
 	return true;
 }
 
-/* Pairs of steps, with and without; which comes first changes from pair to pair. Of each kind the quicker half counts:
- * the slower one was disturbed. */
+/* Pairs of turns of some steps, with and without; which comes first changes from pair to pair. Of each kind the quicker
+ * half counts: the slower one was disturbed. A turn takes TURN_SECONDS at least, for a short step shares the
+ * processor's time with those beside it; and it reads its last step's statistics itself, as the next step does. */
 static bool compare(struct bench *b, const struct options *o)
 {
 	enum { MAX_PAIRS = 1 << 16 };
@@ -286,6 +288,10 @@ static bool compare(struct bench *b, const struct options *o)
 	const bool of_list = !strcmp(o->compare, "augment");
 	if (!steps_run(b, WARM_UP_STEPS))
 		return false;
+	double t = now();
+	if (!steps_run(b, WARM_UP_STEPS))
+		return false;
+	const int64_t steps = 1 + (int64_t)(TURN_SECONDS * WARM_UP_STEPS / (now() - t));
 	for (int r = 0; r < o->rounds; r++) {
 		double sum[2] = {0}, end = now() + o->secs;
 		int pairs = 0;
@@ -297,8 +303,9 @@ static bool compare(struct bench *b, const struct options *o)
 				else
 					b->trainer->params.statistics = with;
 				double begin = spent();
-				if (!steps_run(b, 1))
+				if (!steps_run(b, steps))
 					return false;
+				bp_trainer_see(b->trainer);
 				times[with][pairs] = spent() - begin;
 			}
 			pairs++;
