@@ -21,7 +21,9 @@
 #include "train/trainer.h"
 
 static const char MAGIC[8] = "BPCKPT\r\n"; /* without the end; shows a transfer that rewrote line ends */
-enum { VERSION = 5, VERSION_ROWS = 3 /* the oldest that is read */, ORDER = 0x01020304 };
+/* The oldest that is read had rows of all outputs; what came first with the others. */
+enum { VERSION_ROWS = 3, VERSION_PANELS, VERSION_FEATURES, VERSION_SQUARES, VERSION = VERSION_SQUARES };
+enum { ORDER = 0x01020304 };
 static const int64_t MAX_STEPS = (int64_t)1 << 62; /* of the optimizer: no training gets there */
 
 struct header {
@@ -115,14 +117,14 @@ static enum bp_status header_read(
 	return BP_OK;
 }
 
-/* How a tensor lay: before version 4 large Linear layers in rows of all outputs, before version 5 all of them for
- * features in PyTorch's order. */
+/* How a tensor lay: first large Linear layers in rows of all outputs, then all of them for features in PyTorch's
+ * order. */
 static struct bp_param param_of(const struct bp_param *p, uint32_t version)
 {
 	struct bp_param old = *p;
-	if (version == VERSION_ROWS && p->order == BP_ORDER_PANELS)
+	if (version < VERSION_PANELS && p->order == BP_ORDER_PANELS)
 		old.order = BP_ORDER_IO;
-	if (version < VERSION)
+	if (version < VERSION_FEATURES)
 		old.channels = 0;
 	return old;
 }
@@ -201,6 +203,8 @@ static enum bp_status vectors_read(
 {
 	const struct bp_net *net = tr->net;
 	enum bp_status st = bp_reader_get(r, tr->epoch_health, (size_t)h->slots * sizeof(*tr->epoch_health), err);
+	for (int64_t s = 0; !st && h->version < VERSION_SQUARES && s < h->slots; s++)
+		tr->epoch_health[s].weight_squares *= tr->epoch_health[s].weight_squares; /* it was the norm */
 	if (!st)
 		st = vector_get(r, net, h, net->weights, err);
 	if (!st)

@@ -1,8 +1,9 @@
 /*
- * test_checkpoint_rows.c - checkpoints of versions 3 and 4, in which the weights of Linear layers lie for features in
- * PyTorch's order, in version 3 in rows of all outputs: a training goes on from one, and a net is loaded from it, as
- * from a new one.
+ * test_checkpoint_rows.c - checkpoints of versions 3 to 5, which have the norms of layers' weights for their squares;
+ * up to 4 the weights of Linear layers lie for features in PyTorch's order, in 3 in rows of all outputs: a training
+ * goes on from one, and a net is loaded from it, as from a new one.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,12 @@ static void to_old(const struct bp_param *p, uint32_t version, bp_real *flat)
 	free(outside);
 }
 
+static void to_norms(struct bp_health *h, int n)
+{
+	for (int i = 0; i < n; i++)
+		h[i].weight_squares = sqrt(h[i].weight_squares);
+}
+
 /* Makes the file what an earlier build would have written. */
 static void make_old(const struct bp_trainer *tr, uint32_t version, const char *path)
 {
@@ -57,11 +64,14 @@ static void make_old(const struct bp_trainer *tr, uint32_t version, const char *
 	rewind(f);
 	ck_assert_uint_eq(fread(bytes, 1, size, f), size);
 	memcpy(bytes + VERSION_AT, &version, sizeof(version));
-	size_t at = HEADER + sizeof(tr->progress) + (size_t)tr->layout.nslots * sizeof(*tr->epoch_health);
+	size_t at = HEADER + sizeof(tr->progress);
+	to_norms((struct bp_health *)(bytes + at), tr->layout.nslots);
+	at += (size_t)tr->layout.nslots * sizeof(*tr->epoch_health);
 	for (size_t kind = 0; kind < 4; kind++) {
 		for (size_t i = 0; i < vectors[kind]; i++, at += weights) {
 			memcpy(flat, bytes + at, weights);
-			to_old(&net->params[0], version, flat);
+			if (version < 5)
+				to_old(&net->params[0], version, flat);
 			memcpy(bytes + at, flat, weights);
 		}
 		at += kind == 0 ? (size_t)net->nbuffers * sizeof(bp_real) : 0;
@@ -87,6 +97,11 @@ static void vectors_equal(const struct bp_trainer *a, const struct bp_trainer *b
 		ck_assert_int_eq(memcmp(a->vectors.state[s], b->vectors.state[s], bytes), 0);
 	ck_assert_int_eq(memcmp(a->vectors.sum, b->vectors.sum, bytes), 0);
 	ck_assert_int_eq(memcmp(a->vectors.average, b->vectors.average, bytes), 0);
+	for (int s = 0; s < a->layout.nslots; s++) {
+		const double squares = a->epoch_health[s].weight_squares;
+		ck_assert_double_gt(squares, 0);
+		ck_assert_double_eq_tol(b->epoch_health[s].weight_squares / squares, 1, 1e-15);
+	}
 }
 
 START_TEST(a_file_of_an_earlier_version_is_taken_up_as_a_new_one)
@@ -118,5 +133,5 @@ END_TEST
 
 TEST_SUITE(checkpoint_rows, 60)
 {
-	tcase_add_loop_test(tc, a_file_of_an_earlier_version_is_taken_up_as_a_new_one, 3, 5);
+	tcase_add_loop_test(tc, a_file_of_an_earlier_version_is_taken_up_as_a_new_one, 3, 6);
 }
