@@ -24,19 +24,3 @@ void bp_rng_block(uint64_t seed, enum bp_stream stream, uint32_t sub, uint64_t c
 	ret[2] = c2;
 	ret[3] = c3;
 }
-
-void bp_rng_permutation(uint64_t seed, enum bp_stream stream, uint32_t sub, uint32_t n, uint32_t *ret)
-{
-	for (uint32_t i = 0; i < n; i++)
-		ret[i] = i;
-	for (uint32_t i = n; i-- > 1;) {
-		/* 64 random bits make the bias of the product's high part at most 2^-32. */
-		uint32_t r[4];
-		bp_rng_block(seed, stream, sub, i, r);
-		uint64_t wide = (uint64_t)r[0] << 32 | r[1];
-		uint32_t j = (uint32_t)(((unsigned __int128)wide * ((uint64_t)i + 1)) >> 64);
-		uint32_t swap = ret[i];
-		ret[i] = ret[j];
-		ret[j] = swap;
-	}
-}

@@ -19,7 +19,5 @@ static inline float bp_rng_unit(uint32_t x)
 {
 	return (float)(x >> 8) * (1.0f / 16777216.0f);
 }
-/* A permutation of 0..n-1 (Fisher-Yates), for shuffling epochs and for splits. */
-void bp_rng_permutation(uint64_t seed, enum bp_stream stream, uint32_t sub, uint32_t n, uint32_t *ret);
 
 #endif

@@ -19,6 +19,7 @@ enum {
 	PARALLEL = 32768,        /* elements of a batch; below, starting threads costs more than they save */
 	PARALLEL_CHANGED = 4096, /* the same where augmentations make each cost more */
 	TURNED = 8,              /* channels of floats, from which on they are turned by tiles */
+	ASKED = 32 << 10,        /* bytes of the next batch's samples, a line of each at least */
 	PIECE = 4096             /* elements that are worth a call: short samples are gathered several at a time */
 };
 
@@ -74,6 +75,11 @@ static void gather_floats(const struct bp_feed *f, const struct bp_kernels *k, c
 {
 	const int64_t channels = f->channels;
 	const float *mean = f->data.mean, *std = f->data.std;
+	if (f->area == 1) {
+		for (int64_t c = 0; c < channels; c++)
+			to[c] = bp_normal((bp_real)from[c], mean, std, c);
+		return;
+	}
 	if (channels < TURNED || sizeof(*to) != sizeof(*from)) {
 		for (int64_t c = 0; c < channels; c++, from += f->area)
 			for (int64_t p = 0; p < f->area; p++)
@@ -129,6 +135,25 @@ static void gather_samples(const struct gather *g, int first, int end, int threa
 	}
 }
 
+/* Asks for what the batch after this one begins with, where samples lie anywhere: a line of each at least. Inline, for
+ * gcc takes a function that only asks for one that does nothing. */
+static inline __attribute__((always_inline)) void ask_next(const struct bp_feed *f, const struct bp_pick *pick)
+{
+	const int64_t left = f->data.count - pick->first - pick->n, n = left < pick->n ? left : pick->n;
+	if (n <= 0 || !(pick->order || f->data.index))
+		return;
+	const size_t bytes = (size_t)f->size * (f->data.dtype == BP_U8 ? 1 : sizeof(float)), fit = ASKED / (size_t)n;
+	const size_t asked = bytes < fit ? bytes : fit;
+	for (int i = pick->n; i < pick->n + (int)n; i++) {
+		const int64_t at = place(f, pick, i);
+		const char *from = (const char *)f->data.samples + (size_t)at * bytes, *end = from + asked;
+		for (const char *line = from - (uintptr_t)from % BP_ALIGN; line < end; line += BP_ALIGN)
+			__builtin_prefetch(line, 0, 2);
+		if (f->data.labels)
+			__builtin_prefetch(f->data.labels + at, 0, 2);
+	}
+}
+
 static void gather_piece(const void *arg, int64_t i, int thread)
 {
 	const struct gather *g = arg;
@@ -158,6 +183,7 @@ void bp_batcher_gather(struct bp_batcher *b, const struct bp_feed *feed, const s
 		gather_samples(&g, 0, pick->n, 0);
 	else
 		bp_parallel_for_threads(b->ctx.threads, (pick->n + each - 1) / each, gather_piece, &g);
+	ask_next(feed, pick);
 }
 
 const bp_real *bp_batcher_forward(

@@ -14,16 +14,25 @@
 
 #include "base/fpu.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/status.h"
 #include "schedules/schedule.h"
 #include "train/params.h"
+#include "train/shuffle.h"
 
 static double now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Seconds since it was called last: once a batch, for reading the clock took a twentieth of the step of a 4-16-3
+ * perceptron when both ends were timed. */
+static double lap(struct bp_trainer *tr)
+{
+	const double before = tr->clock;
+	tr->clock = now();
+	return tr->clock - before;
 }
 
 /* Points the trainer's parts into its block. */
@@ -306,10 +315,9 @@ static void after_batch(struct bp_trainer *tr, double weight)
 static double next_batch(struct bp_trainer *tr)
 {
 	struct bp_progress *p = &tr->progress;
-	double begin = now();
 	if (tr->order && tr->order_epoch != p->epoch) {
-		bp_rng_permutation(
-			tr->params.seed, BP_RNG_SHUFFLE, (uint32_t)p->epoch, (uint32_t)tr->train.data.count, tr->order);
+		bp_shuffle(tr->batcher.ctx.k, tr->params.seed, (uint32_t)p->epoch, (uint32_t)tr->train.data.count,
+			tr->order);
 		tr->order_epoch = p->epoch;
 	}
 	int64_t first = p->batch * tr->params.batch_size, left = tr->train.data.count - first;
@@ -325,7 +333,7 @@ static double next_batch(struct bp_trainer *tr)
 	p->correct += score.correct;
 	p->samples += score.samples;
 	p->batch++;
-	p->seconds += now() - begin;
+	p->seconds += lap(tr);
 	return loss;
 }
 
@@ -361,7 +369,6 @@ static void finish_epoch(struct listener *l, struct bp_epoch *ret)
 {
 	struct bp_trainer *tr = l->tr;
 	const struct bp_between between = {.fn = tell_validation, .user = l};
-	double begin = now();
 	bp_trainer_metrics(tr, ret);
 	ret->lr = tr->lr > 0 ? tr->lr : rate(tr, tr->progress.step - 1);
 	if (tr->has_val) {
@@ -375,7 +382,7 @@ static void finish_epoch(struct listener *l, struct bp_epoch *ret)
 		ret->val_accuracy = val.accuracy;
 	}
 	bp_schedule_observe(&tr->params, bp_optim_lr(&tr->params.optimizer), ret, tr->has_val, &tr->progress.schedule);
-	ret->seconds = tr->progress.seconds + now() - begin;
+	ret->seconds = tr->progress.seconds + lap(tr);
 	tr->progress.epoch++;
 	bp_trainer_reset_sums(tr);
 }
@@ -385,6 +392,7 @@ static void run(struct bp_trainer *tr, bp_callback callback, void *user)
 {
 	enum bp_answer answer = BP_CONTINUE;
 	struct bp_progress *p = &tr->progress;
+	(void)lap(tr);
 	while (answer == BP_CONTINUE && p->epoch < tr->params.epochs) {
 		if (tr->batcher.ctx.threads != tr->pool_threads)
 			enter(tr);
@@ -403,6 +411,8 @@ static void run(struct bp_trainer *tr, bp_callback callback, void *user)
 			ev.metrics = &metrics;
 		}
 		answer = tell(tr, callback, user, &ev);
+		if (ev.kind == BP_EVENT_EPOCH) /* its callback's time is no epoch's */
+			(void)lap(tr);
 	}
 }
 

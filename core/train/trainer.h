@@ -20,7 +20,7 @@ struct bp_progress {
 	double loss_sum, weight;      /* over samples: weight x loss, and weight */
 	double step_weight;           /* of the samples of the optimizer step that is not done yet */
 	double norm_sum, clipped_sum; /* global gradient norms, over steps */
-	double seconds;               /* spent in its steps */
+	double seconds;               /* spent in its batches and their callbacks */
 	struct bp_schedule_state schedule;
 };
 
@@ -57,6 +57,7 @@ struct bp_trainer {
 	struct bp_health *epoch_health; /* by slot: added up since the epoch began */
 	struct bp_layer_stats *stats;   /* by slot: handed to the callback */
 	double lr;                      /* of the last step; 0: this trainer has done none */
+	double clock;                   /* when it was read last, seconds */
 	int pool_threads;               /* whose floating-point mode is set; 0: none yet */
 };
 

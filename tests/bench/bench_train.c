@@ -3,13 +3,14 @@
  *
  *   build/bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N [--precision fp32] [--secs S]
  *                     [--rounds R] [--isa baseline|avx2|avx512] [--augment JSON] [--compare statistics|augment]
- *                     [--clock wall|process] [--zeros PERCENT]
+ *                     [--clock wall|process] [--zeros PERCENT] [--samples N]
  *
  * A step is forward, loss, backward and optimizer on a batch out of eight that rotate; a round is as many steps as fit
  * in S seconds. Prints one JSON line: samples_per_second (median, min and max of the rounds), gflops (forward and both
  * backwards, none into the input), peak_rss_bytes, planned_bytes (of the training), data_bytes (the eight batches),
  * first_step_seconds. bench.py runs it beside its peers. With --clock process and one thread, time that other processes
- * took does not count. --zeros: so much of the inputs is 0, as of pictures of digits four fifths are.
+ * took does not count. --zeros: so much of the inputs is 0, as of pictures of digits four fifths are. --samples: steps
+ * are those of a job instead, whole epochs of so many samples, shuffled; a round is as many epochs as S seconds take.
  *
  * --augment takes a list as a job's training.augment has it. --compare statistics or augment takes steps with and
  * without the gradients' statistics, or the list, in turns of 0.1 ms or one step, and prints the share of a step that
@@ -27,12 +28,12 @@
 #include "spec/spec.h"
 #include "train/trainer.h"
 
-enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3 };
+enum { BATCHES = 8, MAX_ROUNDS = 99, WARM_UP_STEPS = 3, MAX_EPOCHS = 1000000 };
 static const double TURN_SECONDS = 1e-4; /* of a comparison, at least */
 
 struct options {
 	const char *model, *optimizer, *precision, *isa, *augment, *compare, *clock;
-	int batch, threads, rounds, zeros;
+	int batch, threads, rounds, zeros, samples;
 	double secs;
 };
 
@@ -83,6 +84,8 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->rounds = (int)strtol(value, NULL, 10);
 		else if (!strcmp(key, "--zeros"))
 			o->zeros = (int)strtol(value, NULL, 10);
+		else if (!strcmp(key, "--samples"))
+			o->samples = (int)strtol(value, NULL, 10);
 		else if (!strcmp(key, "--isa"))
 			o->isa = value;
 		else if (!strcmp(key, "--augment"))
@@ -96,7 +99,8 @@ static bool options_read(struct options *o, int argc, char **argv)
 	}
 	return argc % 2 == 1 && o->model && o->batch > 0 && o->rounds > 0 && o->rounds <= MAX_ROUNDS &&
 	       (!strcmp(o->optimizer, "sgd") || !strcmp(o->optimizer, "adam")) && !strcmp(o->precision, "fp32") &&
-	       (!strcmp(o->clock, "wall") || !strcmp(o->clock, "process")) &&
+	       (!strcmp(o->clock, "wall") || !strcmp(o->clock, "process")) && o->samples >= 0 &&
+	       !(o->samples && o->compare) &&
 	       (!o->compare || !strcmp(o->compare, "statistics") || (o->augment && !strcmp(o->compare, "augment")));
 }
 
@@ -146,7 +150,8 @@ static void params_set(struct bp_train_params *p, const struct options *o)
 	bp_train_params_defaults(p);
 	p->batch_size = o->batch;
 	p->threads = p->max_threads = o->threads;
-	p->shuffle = false;
+	p->shuffle = o->samples > 0;
+	p->epochs = o->samples ? MAX_EPOCHS : 1;
 	if (!strcmp(o->optimizer, "adam")) {
 		item_set(BP_OPTIMIZER, &p->optimizer, "Adam", "lr", 1e-3);
 	} else {
@@ -173,10 +178,10 @@ static float normal(uint64_t *state)
 	return (float)(sqrt(-2 * log(u[0])) * cos(6.283185307179586 * u[1]));
 }
 
-static bool data_make(struct bench *b, int batch, int zeros)
+static bool data_make(struct bench *b, const struct options *o)
 {
 	struct bp_shape in = bp_net_input_shape(b->net), out = bp_net_output_shape(b->net);
-	int64_t size = bp_shape_size(&in), count = (int64_t)batch * BATCHES;
+	int64_t size = bp_shape_size(&in), count = o->samples ? o->samples : (int64_t)o->batch * BATCHES;
 	b->samples = bp_mem_new((size_t)(size * count) * sizeof(float));
 	b->labels = malloc((size_t)count * sizeof(int32_t));
 	if (!b->samples || !b->labels)
@@ -184,7 +189,7 @@ static bool data_make(struct bench *b, int batch, int zeros)
 	uint64_t state = 1;
 	for (int64_t i = 0; i < size * count; i++) {
 		b->samples[i] = normal(&state);
-		if ((int)((state >> 33) % 100) < zeros)
+		if ((int)((state >> 33) % 100) < o->zeros)
 			b->samples[i] = 0;
 	}
 	for (int64_t i = 0; i < count; i++)
@@ -228,6 +233,22 @@ static bool steps_run(struct bench *b, int64_t n)
 	return true;
 }
 
+static enum bp_answer after_epoch(void *left, struct bp_trainer *tr, const struct bp_event *ev)
+{
+	(void)tr;
+	return ev->kind == BP_EVENT_EPOCH && --*(int64_t *)left == 0 ? BP_STOP : BP_CONTINUE;
+}
+
+static bool epochs_run(struct bench *b, int64_t n)
+{
+	struct bp_error err;
+	bool done;
+	if (bp_trainer_run(b->trainer, after_epoch, &n, &done, &err) == BP_OK)
+		return true;
+	fprintf(stderr, "epoch: %s\n", err.message);
+	return false;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -245,24 +266,26 @@ static double spent(void)
 static bool measure(struct bench *b, const struct options *o)
 {
 	double (*const clock_of)(void) = strcmp(o->clock, "wall") ? spent : now;
+	bool (*const run)(struct bench * b, int64_t n) = o->samples ? epochs_run : steps_run;
+	const int64_t samples = o->samples ? o->samples : o->batch; /* of a step, or of an epoch */
 	double t = clock_of();
 	if (!steps_run(b, 1))
 		return false;
 	double first_step = clock_of() - t;
 	t = clock_of();
-	int64_t steps = 0;
-	while (steps < WARM_UP_STEPS || clock_of() - t < fmin(1.0, o->secs)) {
-		if (!steps_run(b, 1))
+	int64_t done = 0;
+	while (done < WARM_UP_STEPS || clock_of() - t < fmin(1.0, o->secs)) {
+		if (!run(b, 1))
 			return false;
-		steps++;
+		done++;
 	}
-	int64_t per_round = (int64_t)fmax(2, o->secs / ((clock_of() - t) / (double)steps));
+	int64_t per_round = (int64_t)fmax(o->samples ? 1 : 2, o->secs / ((clock_of() - t) / (double)done));
 	double rate[MAX_ROUNDS];
 	for (int r = 0; r < o->rounds; r++) {
 		t = clock_of();
-		if (!steps_run(b, per_round))
+		if (!run(b, per_round))
 			return false;
-		rate[r] = (double)per_round * o->batch / (clock_of() - t);
+		rate[r] = (double)(per_round * samples) / (clock_of() - t);
 	}
 	qsort(rate, (size_t)o->rounds, sizeof *rate, by_value);
 	double median = rate[o->rounds / 2];
@@ -334,10 +357,11 @@ int main(int argc, char **argv)
 	if (!options_read(&o, argc, argv)) {
 		fprintf(stderr, "usage: bench_train --model FILE.json --batch N --optimizer sgd|adam --threads N "
 				"[--precision fp32] [--secs S] [--rounds R] [--isa baseline|avx2|avx512] "
-				"[--augment JSON] [--compare statistics|augment] [--clock wall|process]\n");
+				"[--augment JSON] [--compare statistics|augment] [--clock wall|process] "
+				"[--zeros PERCENT] [--samples N]\n");
 		return 2;
 	}
-	if (!model_read(o.model, &b) || !data_make(&b, o.batch, o.zeros) || (o.augment && !augment_read(o.augment, &b)))
+	if (!model_read(o.model, &b) || !data_make(&b, &o) || (o.augment && !augment_read(o.augment, &b)))
 		goto out;
 	params_set(&b.params, &o);
 	b.params.augment = b.job.augment;

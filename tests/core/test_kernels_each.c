@@ -91,6 +91,24 @@ void check_product(const struct bp_kernels *k, struct draw *d)
 	arrays_done(&a);
 }
 
+void check_philox(const struct bp_kernels *k, struct draw *d)
+{
+	enum { MOST = 5 };
+	const size_t n = 8 * (size_t)draw_int(d, 1, MOST);
+	const uint64_t seed = draw_bits(d), beyond_32_bits = UINT64_C(0xfffffffc);
+	const uint64_t counter = draw_bool(d) ? beyond_32_bits : draw_bits(d);
+	const uint32_t sub = (uint32_t)draw_bits(d);
+	uint32_t got[4 * 8 * MOST + 1];
+	got[4 * n] = 1;
+	k->philox(seed, BP_RNG_SHUFFLE, sub, counter, n, got);
+	ck_assert_uint_eq(got[4 * n], 1);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t want[4];
+		bp_rng_block(seed, BP_RNG_SHUFFLE, sub, counter + i, want);
+		ck_assert_msg(memcmp(got + 4 * i, want, sizeof want) == 0, "%s: philox: block %zu", k->name, i);
+	}
+}
+
 static uint32_t number_at(uint64_t seed, uint64_t i)
 {
 	uint32_t r[4];

@@ -160,18 +160,21 @@ void check_norm_grad_sums(const struct bp_kernels *k, struct draw *d)
 	if (part.rows)
 		k->norm_grad_sums(&part, t.x + first * t.c, t.dy + first * t.c, true, sum, dot);
 	for (size_t j = 0; j < t.c; j++) {
-		double s = 0, p = 0;
+		double s = 0, p = 0, s_terms = 0, p_terms = 0; /* terms: of their sizes, what rounding goes by */
 		bool unsure = false;
 		for (size_t r = 0; r < t.rows; r++) {
-			size_t i = r * t.c + j;
-			s += masked_at(&t, i);
-			p += masked_at(&t, i) * ((double)t.x[i] - t.norm.mean[j]);
+			const size_t i = r * t.c + j;
+			const double term = masked_at(&t, i), far = (double)t.x[i] - t.norm.mean[j];
+			s += term;
+			p += term * far;
+			s_terms += fabs(term);
+			p_terms += fabs(term * far);
 			unsure |= is_unsure(&t, i);
 		}
 		if (unsure)
 			continue;
-		check_near(k, "sum", j, sum[j], s, rounding(t.rows));
-		check_near(k, "dot", j, dot[j], p, rounding(t.rows) * 2);
+		check_near(k, "sum", j, sum[j], s, rounding(t.rows) * (1 + s_terms) / (1 + fabs(s)));
+		check_near(k, "dot", j, dot[j], p, rounding(t.rows) * 2 * (1 + p_terms) / (1 + fabs(p)));
 	}
 	guard_free(sum, t.c);
 	guard_free(dot, t.c);
