@@ -1,6 +1,8 @@
 /* parallel.c - see parallel.h. */
 #include "base/parallel.h"
 
+#include "backprop.h"
+
 #ifdef _OPENMP
 #include <omp.h>
 #elif defined BP_PTHREADS
@@ -56,4 +58,11 @@ void bp_parallel_for_threads(int threads, int64_t n, bp_thread_piece_fn fn, cons
 #endif
 	for (int64_t i = 0; i < n; i++)
 		fn(arg, i, 0);
+}
+
+void bp_threads_end(void)
+{
+#ifdef _OPENMP
+	(void)omp_pause_resource_all(omp_pause_soft);
+#endif
 }

@@ -367,6 +367,10 @@ enum bp_status bp_trainer_step(struct bp_trainer *tr, int64_t first, int n, doub
 /* Threads of the next step, 1..max_threads. Any number gives the same bits. */
 void bp_trainer_set_threads(struct bp_trainer *tr, int threads);
 
+/* Ends the threads that trainings and predictions on several have left with the calling one, which wait for more to do
+ * as long as it lives. The next that needs some starts them anew, in some 0.1 ms. Not within a parallel region. */
+void bp_threads_end(void);
+
 /*
  * The optimizer's lr, the base of the schedule, from the next step on. Without the steps it was changed at, a
  * checkpoint does not say which rates led to it: who restores one sets the rate that holds there. EINVAL beyond the

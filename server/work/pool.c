@@ -2,13 +2,15 @@
  * pool.c - the worker threads (see work.h): claim, run, sleep on the hub until there may be something to claim.
  *
  * The queue's sequence number is read before each claim, so a job queued between an empty claim and the sleep wakes
- * the worker at once.
+ * the worker at once. A worker that sleeps has no OpenMP threads: libgomp counts those of all workers, and when there
+ * are more than processors, threads that wait for work sleep at once (main.c says what that costs).
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backprop.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "work/calibrate.h"
@@ -47,6 +49,7 @@ static void *worker_main(void *arg)
 			hub_ring(ctx->hub, HUB_QUEUE); /* who waits behind it may be next */
 			crash_job_set(row.id);
 			train_job(ctx, &row);
+			bp_threads_end();
 			crash_job_set(NULL);
 			run_ring(ctx, row.id);
 			hub_ring(ctx->hub, HUB_QUEUE);
@@ -55,6 +58,7 @@ static void *worker_main(void *arg)
 		case STORE_NOT_FOUND:
 			if (leases_list(ctx->leases, &other, 1) == 0 && !atomic_exchange(&ctx->calibrated, true)) {
 				calibrate_machine(ctx);
+				bp_threads_end();
 				break;
 			}
 			/* work_stop sets stopping and then rings: either it is seen here, or the topic has moved on. */

@@ -198,15 +198,15 @@ static enum bp_answer look(struct run *r, struct bp_trainer *tr, const struct bp
 }
 
 /* A long epoch gets checkpoints on its way. */
-static bool save_due(const struct run *r, const struct bp_event *ev)
+static bool save_due(const struct run *r, const struct bp_event *ev, double now)
 {
 	double every = r->prepared.job.life.every_seconds;
-	return every > 0 && ev->batch < ev->batches && isfinite(ev->loss) && clock_mono() - r->saved >= every;
+	return every > 0 && ev->batch < ev->batches && isfinite(ev->loss) && now - r->saved >= every;
 }
 
-static void tell_progress(struct run *r, const struct bp_event *ev)
+static void tell_progress(struct run *r, const struct bp_event *ev, double now)
 {
-	double now = clock_mono(), interval = (now - r->started) / PROGRESS_SHARE;
+	double interval = (now - r->started) / PROGRESS_SHARE;
 	interval = fmin(fmax(interval, PROGRESS_SECONDS_MIN), PROGRESS_SECONDS_MAX);
 	if (now - r->progressed < interval)
 		return;
@@ -234,18 +234,19 @@ static enum bp_answer batch_done(struct run *r, struct bp_trainer *tr, const str
 	r->epoch_batches++;
 	r->epoch_loss += ev->loss;
 	changes_reach(&r->changes, tr, ev->step);
+	const double now = clock_mono(); /* once: a batch may take less than a microsecond */
 	if (atomic_load_explicit(&r->ctx->stopping, memory_order_relaxed))
 		return leave(r, tr, ev, OUT_INTERRUPTED);
-	if (clock_mono() - r->looked >= LOOK_SECONDS && look(r, tr, ev) == BP_STOP)
+	if (now - r->looked >= LOOK_SECONDS && look(r, tr, ev) == BP_STOP)
 		return BP_STOP;
-	if (save_due(r, ev)) {
+	if (save_due(r, ev, now)) {
 		if (!save_step(r, tr, ev, false))
 			return run_stop(r, OUT_FAILED);
 		if (run_over_quota(r))
 			return run_stop(r, OUT_PAUSED);
 	}
 	if (ev->epoch > r->told)
-		tell_progress(r, ev);
+		tell_progress(r, ev, now);
 	return BP_CONTINUE;
 }
 
@@ -399,6 +400,8 @@ static void adjust_threads(struct run *r, struct bp_trainer *tr)
 		return;
 	r->prepared.job.params.threads = threads;
 	bp_trainer_set_threads(tr, threads);
+	if (threads == 1)
+		bp_threads_end();
 }
 
 enum bp_answer run_event(void *user, struct bp_trainer *tr, const struct bp_event *ev)

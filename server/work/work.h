@@ -2,7 +2,8 @@
  * work.h - the training wing: worker threads claim jobs from the store and run them through the core.
  *
  * Started and stopped by main. Each worker is one pthread that lives as long as the daemon (libgomp keeps one pool of
- * threads per pthread). Jobs are only ever known through the store; the api never calls in here.
+ * threads per pthread, which ends with the job). Jobs are only ever known through the store; the api never calls in
+ * here.
  */
 #ifndef WORK_WORK_H
 #define WORK_WORK_H

@@ -28,7 +28,7 @@ import time
 
 import peers
 import table
-from workloads import WORKLOADS, Unknown, model_path
+from workloads import DAEMON, WORKLOADS, Unknown, model_path
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -112,6 +112,9 @@ class Ours(Contender):
         return [os.path.join(args.build, "bench_train"), "--model", model_path(workload), "--batch", str(w.batch),
                 "--optimizer", w.optimizer, "--threads", str(threads), "--secs", str(args.secs),
                 "--rounds", str(args.rounds)] + (["--isa", args.isa] if args.isa else [])
+
+    def environment(self, threads):
+        return DAEMON
 
 
 class Peer(Contender):

@@ -20,6 +20,7 @@ WORKLOADS = {
 BATCHES = 8  # that rotate: a step takes the next of them
 LR = {"sgd": 0.01, "adam": 1e-3}
 MOMENTUM = 0.9
+DAEMON = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}  # environment, as server/main.c sets it
 
 
 class Unknown(Exception):

@@ -1,7 +1,6 @@
 /*
  * test_trainer.c - a training as its caller sees it: memory that is planned to the byte and never grows, short batches,
- * numbers that are not finite, the caller's floating-point mode, threads that change, and predictions in the order
- * asked for.
+ * numbers that are not finite, the caller's floating-point mode, and predictions in the order asked for.
  */
 #include <check.h>
 #include <float.h>
@@ -241,30 +240,6 @@ START_TEST(weights_that_move_in_backward_are_those_that_move_after_it)
 }
 END_TEST
 
-START_TEST(threads_may_change_between_steps_and_are_kept_in_bounds)
-{
-	static const int threads[] = {3, -5, 1, 7, 1000, 2, 0, 4};
-	struct training one, many;
-	training_init(&one, cnn, 64);
-	training_init(&many, cnn, 64);
-	threads_set(&one, 1, 1);
-	threads_set(&many, 2, 7);
-	training_start(&one);
-	training_start(&many);
-	for (int i = 0; i < 8; i++) {
-		double a, b;
-		bp_trainer_set_threads(many.trainer, threads[i]);
-		bp_trainer_set_threads(one.trainer, threads[i]); /* max_threads is 1 */
-		ck_assert_int_eq(bp_trainer_step(one.trainer, 8 * i, 8, &a, NULL), BP_OK);
-		ck_assert_int_eq(bp_trainer_step(many.trainer, 8 * i, 8, &b, NULL), BP_OK);
-		ck_assert_double_eq(a, b);
-	}
-	nets_equal(one.net, many.net, "changing threads");
-	training_done(&one);
-	training_done(&many);
-}
-END_TEST
-
 /* ---- numbers that are not finite ---- */
 
 START_TEST(a_sample_that_is_no_number_neither_ends_nor_hangs_a_training)
@@ -466,7 +441,6 @@ TEST_SUITE(trainer, 60)
 	tcase_add_loop_test(tc, a_short_batch_is_a_mean_over_its_own_samples, 0, 2);
 	tcase_add_test(tc, an_epoch_ends_with_a_short_batch_that_counts_by_its_size);
 	tcase_add_loop_test(tc, weights_that_move_in_backward_are_those_that_move_after_it, 0, MOVED_CASES);
-	tcase_add_test(tc, threads_may_change_between_steps_and_are_kept_in_bounds);
 	tcase_add_loop_test(tc, a_sample_that_is_no_number_neither_ends_nor_hangs_a_training, 0, 8);
 	tcase_add_test(tc, weights_that_run_away_are_counted_and_told);
 	tcase_add_loop_test(tc, the_callers_floating_point_mode_is_its_own_again, 0, 2);

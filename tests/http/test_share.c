@@ -1,4 +1,5 @@
-/* test_share.c - two users at one daemon: they share its cores, and each queued job says why it waits. */
+/* test_share.c - jobs at one daemon share its cores: two users', what waits and why, and threads without work. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,8 +127,76 @@ START_TEST(what_is_over_a_users_limit_waits_and_says_why)
 }
 END_TEST
 
+/* Threads of the daemon whose name begins so. */
+static int threads_named(const char *prefix)
+{
+	char path[64], name[32];
+	int n = 0;
+	snprintf(path, sizeof path, "/proc/%d/task", (int)d.pid);
+	DIR *tasks = opendir(path);
+	ck_assert_ptr_nonnull(tasks);
+	for (const struct dirent *e; (e = readdir(tasks));) {
+		char file[sizeof path + sizeof e->d_name + sizeof "/comm"];
+		snprintf(file, sizeof file, "%s/%s/comm", path, e->d_name);
+		FILE *f = fopen(file, "r");
+		n += f && fgets(name, sizeof name, f) && strncmp(name, prefix, strlen(prefix)) == 0;
+		if (f)
+			fclose(f);
+	}
+	closedir(tasks);
+	return n;
+}
+
+/* libgomp counts the threads of all pools, and with more of them than processors none waits awake. */
+START_TEST(a_worker_keeps_no_threads_once_its_job_has_ended)
+{
+	char id[64];
+	daemon_start(&d, (const char *const[]){"--auth=none", "--threads=2", NULL});
+	sample_upload(d.port, "images", 64, 16);
+	sample_submit(d.port, "images", "\"epochs\":2,\"batch_size\":16", id);
+	json_decref(sample_wait(d.port, id, "succeeded"));
+	while (threads_named("worker-") != 2) /* as many as there are workers; ends by the test's time */
+		json_decref(talk_get(d.port, "/healthz"));
+	daemon_done(&d);
+}
+END_TEST
+
+static bool has_variable(const char *text)
+{
+	char path[64], *line = NULL;
+	size_t size = 0;
+	bool found = false;
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)d.pid);
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	while (!found && getdelim(&line, &size, 0, f) > 0)
+		found = strcmp(line, text) == 0;
+	free(line);
+	fclose(f);
+	return found;
+}
+
+START_TEST(threads_that_wait_stay_awake_for_microseconds_and_not_longer)
+{
+	unsetenv("OMP_WAIT_POLICY");
+	unsetenv("GOMP_SPINCOUNT");
+	daemon_start(&d, (const char *const[]){"--auth=none", NULL});
+	ck_assert(has_variable("OMP_WAIT_POLICY=passive"));
+	ck_assert(has_variable("GOMP_SPINCOUNT=1000"));
+	daemon_done(&d);
+	daemon_prepare(&d, (const char *const[]){"--auth=none", NULL});
+	d.env = (const char *const[]){"OMP_WAIT_POLICY=active", NULL}; /* whoever says so has it */
+	daemon_start_again(&d);
+	ck_assert(has_variable("OMP_WAIT_POLICY=active"));
+	ck_assert(!has_variable("GOMP_SPINCOUNT=1000"));
+	daemon_done(&d);
+}
+END_TEST
+
 TEST_SUITE(share, 60)
 {
+	tcase_add_test(tc, a_worker_keeps_no_threads_once_its_job_has_ended);
+	tcase_add_test(tc, threads_that_wait_stay_awake_for_microseconds_and_not_longer);
 	tcase_add_test(tc, two_users_share_the_cores_and_a_lone_job_has_them_all);
 	tcase_add_test(tc, what_is_over_a_users_limit_waits_and_says_why);
 }
