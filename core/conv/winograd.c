@@ -26,7 +26,10 @@
 
 #include <string.h>
 
-enum { PACK_ROWS = 32 /* rows of a panel that a task transforms */ };
+enum {
+	PACK_ROWS =
+		32 /* of a panel, that a task transforms: 64 channels are two tasks, or a second thread would wait */
+};
 
 struct job {
 	const struct bp_conv *cv;

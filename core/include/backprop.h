@@ -320,8 +320,8 @@ struct bp_epoch {
 	double val_loss, val_accuracy;       /* validation, without dropout, running batch statistics */
 	double lr;                           /* of the last step */
 	double grad_norm, grad_norm_clipped; /* global L2, mean over the steps */
-	double seconds;                      /* training and validation */
-	double samples_per_second;           /* training alone */
+	double seconds;                      /* training and validation, with their callbacks */
+	double samples_per_second;           /* training alone, with the callbacks of its batches */
 	int nstats;                          /* 0 without params.statistics */
 	const struct bp_layer_stats *stats;  /* valid during the callback */
 };

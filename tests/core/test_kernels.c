@@ -4,8 +4,10 @@
 #include "kernel_cases.h"
 
 #include "base/cpu.h"
+#include "kernels/norm_rows.h"
 #include "runner.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -109,6 +111,27 @@ START_TEST(a_kernel_that_does_nothing_is_found_out_on_every_instruction_set)
 }
 END_TEST
 
+/* Halves of the last place of a mean are as large as the deviations from it. */
+START_TEST(a_mean_that_has_to_be_rounded_leaves_the_variance_right)
+{
+	enum { ROWS = 3, N = 16 };
+	const bp_real base = (bp_real)(1 / (sizeof(bp_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON));
+	const struct bp_kernels *k;
+	for (int i = 0; (k = tested_kernels_at(i)); i++) {
+		bp_real x[ROWS * N], y[ROWS * N], mean[ROWS], invstd[ROWS];
+		const struct bp_norm_rows p = {.rows = ROWS, .n = N, .mean = mean, .invstd = invstd};
+		for (int columns = 0; columns < 2; columns++) {
+			for (int at = 0; at < ROWS * N; at++)
+				x[at] = base + (bp_real)((columns ? at / ROWS : at) & 1);
+			(columns ? k->norm_columns : k->norm_rows)(&p, x, y);
+			for (int r = 0; r < ROWS; r++)
+				check_near(k, columns ? "invstd of a column" : "invstd of a row", (size_t)r, invstd[r],
+					2, 1e-5);
+		}
+	}
+}
+END_TEST
+
 START_TEST(the_widest_allowed_instruction_set_that_runs_is_chosen)
 {
 	int last = 0;
@@ -131,5 +154,6 @@ TEST_SUITE(kernels, 60)
 {
 	tcase_add_loop_test(tc, every_kernel_agrees_with_plain_c_on_every_instruction_set, 0, CASES);
 	tcase_add_loop_test(tc, a_kernel_that_does_nothing_is_found_out_on_every_instruction_set, 0, CASES);
+	tcase_add_test(tc, a_mean_that_has_to_be_rounded_leaves_the_variance_right);
 	tcase_add_test(tc, the_widest_allowed_instruction_set_that_runs_is_chosen);
 }
