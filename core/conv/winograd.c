@@ -26,10 +26,8 @@
 
 #include <string.h>
 
-enum {
-	PACK_ROWS =
-		32 /* of a panel, that a task transforms: 64 channels are two tasks, or a second thread would wait */
-};
+/* Rows of a panel that a task transforms: few enough that 64 channels are two tasks, or a second thread would wait. */
+enum { PACK_ROWS = 32 };
 
 struct job {
 	const struct bp_conv *cv;

@@ -401,7 +401,7 @@ static void adjust_threads(struct run *r, struct bp_trainer *tr)
 	r->prepared.job.params.threads = threads;
 	bp_trainer_set_threads(tr, threads);
 	if (threads == 1)
-		bp_threads_end();
+		bp_threads_end(); /* as pool.c does, and why */
 }
 
 enum bp_answer run_event(void *user, struct bp_trainer *tr, const struct bp_event *ev)
